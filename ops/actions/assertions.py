@@ -1,0 +1,158 @@
+"""The operator's expectations about restored data, asked of a restored copy; one finding each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ops.errors import OpsError, ToolError
+from ops.model import Assertion, Finding, Loaded, Manifest, Severity
+from ops.ports import Queryable, Source
+from ops.proc import run_program
+from ops.units import format_duration, format_time
+
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
+_SECONDS_IN_MILLISECONDS: Final = 10**11
+
+
+def check_assertions(
+    assertions: Sequence[Assertion], source: Source, loaded: Loaded, manifest: Manifest
+) -> list[Finding]:
+    """One finding for each assertion, in the order given; commands last, because they may change the copy."""
+    return [
+        _check(assertion, source, loaded, manifest)
+        for assertion in sorted(assertions, key=lambda assertion: assertion.command is not None)
+    ]
+
+
+def describe(assertion: Assertion) -> str:
+    """The assertion in one line, for findings."""
+    if assertion.command is not None:
+        return f"command {' '.join(assertion.command)}"
+    if assertion.query is not None:
+        return f"query {' '.join(assertion.query.split())}"
+    return f"fresh {assertion.fresh}" if assertion.fresh else f"row_count {assertion.row_count}"
+
+
+def _check(assertion: Assertion, source: Source, loaded: Loaded, manifest: Manifest) -> Finding:
+    where = describe(assertion)
+    try:
+        if assertion.command is not None:
+            return _check_command(assertion, where, loaded, manifest)
+        if not isinstance(source, Queryable):
+            return _undecided(where, f"kind {manifest.source.kind!r} can only be asked by command")
+        if assertion.row_count is not None:
+            return _check_rows(assertion, where, source, loaded, manifest)
+        if assertion.fresh is not None:
+            return _check_fresh(assertion, where, source, loaded, manifest)
+        return _check_query(assertion, where, source, loaded)
+    except OpsError as error:
+        # The assertion itself can not be asked: nothing is known about the backup by that.
+        return _undecided(where, error.message)
+
+
+def _undecided(where: str, why: str) -> Finding:
+    return Finding(severity=Severity.WARNING, code="assert.undecided", message=why, where=where, blocking=True)
+
+
+def _outcome(where: str, *, passed: bool, expected: str, found: str) -> Finding:
+    return Finding(
+        severity=Severity.OK if passed else Severity.CRITICAL,
+        code="assert.passed" if passed else "assert.failed",
+        message="assertion holds" if passed else "assertion does not hold",
+        where=where,
+        expected=expected,
+        found=found,
+    )
+
+
+def _check_rows(
+    assertion: Assertion, where: str, source: Queryable, loaded: Loaded, manifest: Manifest
+) -> Finding:
+    table = assertion.row_count or ""
+    count = source.count_rows(loaded.target, table)
+    expected, passed = [], True
+    if assertion.min is not None:
+        expected.append(f"at least {assertion.min}")
+        passed &= count >= assertion.min
+    if assertion.max is not None:
+        expected.append(f"at most {assertion.max}")
+        passed &= count <= assertion.max
+    if assertion.tolerance is not None or not expected:
+        measured = manifest.measures.tables.get(table)
+        if measured is None:
+            return _undecided(where, f"the manifest has no count of {table!r}")
+        tolerance = assertion.tolerance or 0.0
+        expected.append(f"{measured.rows} ± {tolerance:.1%}")
+        passed &= abs(count - measured.rows) <= tolerance * measured.rows
+    return _outcome(where, passed=passed, expected=", ".join(expected), found=str(count))
+
+
+def _check_fresh(
+    assertion: Assertion, where: str, source: Queryable, loaded: Loaded, manifest: Manifest
+) -> Finding:
+    """How old the newest value was at the moment of the snapshot: a backup does not go stale by lying there."""
+    value = source.newest(loaded.target, assertion.fresh or "")
+    limit = assertion.max_age or timedelta()
+    expected = f"younger than {format_duration(limit.total_seconds())} at the backup"
+    if value is None:
+        return _outcome(where, passed=False, expected=expected, found="no value at all")
+    moment = parse_moment(value)
+    if moment is None:
+        return _undecided(where, f"newest value {value!r} is not understood as a time")
+    age = manifest.data_as_of - moment
+    found = f"{format_time(moment)}, {format_duration(max(0.0, age.total_seconds()))} old"
+    return _outcome(where, passed=age <= limit, expected=expected, found=found)
+
+
+def parse_moment(value: object) -> datetime | None:
+    """The moment that a stored value means: ISO 8601 text (UTC where it says nothing), or Unix time.
+
+    Unix time beyond 10^11 is taken as milliseconds. None when it is neither.
+    """
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip())
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            seconds = value / 1000 if abs(value) > _SECONDS_IN_MILLISECONDS else value
+            return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def _check_query(assertion: Assertion, where: str, source: Queryable, loaded: Loaded) -> Finding:
+    rows = source.query(loaded.target, assertion.query or "")
+    if assertion.expect is None:
+        found = f"{len(rows)} rows"
+        return _outcome(where, passed=bool(rows), expected="at least one row", found=found)
+    value = rows[0][0] if rows else None
+    passed = len(rows) == 1 and value == assertion.expect and isinstance(value, str) == isinstance(assertion.expect, str)
+    found = repr(value) if len(rows) == 1 else f"{len(rows)} rows, the first {value!r}"
+    return _outcome(where, passed=passed, expected=repr(assertion.expect), found=found)
+
+
+def _check_command(assertion: Assertion, where: str, loaded: Loaded, manifest: Manifest) -> Finding:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= {
+        "DRILL_TARGET": str(loaded.target),
+        "DRILL_FOLDER": str(loaded.folder),
+        "DRILL_BACKUP": manifest.payload,
+        "DRILL_SOURCE": manifest.source.name,
+    }
+    timeout_s = assertion.timeout.total_seconds()
+    try:
+        ended = run_program(
+            assertion.command or (), timeout_s=timeout_s, environment=environment, folder=loaded.folder
+        )
+    except ToolError as error:
+        return _undecided(where, error.message)
+    if ended.exit_code is None:
+        found = f"still running after {format_duration(timeout_s)}; it was ended"
+        return _outcome(where, passed=False, expected="exit code 0", found=found)
+    tail = f": {ended.output_tail[-300:]}" if ended.output_tail and ended.exit_code else ""
+    found = f"exit code {ended.exit_code}{tail}"
+    return _outcome(where, passed=ended.exit_code == 0, expected="exit code 0", found=found)

@@ -1,0 +1,192 @@
+"""Taking one backup. The order of steps here is what makes a published backup trustworthy:
+
+lock, clean up after the dead, ask for space, copy and hash, measure the copy, stage the manifest, publish the
+payload, its checksum, and last the manifest; then look again (`--verify`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ops import __version__
+from ops import manifest as manifest_files
+from ops.actions.catalogue import Backup, read_catalogue
+from ops.errors import StoreError
+from ops.fsio.locking import source_lock
+from ops.fsio.space import require_space
+from ops.fsio.staging import translated_write_errors
+from ops.joblog import Job, milliseconds
+from ops.model import Captured, Finding, Manifest, Measures, Severity
+from ops.naming import checksum_key, checksum_line, manifest_key, payload_name
+from ops.ports import LocalFiles, Source, Store
+
+_TOOL = {"name": "drillbook", "version": __version__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRequest:
+    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand."""
+
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    scope: str = "full"
+    min_free: int | None = None
+    wait_s: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A published backup, and what was noticed on the way."""
+
+    backup: Backup
+    captured: Captured
+    findings: tuple[Finding, ...]
+
+
+def take_backup(source: Source, store: Store, request: BackupRequest, job: Job) -> Taken:
+    """Capture `source` into `store`; the published backup.
+
+    Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
+    nothing that was there before has changed.
+    """
+    with held_lock(source, store, request.wait_s, job):
+        return take_backup_under_lock(source, store, request, job)
+
+
+def take_backup_under_lock(source: Source, store: Store, request: BackupRequest, job: Job) -> Taken:
+    """The same for a caller that holds the source's lock already."""
+    started = job.clock()
+    findings = _clean_up(store)
+    with job.step("check space"):
+        _require_room(source, store, request)
+    created, warning = _recorded_time(store, source, started)
+    name = request.name or _free_name(source, store, started)
+    with store.stage(name) as staged:
+        captured = _capture(source, staged, job)
+        measures = _measure(source, staged, job)
+        finished = job.clock()
+        manifest = Manifest(
+            version=manifest_files.VERSION,
+            job_id=job.job_id,
+            created_at=created,
+            source=source.info,
+            payload=name,
+            files=(replace(captured.files[0], path=name),),
+            measures=measures,
+            tool=_TOOL,
+            scope=request.scope,
+            tags=request.tags,
+            data_as_of=captured.data_as_of,
+            started_at=started,
+            finished_at=finished,
+            duration_ms=milliseconds(started, finished),
+            extra={"capture": captured.method},
+        )
+        with job.step("publish"):
+            _publish(store, staged, manifest)
+    return Taken(Backup(store=store, manifest=manifest), captured, (*findings, *warning))
+
+
+@contextlib.contextmanager
+def held_lock(source: Source, store: Store, wait_s: float, job: Job) -> Iterator[None]:
+    """The source's lock in `store`, while the block runs; nothing where the store has no files here."""
+    if not isinstance(store, LocalFiles):
+        yield
+        return
+    path = store.lock_path(source.info.name)
+    with source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=wait_s):
+        yield
+
+
+def _clean_up(store: Store) -> list[Finding]:
+    if not isinstance(store, LocalFiles):
+        return []
+    return [
+        Finding(
+            severity=Severity.OK,
+            code="store.swept",
+            message=f"removed {name}, left by a run that was killed",
+            where=name,
+        )
+        for name in store.sweep()
+    ]
+
+
+def _require_room(source: Source, store: Store, request: BackupRequest) -> None:
+    estimate = source.estimate()
+    if isinstance(store, LocalFiles):
+        folder = store.path_of("payload").parent
+        require_space(folder, estimate, min_free=request.min_free, purpose=f"a backup of {source.info.name!r}")
+
+
+def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetime, list[Finding]]:
+    """`now`, or the instant after the newest backup of the source when the clock stands before that.
+
+    Everything orders backups by this time: a clock that was set back must not make an older one the latest.
+    """
+    mine = [
+        backup.manifest.created_at
+        for backup in read_catalogue(store).backups
+        if backup.manifest.source.name == source.info.name
+    ]
+    newest = max(mine, default=None)
+    if newest is None or newest < now:
+        return now, []
+    message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"
+    warning = Finding(severity=Severity.WARNING, code="clock.behind", message=message, where="clock")
+    return newest + timedelta(milliseconds=1), [warning]
+
+
+def _free_name(source: Source, store: Store, moment: datetime) -> str:
+    """The payload name for `moment`, or for the next second in which none of its files exists."""
+    base, suffix = source.base_and_suffix
+    taken = {stored.key for stored in store.list()}
+    for seconds in range(3600):
+        name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
+        if taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name):
+            return name
+    raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
+
+
+def _is_staged(store: Store, name: str) -> bool:
+    """Whether somebody is writing that very name now; what the dead had staged was swept before."""
+    if not isinstance(store, LocalFiles):
+        return False
+    path = store.path_of(name)
+    return path.with_name(f".tmp-{name}").exists()
+
+
+def _capture(source: Source, staged: Path, job: Job) -> Captured:
+    with job.step("capture") as facts, translated_write_errors(staged):
+        captured = source.capture(staged, job.progress)
+        facts.bytes = sum(entry.size for entry in captured.files)
+        facts.checksum = captured.files[0].sha256
+    return captured
+
+
+def _measure(source: Source, staged: Path, job: Job) -> Measures:
+    with job.step("measure") as facts:
+        job.progress.step("measuring rows")
+        measures = source.measure(staged)
+        facts.rows = measures.rows
+    return measures
+
+
+def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
+    """Payload, checksum, manifest: each durable before the next, the manifest's name last.
+
+    The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
+    """
+    name = manifest.payload
+    with store.stage(manifest_key(name)) as staged_manifest, store.stage(checksum_key(name)) as staged_checksum:
+        with translated_write_errors(staged_manifest):
+            staged_manifest.write_bytes(manifest_files.to_json(manifest))
+        with translated_write_errors(staged_checksum):
+            staged_checksum.write_text(checksum_line(manifest.files[0].sha256, name), "utf-8", "surrogateescape")
+        store.put(name, staged)
+        store.put(checksum_key(name), staged_checksum)
+        store.put(manifest_key(name), staged_manifest)

@@ -1,0 +1,166 @@
+"""What backups there are, in one store, with what is known about each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ops import evidence as evidence_files
+from ops import manifest as manifest_files
+from ops.errors import BackupError, OpsError
+from ops.model import Evidence, Finding, Manifest, Severity, Verdict
+from ops.naming import (
+    CHECKSUM_SUFFIX,
+    MANIFEST_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    SAFETY_TAG,
+    manifest_key,
+    payload_of_evidence,
+)
+from ops.ports import Store
+
+_MOST_MANIFEST_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """One stored backup: its manifest, and the verifies and drills that were kept, oldest first."""
+
+    store: Store
+    manifest: Manifest
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name that `backup.list` prints."""
+        return self.manifest.payload
+
+    def last(self, action: str) -> Evidence | None:
+        """The newest evidence of `action` (`verify` or `drill`) about exactly these bytes."""
+        digest = self.manifest.files[0].sha256
+        kept = [item for item in self.evidence if item.action == action and item.payload_sha256 == digest]
+        return max(kept, key=lambda item: item.started_at, default=None)
+
+    @property
+    def proven(self) -> bool:
+        """Whether its last drill passed."""
+        drill = self.last("drill")
+        return drill is not None and drill.verdict is Verdict.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The backups of a store, newest first by the time in their manifests, and what else lies there."""
+
+    backups: tuple[Backup, ...]
+    findings: tuple[Finding, ...]
+
+
+def read_catalogue(store: Store) -> Catalogue:
+    """All backups in `store`, and a finding for every file that should be a part of one and is not.
+
+    Raises StoreError when the store can not be read.
+    """
+    keys = {stored.key for stored in store.list()}
+    evidence_keys = defaultdict(list)
+    for key in keys:
+        if (payload := payload_of_evidence(key)) is not None:
+            evidence_keys[payload].append(key)
+    backups, findings = [], []
+    for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
+        try:
+            manifest = read_manifest(store, key)
+        except OpsError as error:
+            findings.append(_problem(error, key))
+            continue
+        evidence, problems = _read_evidence(store, sorted(evidence_keys[manifest.payload]))
+        findings += problems
+        backups.append(Backup(store=store, manifest=manifest, evidence=evidence))
+    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    return Catalogue(tuple(backups), (*findings, *_incomplete(keys)))
+
+
+def read_manifest(store: Store, key: str) -> Manifest:
+    """The manifest at `key`; raises BackupError when it is missing, unreadable, or another payload's."""
+    with store.open(key) as file:
+        content = file.read(_MOST_MANIFEST_BYTES)
+    manifest = manifest_files.from_json(content, key)
+    if manifest_key(manifest.payload) != key:
+        message = f"manifest {key} says that it belongs to {manifest.payload}"
+        raise BackupError(message, code="backup.manifest_invalid", hint="it was renamed or swapped; use another backup")
+    return manifest
+
+
+def _read_evidence(store: Store, keys: list[str]) -> tuple[tuple[Evidence, ...], list[Finding]]:
+    found, problems = [], []
+    for key in keys:
+        try:
+            with store.open(key) as file:
+                found.append(evidence_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
+        except OpsError as error:
+            problems.append(_problem(error, key))
+    return tuple(sorted(found, key=lambda item: item.started_at)), problems
+
+
+def _problem(error: OpsError, key: str) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=key)
+
+
+def _incomplete(keys: set[str]) -> list[Finding]:
+    """A warning for each payload or checksum file whose manifest is not there."""
+    checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
+    payloads = {key.rsplit(".", 1)[0] for key in checksums}
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="backup.incomplete",
+            message=f"{payload} has no manifest: it is no backup, and is never used as one",
+            where=payload,
+        )
+        for payload in sorted(payloads)
+        if manifest_key(payload) not in keys
+    ]
+
+
+def find_backup(store: Store, reference: str, *, source: str | None = None) -> Backup:
+    """The backup that `reference` names: `latest` (of `source`, if given), or a name as `backup.list` prints it.
+
+    Raises BackupError when there is none, or when its manifest can not be read.
+    """
+    if reference == "latest":
+        candidates = [
+            backup
+            for backup in read_catalogue(store).backups
+            if (source is None or backup.manifest.source.name == source)
+            and SAFETY_TAG not in backup.manifest.tags
+        ]
+        if not candidates:
+            of = f" of source {source!r}" if source else ""
+            message = f"there is no backup{of} in store {store.name!r} ({store.location})"
+            raise BackupError(message, hint="take one first", command="invoke backup.create --verify")
+        return candidates[0]
+    name = reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX)
+    keys = {stored.key for stored in store.list()}
+    if manifest_key(name) not in keys:
+        raise _not_found(name, keys, store)
+    manifest = read_manifest(store, manifest_key(name))
+    mine = sorted(key for key in keys if payload_of_evidence(key) == name)
+    evidence, _ = _read_evidence(store, mine)
+    return Backup(store=store, manifest=manifest, evidence=evidence)
+
+
+def _not_found(name: str, keys: set[str], store: Store) -> BackupError:
+    if name in keys:
+        message = f"{name} is in store {store.name!r}, but has no manifest: it is no backup"
+        return BackupError(message, code="backup.incomplete", hint="use another one; see backup.list")
+    message = f"there is no backup {name!r} in store {store.name!r} ({store.location})"
+    return BackupError(message, hint="names are as backup.list prints them", command="invoke backup.list")
+
+
+def overdue(moment: datetime | None, every_s: float | None, now: datetime) -> bool:
+    """Whether something that should happen every `every_s` seconds last happened too long ago, or never."""
+    if every_s is None:
+        return False
+    return moment is None or (now - moment).total_seconds() > every_s

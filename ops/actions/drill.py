@@ -1,0 +1,166 @@
+"""A drill: restore a backup into a scratch place, check everything, ask the operator's questions, time it all.
+
+Phases: fetch (store to scratch, digests compared on the way), load (make it usable), check (the kind's own
+checks, counts and digests against the manifest), assert. The recovery time is the first three: from the start
+of the restore until the data is known to be usable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ops import __version__
+from ops.actions.assertions import check_assertions
+from ops.actions.catalogue import Backup
+from ops.actions.inspection import check_checksum_file, check_restored, critical, fetch_payload
+from ops.actions.recording import keep_evidence
+from ops.actions.verify import check_sizes
+from ops.errors import OpsError, SourceError, SpaceError, ToolError
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.space import require_space
+from ops.joblog import Job, milliseconds
+from ops.manifest import age_s
+from ops.model import (
+    Assertion,
+    Evidence,
+    Finding,
+    Objectives,
+    Phase,
+    Severity,
+    verdict_of,
+    worst,
+)
+from ops.ports import Source
+from ops.units import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillRequest:
+    """What the operator promised and expects, where scratch places are made, and whether this one is kept."""
+
+    scratch: Path
+    assertions: Sequence[Assertion] = ()
+    objectives: Objectives = Objectives()
+    keep_scratch: bool = False
+
+
+@dataclass(slots=True)
+class _Run:
+    """What a drill has found and timed so far."""
+
+    findings: list[Finding] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name=name, duration_ms=round((time.monotonic() - started) * 1000)))
+
+    @property
+    def broken(self) -> bool:
+        return worst(self.findings) is Severity.CRITICAL
+
+
+def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -> Evidence:
+    """The evidence of one drill of `backup`, which is also kept beside it.
+
+    Whatever goes wrong on the way is part of the evidence: `failed` when it says something about the backup,
+    `inconclusive` when no verdict could be reached (no room for the scratch place, a missing program).
+    """
+    started = job.clock()
+    run = _Run()
+    with job.step("drill") as facts:
+        try:
+            _rehearse(backup, source, request, job, run)
+        except (SpaceError, ToolError) as error:
+            run.findings.append(
+                Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)
+            )
+        except OpsError as error:
+            run.findings.append(critical(error))
+        facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
+        facts.checksum = backup.manifest.files[0].sha256
+    evidence = _evidence(backup, request.objectives, job, run, started=started)
+    return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
+
+
+def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, run: _Run) -> None:
+    require_space(request.scratch, backup.manifest.size, min_free=None, purpose="a scratch restore")
+    with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
+        if request.keep_scratch:
+            message = f"the restored copy stays at {scratch} (remove it yourself)"
+            run.findings.append(Finding(severity=Severity.OK, code="drill.kept", message=message, where=str(scratch)))
+        with run.phase("fetch"):
+            run.findings += [check_checksum_file(backup), *check_sizes(backup)]
+            if run.broken:
+                return
+            payload, arrived = fetch_payload(backup, scratch, job.progress)
+            run.findings += arrived
+        if run.broken:
+            return
+        with run.phase("load"):
+            try:
+                loaded = source.load(payload, scratch)
+            except SourceError as error:
+                run.findings.append(critical(error, "load"))
+                return
+        with run.phase("check"):
+            run.findings += check_restored(source, loaded, backup.manifest.measures, job.progress)
+        with run.phase("assert"):
+            run.findings += check_assertions(request.assertions, source, loaded, backup.manifest)
+
+
+def _evidence(
+    backup: Backup, objectives: Objectives, job: Job, run: _Run, *, started: datetime
+) -> Evidence:
+    manifest, finished = backup.manifest, job.clock()
+    usable_ms = sum(phase.duration_ms for phase in run.phases if phase.name != "assert")
+    rto_ms = usable_ms if {phase.name for phase in run.phases} >= {"fetch", "load", "check"} else None
+    rpo_ms = round(age_s(manifest.data_as_of, started) * 1000)
+    rto_objective_ms, rpo_objective_ms = _milliseconds(objectives.rto), _milliseconds(objectives.rpo)
+    run.findings += _missed("RTO", "drill.rto_missed", rto_ms, rto_objective_ms)
+    run.findings += _missed("RPO", "drill.rpo_missed", rpo_ms, rpo_objective_ms)
+    return Evidence(
+        action="drill",
+        level="full",
+        job_id=job.job_id,
+        backup=backup.name,
+        source=manifest.source,
+        payload_sha256=manifest.files[0].sha256,
+        started_at=started,
+        finished_at=finished,
+        duration_ms=milliseconds(started, finished),
+        verdict=verdict_of(run.findings),
+        findings=tuple(run.findings),
+        phases=tuple(run.phases),
+        rto_ms=rto_ms,
+        rpo_ms=rpo_ms,
+        rto_objective_ms=rto_objective_ms,
+        rpo_objective_ms=rpo_objective_ms,
+        rows=manifest.measures.rows,
+        size=manifest.size,
+        tool={"name": "drillbook", "version": __version__},
+        host=socket.gethostname(),
+    )
+
+
+def _milliseconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else round(duration.total_seconds() * 1000)
+
+
+def _missed(name: str, code: str, taken_ms: int | None, objective_ms: int | None) -> list[Finding]:
+    """A warning when more was taken than promised; nothing where nothing was promised or measured."""
+    if taken_ms is None or objective_ms is None or taken_ms <= objective_ms:
+        return []
+    expected, found = format_duration(objective_ms / 1000), format_duration(taken_ms / 1000)
+    message = f"{name} missed: {found}, promised {expected}"
+    return [Finding(severity=Severity.WARNING, code=code, message=message, expected=expected, found=found)]

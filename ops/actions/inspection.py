@@ -1,0 +1,136 @@
+"""Looking at one stored backup: its files against its manifest, and a restored copy against its measures."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from ops.actions.catalogue import Backup
+from ops.errors import BackupError, OpsError, SourceError, ToolError
+from ops.manifest import compare_measures
+from ops.model import FileEntry, Finding, Level, Loaded, Measures, Severity
+from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_line
+from ops.ports import LocalFiles, Source, Store
+from ops.progress import Progress
+
+_BLOCK: Final = 1 << 20
+_MOST_CHECKSUM_BYTES: Final = 64 << 10
+
+
+def critical(error: OpsError, where: str = "") -> Finding:
+    """The critical finding that says what `error` says."""
+    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=where)
+
+
+def check_checksum_file(backup: Backup) -> Finding:
+    """Whether the checksum file beside the payload says what the manifest says."""
+    keys = {stored.key for stored in backup.store.list()}
+    candidates = [f"{backup.name}{suffix}" for suffix in (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)]
+    key = next((candidate for candidate in candidates if candidate in keys), None)
+    if key is None:
+        message = f"{checksum_key(backup.name)} is gone"
+        return Finding(severity=Severity.CRITICAL, code="backup.checksum_file_missing", message=message)
+    with backup.store.open(key) as file:
+        content = file.read(_MOST_CHECKSUM_BYTES)
+    try:
+        digest, name = parse_checksum_line(content.decode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        message = f"{key}: {error}"
+        return Finding(severity=Severity.CRITICAL, code="backup.checksum_file_invalid", message=message, where=key)
+    recorded = backup.manifest.files[0].sha256
+    if digest != recorded or (name is not None and Path(name).name != backup.name):
+        return Finding(
+            severity=Severity.CRITICAL,
+            code="backup.checksum_mismatch",
+            message=f"{key} contradicts the manifest",
+            where=key,
+            expected=f"{recorded}  {backup.name}",
+            found=f"{digest}  {name or ''}",
+        )
+    return Finding(severity=Severity.OK, code="backup.checksum_file", message=f"{key} agrees with the manifest")
+
+
+def check_stored_files(backup: Backup, progress: Progress) -> list[Finding]:
+    """Size and SHA-256 of every stored file of the payload, read from the store once."""
+    return [_check_file(backup.store, entry, progress) for entry in backup.manifest.files]
+
+
+def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
+    progress.step(f"hashing {entry.path}", entry.size)
+    digest, size = hashlib.sha256(), 0
+    try:
+        with store.open(entry.path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                progress.advance(len(block))
+    except BackupError:
+        message = f"the payload {entry.path} is gone"
+        return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+    except OSError as error:
+        message = f"{entry.path} can not be read to its end: {error.strerror}"
+        return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+    return compare_file(entry, digest.hexdigest(), size)
+
+
+def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
+    """One finding: the file is what the manifest says, or in what it differs."""
+    if size != entry.size:
+        return Finding(
+            severity=Severity.CRITICAL,
+            code="backup.size_mismatch",
+            message=f"{entry.path} has another size than recorded",
+            where=entry.path,
+            expected=f"{entry.size} bytes",
+            found=f"{size} bytes",
+        )
+    if sha256 != entry.sha256:
+        return Finding(
+            severity=Severity.CRITICAL,
+            code="backup.checksum_mismatch",
+            message=f"{entry.path} is not what was stored",
+            where=entry.path,
+            expected=entry.sha256,
+            found=sha256,
+        )
+    return Finding(severity=Severity.OK, code="backup.checksum", message=f"SHA-256 of {entry.path} as recorded")
+
+
+def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
+    """The payload copied into `folder`, and whether it arrived as recorded. Its digest is of what arrived."""
+    entry = backup.manifest.files[0]
+    target = folder / entry.path
+    digest = backup.store.get(entry.path, target, progress)
+    return target, [compare_file(entry, digest, target.stat().st_size)]
+
+
+def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
+    """The kind's quick check on the stored payload, where it lies if it can be opened there."""
+    if isinstance(backup.store, LocalFiles):
+        return source.check(backup.store.path_of(backup.name), Level.QUICK)
+    payload, findings = fetch_payload(backup, scratch, progress)
+    return [*findings, *source.check(payload, Level.QUICK)]
+
+
+def check_restored(source: Source, loaded: Loaded, recorded: Measures, progress: Progress) -> list[Finding]:
+    """All checks of the kind on a restored copy, and its measures against those of the manifest.
+
+    Both run at once: one mostly inside the database library, the other in worker processes.
+    """
+    progress.step("checking and measuring the restored copy")
+    with ThreadPoolExecutor(1) as pool:
+        checking = pool.submit(source.check, loaded.target, Level.FULL)
+        measured = _compare(source, loaded, recorded)
+        return [*checking.result(), *measured]
+
+
+def _compare(source: Source, loaded: Loaded, recorded: Measures) -> list[Finding]:
+    try:
+        found = source.measure(loaded.target, like=recorded)
+    except SourceError as error:
+        return [critical(error, "measure")]
+    except ToolError as error:
+        return [Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)]
+    return compare_measures(recorded, found)

@@ -1,0 +1,120 @@
+"""Looking at one stored backup without changing it. Raises only when it could not look."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops import __version__
+from ops.actions.catalogue import Backup
+from ops.actions.inspection import (
+    check_checksum_file,
+    check_in_place,
+    check_restored,
+    check_stored_files,
+    critical,
+    fetch_payload,
+)
+from ops.actions.recording import keep_evidence
+from ops.errors import SourceError
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.space import require_space
+from ops.joblog import Job, milliseconds
+from ops.model import Evidence, Finding, Level, Severity, verdict_of, worst
+from ops.ports import Source
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """How deep to look, where scratch places are made, and whether the result is kept beside the backup."""
+
+    level: Level
+    scratch: Path
+    keep: bool = True
+
+
+def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> Evidence:
+    """What a look at `backup` found, kept as evidence beside it.
+
+    Raises SpaceError when a full restore would not fit the scratch place, StoreError when the store can not
+    be read.
+    """
+    started = job.clock()
+    with job.step(f"verify {request.level}") as facts:
+        findings = [check_checksum_file(backup)]
+        findings += _look(backup, source, request, job)
+        facts.rows = backup.manifest.measures.rows
+        facts.bytes = backup.manifest.size
+        facts.checksum = backup.manifest.files[0].sha256
+    finished = job.clock()
+    evidence = Evidence(
+        action="verify",
+        level=str(request.level),
+        job_id=job.job_id,
+        backup=backup.name,
+        source=backup.manifest.source,
+        payload_sha256=backup.manifest.files[0].sha256,
+        started_at=started,
+        finished_at=finished,
+        duration_ms=milliseconds(started, finished),
+        verdict=verdict_of(findings),
+        findings=tuple(findings),
+        rows=backup.manifest.measures.rows,
+        size=backup.manifest.size,
+        tool={"name": "drillbook", "version": __version__},
+        host=socket.gethostname(),
+    )
+    if not request.keep:
+        return evidence
+    return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
+
+
+def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> list[Finding]:
+    if request.level is Level.QUICK:
+        findings = check_stored_files(backup, job.progress)
+        if worst(findings) is Severity.CRITICAL:
+            return findings
+        with scratch_folder(request.scratch) as scratch:
+            return findings + check_in_place(backup, source, scratch, job.progress)
+    require_space(request.scratch, backup.manifest.size, min_free=None, purpose="a scratch restore")
+    with scratch_folder(request.scratch) as scratch:
+        return _restore_and_check(backup, source, scratch, job)
+
+
+def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
+    findings = check_sizes(backup)
+    if findings:
+        return findings
+    payload, findings = fetch_payload(backup, scratch, job.progress)
+    if worst(findings) is Severity.CRITICAL:
+        return findings
+    try:
+        loaded = source.load(payload, scratch)
+    except SourceError as error:
+        return [*findings, critical(error, "load")]
+    return findings + check_restored(source, loaded, backup.manifest.measures, job.progress)
+
+
+def check_sizes(backup: Backup) -> list[Finding]:
+    """A critical finding for each file of the payload that is gone or has another size; empty when all fit."""
+    there = {stored.key: stored.size for stored in backup.store.list()}
+    findings = []
+    for entry in backup.manifest.files:
+        if entry.path not in there:
+            message = f"the payload {entry.path} is gone"
+            findings.append(
+                Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+            )
+        elif there[entry.path] != entry.size:
+            findings.append(
+                Finding(
+                    severity=Severity.CRITICAL,
+                    code="backup.size_mismatch",
+                    message=f"{entry.path} has another size than recorded",
+                    where=entry.path,
+                    expected=f"{entry.size} bytes",
+                    found=f"{there[entry.path]} bytes",
+                )
+            )
+    return findings

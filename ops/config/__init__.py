@@ -1,0 +1,1 @@
+"""`ops.toml` and the environment, read once into built, frozen values."""

@@ -1,0 +1,231 @@
+"""Finding and reading the configuration: a file, or the environment alone."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from ops.config.model import Config, ConfiguredSource
+from ops.config.tables import Fraction, Place, Size, build, expand_variables, require_known
+from ops.errors import ConfigError
+from ops.model import Assertion, Objectives
+from ops.ports import Source, Store
+from ops.registry import SOURCES, STORES
+
+DEFAULT_FILE: Final = "ops.toml"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+_ENVIRONMENT_ALONE: Final = """
+[source.default]
+kind = "sqlite"
+path = "${DATA_DIR:-./dados}/data.db"
+
+[store.local]
+kind = "local"
+path = "${BACKUP_DIR:-./backups}"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SourceTable:
+    """The keys that every source may have; its kind adds its own."""
+
+    kind: str
+    stores: tuple[str, ...] = ()
+    every: timedelta | None = None
+    verify_every: timedelta | None = None
+    drill_every: timedelta | None = None
+    rpo: timedelta | None = None
+    rto: timedelta | None = None
+    tags: tuple[str, ...] = ()
+    min_free: Size | None = None
+    owner: str = ""
+    description: str = ""
+    assert_: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AssertTable:
+    row_count: str | None = None
+    fresh: str | None = None
+    query: str | None = None
+    command: tuple[str, ...] | None = None
+    min: int | None = None
+    max: int | None = None
+    tolerance: Fraction | None = None
+    max_age: timedelta | None = None
+    expect: str | int | float | bool | None = None
+    timeout: timedelta = timedelta(minutes=5)
+
+
+def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> Config:
+    """The configuration: the file `path`, else `OPS_CONFIG`, else `ops.toml` in `folder`, else no file at all.
+
+    Relative paths in a file are relative to the file's folder; without a file, to `folder`. Raises
+    ConfigError for everything that can not be used, and for a file that was named and is not there.
+    """
+    named = path or environ.get("OPS_CONFIG")
+    file = folder / Path(named or DEFAULT_FILE).expanduser()
+    if not named and not file.exists():
+        place = Place("the environment", "", folder)
+        return _build_config(_parse(_ENVIRONMENT_ALONE, place), environ, place, None)
+    place = Place(str(named or DEFAULT_FILE), "", file.parent)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not UTF-8 text"
+        hint = "give the right one with --config or OPS_CONFIG"
+        raise ConfigError(f"configuration {file}: {why}", code="config.missing_file", hint=hint) from error
+    return _build_config(_parse(text, place), environ, place, file)
+
+
+def _parse(text: str, place: Place) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{place} is not valid TOML: {error}", code="config.invalid_toml") from error
+
+
+def _build_config(
+    document: dict[str, Any], environ: Mapping[str, str], place: Place, file: Path | None
+) -> Config:
+    require_known(document, ("source", "store", "scratch_dir"), place)
+    scratch = expand_variables(document.get("scratch_dir", tempfile.gettempdir()), environ, place)
+    if not isinstance(scratch, str):
+        raise ConfigError(f"{place}, scratch_dir: {scratch!r} is no text like a path")
+    stores = {name: _store(name, table, environ, place) for name, table in _named(document, "store", place)}
+    if not stores:
+        default = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
+        stores = {"local": _store("local", default, environ, place)}
+    sources = {
+        name: _source(name, table, environ, place, stores) for name, table in _named(document, "source", place)
+    }
+    if not sources:
+        raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]")
+    _require_own_places(sources, place)
+    return Config(path=file, sources=sources, stores=stores, scratch=place.folder / scratch)
+
+
+def _named(document: dict[str, Any], group: str, place: Place) -> list[tuple[str, dict[str, Any]]]:
+    tables = document.get(group, {})
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{place}: [{group}] must hold tables, like [{group}.NAME]")
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{place}: {group}.{name} must be a table, [{group}.{name}]")
+        if not _NAME.match(name):
+            hint = "letters, digits, '_', '-' and '.', beginning with a letter or digit, 64 at most"
+            raise ConfigError(f"{place}: {name!r} is no name for a {group}", hint=hint)
+    return list(tables.items())
+
+
+def _kind(table: dict[str, Any], known: Mapping[str, object], place: Place) -> str:
+    if "kind" not in table:
+        raise ConfigError(f"{place}: key 'kind' is needed", code="config.missing_key", hint=f"one of: {', '.join(known)}")
+    kind = table["kind"]
+    if kind not in known:
+        hint = f"this installation has: {', '.join(known)}"
+        raise ConfigError(f"{place}: unknown kind {kind!r}", code="config.unknown_kind", hint=hint)
+    return str(kind)
+
+
+def _store(name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place) -> Store:
+    here = Place(place.file, f"store.{name}", place.folder)
+    options_type, driver = STORES[_kind(table, STORES, here)]
+    values = {key: expand_variables(value, environ, here) for key, value in table.items() if key != "kind"}
+    return driver(name, build(options_type, values, here))
+
+
+def _source(
+    name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, stores: Mapping[str, Store]
+) -> ConfiguredSource:
+    here = Place(place.file, f"source.{name}", place.folder)
+    options_type, driver = SOURCES[_kind(table, SOURCES, here)]
+    common_keys = {field.name.rstrip("_") for field in fields(_SourceTable)}
+    option_keys = {field.name for field in fields(options_type)}
+    require_known(table, common_keys | option_keys, here)
+    values = {key: expand_variables(value, environ, here) for key, value in table.items()}
+    common = build(_SourceTable, {key: value for key, value in values.items() if key in common_keys}, here)
+    options = build(options_type, {key: value for key, value in values.items() if key in option_keys}, here)
+    return ConfiguredSource(
+        source=driver(name, options),
+        stores=_known_stores(common.stores, stores, here),
+        objectives=_objectives(common),
+        assertions=tuple(_assertion(number, item, here) for number, item in enumerate(common.assert_, 1)),
+        tags=common.tags,
+        min_free=common.min_free,
+        owner=common.owner,
+        description=common.description,
+    )
+
+
+def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Place) -> tuple[str, ...]:
+    for name in names:
+        if name not in stores:
+            hint = f"configured: {', '.join(stores)}"
+            raise ConfigError(f"{place}: unknown store {name!r}", code="config.unknown_store", hint=hint)
+    return names or (next(iter(stores)),)
+
+
+def _objectives(table: _SourceTable) -> Objectives:
+    return Objectives(
+        every=table.every,
+        verify_every=table.verify_every,
+        drill_every=table.drill_every,
+        rpo=table.rpo,
+        rto=table.rto,
+    )
+
+
+def _assertion(number: int, values: dict[str, Any], place: Place) -> Assertion:
+    here = Place(place.file, f"{place.table}.assert #{number}", place.folder)
+    table = build(_AssertTable, values, here)
+    subjects = [key for key in ("row_count", "fresh", "query", "command") if getattr(table, key) is not None]
+    if len(subjects) != 1:
+        hint = "each assertion has exactly one of row_count, fresh, query, command"
+        raise ConfigError(f"{here}: {' and '.join(subjects) or 'nothing'} to assert", hint=hint)
+    allowed = {
+        "row_count": {"min", "max", "tolerance"},
+        "fresh": {"max_age"},
+        "query": {"expect"},
+        "command": {"timeout"},
+    }[subjects[0]]
+    for key in values.keys() - {subjects[0]} - allowed:
+        raise ConfigError(f"{here}: {key!r} says nothing about {subjects[0]!r}", code="config.unknown_key")
+    if subjects == ["fresh"] and (table.max_age is None or "." not in str(table.fresh)):
+        raise ConfigError(f'{here}: write fresh = "table.column" and max_age', code="config.missing_key")
+    if subjects == ["command"] and not table.command:
+        raise ConfigError(f"{here}: command is empty")
+    return Assertion(**{field.name: getattr(table, field.name) for field in fields(table)})
+
+
+def _require_own_places(sources: Mapping[str, ConfiguredSource], place: Place) -> None:
+    seen: dict[str, str] = {}
+    for name, configured in sources.items():
+        location = configured.source.info.location
+        if location in seen:
+            message = f"{place}: sources {seen[location]!r} and {name!r} are the same {location}"
+            raise ConfigError(message, code="config.duplicate_place")
+        seen[location] = name
+
+
+def source_of_kind(kind: str, name: str, location: str) -> Source:
+    """A source with default options, for a backup whose source is not configured here.
+
+    Raises ConfigError when this installation does not have the kind.
+    """
+    if kind not in SOURCES:
+        raise ConfigError(f"unknown kind {kind!r}", code="config.unknown_kind")
+    options_type, driver = SOURCES[kind]
+    return driver(name, options_type(path=Path(location)))
+
+
+def store_at(folder: Path) -> Store:
+    """The folder as a local store of its own, for backups that lie outside of the configured stores."""
+    options_type, driver = STORES["local"]
+    return driver("path", options_type(path=folder))

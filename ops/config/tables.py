@@ -1,0 +1,155 @@
+"""TOML tables into frozen dataclasses, with errors that name the file, the table, the key, and what was meant.
+
+Field types decide how text is read: a `timedelta` from "24h", a size from "50GB", a `Path` relative to the
+configuration's folder. Everything else must have the type that the field says (checked by pydantic, strictly).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ops.errors import ConfigError
+from ops.units import parse_duration, parse_size
+
+Size = typing.NewType("Size", int)
+"""Bytes; written as "50GB" or a number."""
+
+Fraction = typing.NewType("Fraction", float)
+"""A part of one; written as "5%" or 0.05."""
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SECRETS: Final = {"password", "passphrase", "secret", "token", "secret_key", "access_key", "api_key"}
+
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: the file, and the table in it, for messages; the folder, for relative paths."""
+
+    file: str
+    table: str
+    folder: Path
+
+    def __str__(self) -> str:
+        """`FILE, [table]`."""
+        return f"{self.file}, [{self.table}]" if self.table else self.file
+
+
+def expand_variables(value: object, environ: Mapping[str, str], place: Place) -> object:
+    """`value` with `${NAME}` and `${NAME:-default}` replaced in every string in it.
+
+    As in the shell, an empty variable counts as not set where there is a default. Raises ConfigError for a
+    variable without value and default.
+    """
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match, environ, place), value)
+    if isinstance(value, list):
+        return [expand_variables(item, environ, place) for item in value]
+    if isinstance(value, dict):
+        return {key: expand_variables(item, environ, place) for key, item in value.items()}
+    return value
+
+
+def _variable(match: re.Match[str], environ: Mapping[str, str], place: Place) -> str:
+    name, default = match.groups()
+    value = environ.get(name)
+    if value or (value is not None and default is None):
+        return value
+    if default is not None:
+        return default
+    message = f"{place}: ${{{name}}} is used, but the environment has no {name}"
+    hint = f"set {name}, or write ${{{name}:-default}}"
+    raise ConfigError(message, code="config.undefined_variable", hint=hint)
+
+
+def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built:
+    """An instance of the dataclass `cls` from one table.
+
+    Raises ConfigError for an unknown or missing key or a value of the wrong type or form. A trailing
+    underscore of a field's name is not part of its key.
+    """
+    import pydantic  # takes a tenth of a second: only commands that read a configuration pay for it
+
+    fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    require_known(values, fields, place)
+    hints = typing.get_type_hints(cls)
+    for key, field in fields.items():
+        missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if key not in values and missing:
+            raise ConfigError(f"{place}: key {key!r} is needed", code="config.missing_key")
+    checked = {}
+    for key, value in values.items():
+        hint = hints[fields[key].name]
+        try:
+            adapter = pydantic.TypeAdapter(hint)
+            checked[fields[key].name] = adapter.validate_python(_convert(hint, value, key, place), strict=True)
+        except pydantic.ValidationError as error:
+            raise ConfigError(f"{place}, {key}: {error.errors()[0]['msg']} (found {value!r})") from error
+    return cls(**checked)
+
+
+def require_known(values: Iterable[str], known: Iterable[str], place: Place) -> None:
+    """Return when all keys of a table are known; raises ConfigError that names the one that was meant."""
+    names = list(known)
+    for key in values:
+        if key in names:
+            continue
+        if key in _SECRETS:
+            message = f"{place}: a secret must not stand in the configuration ({key})"
+            hint = f"give {key}_env (a variable's name), {key}_file (a path) or {key}_command (a program) instead"
+            raise ConfigError(message, code="config.secret_in_file", hint=hint)
+        close = difflib.get_close_matches(key, names, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(names))}"
+        raise ConfigError(f"{place}: unknown key {key!r}", code="config.unknown_key", hint=hint)
+
+
+def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noqa: ANN401 - a type
+    is_union = typing.get_origin(hint) in {types.UnionType, typing.Union}
+    kinds = {hint, *typing.get_args(hint)} if is_union else {hint}
+    for kind, reader in _readers(place).items():
+        if kind in kinds:
+            try:
+                return reader(value)
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"{place}, {key}: {error}") from error
+    if isinstance(value, list) and typing.get_origin(hint) is tuple:
+        return tuple(value)
+    if isinstance(value, list) and any(typing.get_origin(kind) is tuple for kind in kinds):
+        return tuple(value)
+    return value
+
+
+def _readers(place: Place) -> dict[Any, Callable[[object], object]]:
+    return {
+        timedelta: lambda value: parse_duration(_text(value, '"24h"')),
+        Size: lambda value: value if isinstance(value, int) else parse_size(_text(value, '"50GB"')),
+        Fraction: _fraction,
+        Path: lambda value: place.folder / Path(os.path.expanduser(_text(value, "a path"))),  # noqa: PTH111
+    }
+
+
+def _text(value: object, example: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is no text like {example}")
+    if "\0" in value:
+        raise ValueError("a NUL character can not stand in a name")
+    return value
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError(f'{value!r} is no fraction like "5%" or 0.05')

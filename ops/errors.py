@@ -1,0 +1,139 @@
+"""Every error that an operator can meet, each with an exit code and a stable dotted code.
+
+    OpsError                      exit 2
+    |- ConfigError                config.*    the configuration can not be used
+    |- SourceError                source.*    the thing that is backed up can not be read as it should
+    |- StoreError                 store.*     the place where backups live does not answer as it should
+    |- BackupError                backup.*    a stored backup is missing, unreadable or not what it claims
+    |- RefusedError               refused.*   the request would hurt something; nothing was done
+    |- LockHeldError              lock.held   another run works on the same source
+    |- SpaceError                 space.*     not enough room
+    |- ToolError                  tool.*      a program or library that is needed is missing or failed
+
+A raised error means "could not look" or "could not do"; what was seen while looking is a finding
+(`ops.model.Finding`). The complete list of codes is in `CODES`; the documentation's table and a test are
+checked against it. This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODES: Final[dict[str, str]] = {
+    "backup.checksum_file_invalid": "the checksum file holds no SHA-256 digest",
+    "backup.checksum_file_missing": "the checksum file beside the payload is gone",
+    "backup.checksum_mismatch": "a stored file does not have the digest that was recorded for it",
+    "backup.evidence_invalid": "a verify or drill record beside a backup can not be read",
+    "backup.incomplete": "a payload without a manifest: left by a run that was killed, not a backup",
+    "backup.manifest_invalid": "the manifest can not be read, or contradicts itself",
+    "backup.manifest_newer": "the manifest was written by a newer Drillbook",
+    "backup.not_found": "no backup of that name",
+    "backup.not_restorable": "a restored copy is not what the manifest says, or is damaged",
+    "backup.payload_missing": "the manifest is there, the payload is not",
+    "backup.size_mismatch": "a stored file has another size than was recorded",
+    "config.duplicate_place": "two sources or stores share one place",
+    "config.invalid_toml": "the configuration is not TOML",
+    "config.invalid_value": "a value has the wrong type or form",
+    "config.missing_file": "the configuration file is not there or not readable",
+    "config.missing_key": "a key that is needed is not given",
+    "config.secret_in_file": "a secret stands in the configuration itself",
+    "config.undefined_variable": "${NAME} is used and NAME is not set",
+    "config.unknown_key": "a key that nothing knows",
+    "config.unknown_kind": "a source or store kind that this installation does not have",
+    "config.unknown_source": "no source of that name",
+    "config.unknown_store": "a source names a store that is not configured",
+    "demo.fixtures_missing": "the text sources of the demo are not in this installation",
+    "lock.held": "another run works on the same source",
+    "refused.demo_folder_in_use": "the folder for the demo holds something else",
+    "refused.interactive_only": "--yes is needed where no terminal can be asked",
+    "refused.name_taken": "a file of that name exists; nothing is ever overwritten",
+    "refused.target_in_use": "another process has the target open",
+    "refused.target_is_source": "the target is a configured source and --yes was not given",
+    "refused.target_occupied": "the target exists and --yes was not given",
+    "refused.unsafe_name": "the name leads out of the folder",
+    "source.changed": "the source was replaced or truncated while it was read",
+    "source.corrupt": "SQLite reports the database as malformed",
+    "source.encrypted": "the file looks encrypted: no SQLite header, no structure",
+    "source.hot_journal": "a crashed writer left a rollback journal that must be played back first",
+    "source.locked": "the database was locked for longer than the time-out",
+    "source.missing": "the source is not there",
+    "source.not_a_database": "the file is not an SQLite database",
+    "source.not_a_file": "the source is a folder, a pipe or a device",
+    "source.unreadable": "the source can not be read with this user's rights",
+    "space.disk_full": "the disk ran full in the middle; what was half written is gone again",
+    "space.insufficient": "the free space is below estimate plus reserve; nothing was written",
+    "store.unreadable": "the store can not be read",
+    "store.unwritable": "the store can not be written",
+    "tool.failed": "a program that was called failed",
+    "tool.missing": "a program or library that is needed is not installed",
+    "usage.bad_value": "a flag has a value that it does not take",
+}
+"""Dotted code -> one line for the documentation."""
+
+
+class OpsError(Exception):
+    """An error that is meant for the operator: what, where, and what to do next.
+
+    `code` is one of `CODES`; `hint` says the next move in words; `command` is the one command to run next,
+    where there is one; `exit_code` is what the process ends with.
+    """
+
+    exit_code: int = 2
+    default_code: str = "tool.failed"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, hint: str = "", command: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.hint = hint
+        self.command = command
+
+
+class ConfigError(OpsError):
+    """The configuration or a flag can not be used; says file, table and key."""
+
+    default_code = "config.invalid_value"
+
+
+class SourceError(OpsError):
+    """The source can not be read consistently; nothing was published."""
+
+    default_code = "source.unreadable"
+
+
+class StoreError(OpsError):
+    """The store can not do what was asked."""
+
+    default_code = "store.unreadable"
+
+
+class BackupError(OpsError):
+    """A stored backup is missing, unreadable, or not what its manifest says."""
+
+    default_code = "backup.not_found"
+
+
+class RefusedError(OpsError):
+    """Doing it could hurt something of value; nothing was touched."""
+
+    default_code = "refused.target_occupied"
+
+
+class LockHeldError(OpsError):
+    """Another run holds the source's lock; the message says which."""
+
+    default_code = "lock.held"
+
+
+class SpaceError(OpsError):
+    """Not enough room, before the first byte or in the middle."""
+
+    default_code = "space.insufficient"
+
+
+class ToolError(OpsError):
+    """A program or library that is needed is missing or failed."""
+
+    default_code = "tool.failed"

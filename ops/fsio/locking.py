@@ -1,0 +1,92 @@
+"""One run at a time: a kernel lock with the holder's name written in it.
+
+flock(2) ends with the process that holds it, so a crash frees it and no process id is ever trusted; what is
+written in the file is only for the message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ops.errors import LockHeldError
+from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write_errors
+from ops.units import format_time
+
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock: process, host, since when, for which job."""
+
+    pid: int
+    host: str
+    started_at: str
+    job_id: str
+
+    def __str__(self) -> str:
+        """One phrase for a message."""
+        return f"process {self.pid} on {self.host} since {self.started_at} (job {self.job_id})"
+
+
+@contextlib.contextmanager
+def source_lock(path: Path, *, job_id: str, now: datetime, wait_s: float = 0) -> Iterator[None]:
+    """Hold the lock at `path` while the block runs; a live holder's lock is never taken.
+
+    Waits up to `wait_s` seconds. Raises LockHeldError that names the holder when it is still held then.
+    """
+    make_private_folder(path.parent)
+    with translated_write_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+    try:
+        _acquire(descriptor, path, wait_s)
+        _write_holder(descriptor, Holder(os.getpid(), socket.gethostname(), format_time(now), job_id))
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise _held(path, wait_s) from None
+            time.sleep(_POLL_S)
+        else:
+            return
+
+
+def _held(path: Path, wait_s: float) -> LockHeldError:
+    holder = read_holder(path)
+    waited = f" (waited {wait_s:.0f} s)" if wait_s else ""
+    message = f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that just started'}"
+    return LockHeldError(message, hint="let it finish, or wait for it with --wait SECONDS")
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who wrote the lock file last, or None when nobody is named in it."""
+    try:
+        return Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_holder(descriptor: int, holder: Holder) -> None:
+    # The name is only for other people's messages: on a full disk the lock itself still holds.
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)

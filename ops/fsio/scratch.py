@@ -1,0 +1,79 @@
+"""Private folders that are gone afterwards, even after a crash: the next run removes what a dead one left."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write_errors
+
+SCRATCH_PREFIX: Final = "drillbook-scratch-"
+_KEEP: Final = ".keep"
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
+    """A new private folder (0700) under `parent`; removed afterwards with all in it unless `keep`.
+
+    What dead runs of the same user left under `parent` is removed first; a living run's folder is known by
+    the lock on it. Raises StoreError or SpaceError when the folder can not be made.
+    """
+    make_private_folder(parent)
+    remove_stale_scratch(parent)
+    with translated_write_errors(parent):
+        folder, descriptor = _make_locked(parent)
+        if keep:
+            (folder / _KEEP).touch(PRIVATE_FILE)
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_locked(parent: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=parent))
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Another run's clean-up may have taken the folder between its creation and its lock.
+            if folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def remove_stale_scratch(parent: Path) -> list[Path]:
+    """The scratch folders of dead runs of this user under `parent`, which are gone now.
+
+    One that was kept on purpose (`--keep`) holds a file `.keep` and stays.
+    """
+    removed = []
+    for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
+        if _is_stale(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed
+
+
+def _is_stale(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid() or (folder / _KEEP).exists():
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

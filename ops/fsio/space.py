@@ -1,0 +1,34 @@
+"""Free space, asked before the first byte is written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ops.errors import SpaceError
+from ops.units import format_size
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that this user may still write under `folder`, or under its nearest existing parent."""
+    for place in (folder, *folder.absolute().parents):
+        if place.is_dir():
+            return shutil.disk_usage(place).free
+    return 0
+
+
+def require_space(folder: Path, estimate: int, *, min_free: int | None, purpose: str) -> None:
+    """Return when `folder` has room for `estimate` bytes and the reserve on top.
+
+    `min_free` is what must be free in all before the first byte; None means twice the estimate.
+    Raises SpaceError that says what is there, what is needed, and for what.
+    """
+    needed = 2 * estimate if min_free is None else max(min_free, estimate)
+    free = free_bytes(folder)
+    if free < needed:
+        message = (
+            f"{format_size(free)} free in {folder}, {format_size(needed)} wanted for {purpose}"
+            f" (estimate {format_size(estimate)})"
+        )
+        hint = "free some space, or set min_free in the source's table if a smaller reserve will do"
+        raise SpaceError(message, hint=hint)

@@ -1,0 +1,187 @@
+"""Files that appear whole or not at all.
+
+A file is written as `.tmp-<name>` in its final folder, private from the first byte, and given its final name
+only when it is complete and on disk. The writer keeps a kernel lock (flock) on the staged file for as long as
+it lives, so that leftovers of a dead writer can be told from the work of a living one on any host that shares
+the lock, without guessing from process ids or ages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ops.errors import RefusedError, SpaceError, StoreError
+
+STAGED_PREFIX: Final = ".tmp-"
+PRIVATE_FILE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """An open, private, locked file under its temporary name; `path` is where it lies now."""
+
+    path: Path
+    descriptor: int
+
+    @property
+    def final_name(self) -> str:
+        """The name that the file gets when it is published."""
+        return self.path.name.removeprefix(STAGED_PREFIX)
+
+
+@contextlib.contextmanager
+def staged_file(folder: Path, name: str) -> Iterator[StagedFile]:
+    """A new empty file `.tmp-<name>` in `folder`, mode 0600, locked; gone afterwards unless it was published.
+
+    Raises RefusedError when a living process stages the same name, SpaceError when the disk is full,
+    StoreError when the folder can not be written.
+    """
+    path = folder / f"{STAGED_PREFIX}{name}"
+    with translated_write_errors(path):
+        descriptor = _create_locked(path)
+    try:
+        yield StagedFile(path, descriptor)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _create_locked(path: Path) -> int:
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(path, flags, PRIVATE_FILE)
+        except FileExistsError:
+            if not remove_if_stale(path):
+                message = f"{path.name} is being written by another process"
+                raise RefusedError(message, code="refused.name_taken") from None
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.fchmod(descriptor, PRIVATE_FILE)
+        # A cleaner may have seen the file between creation and lock: then it has no name any more.
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
+
+
+def remove_if_stale(path: Path) -> bool:
+    """True when `path` is gone afterwards, because nobody living holds its lock; False when somebody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Give a complete staged file its final name, durably: file, then name, then folder are on disk.
+
+    Never replaces: raises RefusedError (`refused.name_taken`) when `final` exists. link(2) is the one call
+    that is atomic and refuses an existing name on every POSIX file system.
+    """
+    with translated_write_errors(final):
+        fsync_file(staged)
+        _link_without_replacing(staged, final)
+        staged.unlink()
+        fsync_folder(final.parent)
+
+
+def _link_without_replacing(staged: Path, final: Path) -> None:
+    try:
+        os.link(staged, final, follow_symlinks=False)
+    except FileExistsError:
+        message = f"{final} exists"
+        hint = "names are never reused; choose another with --out, or leave --out away"
+        raise RefusedError(message, code="refused.name_taken", hint=hint) from None
+
+
+def replace_durably(staged: Path, final: Path) -> None:
+    """Put the complete file `staged` in the place of `final` in one step, and the folder on disk after it."""
+    with translated_write_errors(final):
+        staged.replace(final)
+        fsync_folder(final.parent)
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Publish `content` as a new private file at `path`; raises RefusedError when it exists."""
+    with staged_file(path.parent, path.name) as staged:
+        write_all(staged, content)
+        publish(staged.path, path)
+
+
+def write_all(staged: StagedFile, content: bytes) -> None:
+    """Append all of `content` to a staged file; raises SpaceError when the disk is full."""
+    with translated_write_errors(staged.path):
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(staged.descriptor, rest) :]
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make `folder` (and what is missing above it), 0700 from the start; an existing one is left as it is."""
+    if folder.is_dir():
+        return
+    with translated_write_errors(folder):
+        missing = [folder, *[parent for parent in folder.parents if not parent.exists()]]
+        for path in reversed(missing):
+            path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        folder.chmod(PRIVATE_FOLDER)
+
+
+def fsync_descriptor(descriptor: int) -> None:
+    """Return when the file's bytes are on the disk itself (macOS needs F_FULLFSYNC for that)."""
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_sync is not None:
+        fcntl.fcntl(descriptor, full_sync)
+    else:
+        os.fsync(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    """Return when the bytes of the file at `path` are on the disk, whoever wrote them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fsync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Return when the names in `folder` are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def translated_write_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals while writing `path` into SpaceError or StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the disk ran full while writing {path}"
+            hint = "nothing half written was kept; free some space (see the runbook, 'Disk full') and run it again"
+            raise SpaceError(message, code="space.disk_full", hint=hint) from error
+        message = f"can not write {path}: {error.strerror}"
+        hint = "check the folder's owner and mode, and that it is not mounted read-only"
+        raise StoreError(message, code="store.unwritable", hint=hint) from error

@@ -1,0 +1,76 @@
+"""Results as plain JSON values."""
+
+from __future__ import annotations
+
+from ops.actions.backup import Taken
+from ops.actions.catalogue import Backup
+from ops.actions.restore import Restored
+from ops.evidence import finding_document, to_document
+from ops.model import Evidence, Finding
+from ops.units import format_time
+
+
+def backup_document(backup: Backup) -> dict[str, object]:
+    """One backup as `backup.list` and `backup.create` tell it."""
+    manifest = backup.manifest
+    verify, drill = backup.last("verify"), backup.last("drill")
+    return {
+        "name": backup.name,
+        "source": manifest.source.name,
+        "kind": manifest.source.kind,
+        "store": backup.store.name,
+        "job_id": manifest.job_id,
+        "created_at": format_time(manifest.created_at),
+        "data_as_of": format_time(manifest.data_as_of),
+        "size": manifest.size,
+        "rows": manifest.measures.rows,
+        "sha256": manifest.files[0].sha256,
+        "tags": list(manifest.tags),
+        "verified": None if verify is None else str(verify.verdict),
+        "drilled": None if drill is None else str(drill.verdict),
+        "proven": backup.proven,
+    }
+
+
+def taken_document(taken: Taken) -> dict[str, object]:
+    """What `backup.create` did."""
+    return {
+        **backup_document(taken.backup),
+        "capture": taken.captured.method,
+        "duration_ms": taken.backup.manifest.duration_ms,
+        "findings": findings_document(taken.findings),
+    }
+
+
+def shown_document(backup: Backup, manifest: object) -> dict[str, object]:
+    """One backup whole: what the list says, its manifest, its evidence."""
+    evidence = [to_document(item) for item in backup.evidence]
+    return {**backup_document(backup), "manifest": manifest, "evidence": evidence}
+
+
+def evidence_document(evidence: Evidence) -> dict[str, object]:
+    """A verify or drill, as it is also kept beside the backup."""
+    return to_document(evidence)
+
+
+def restored_document(backup: Backup, restored: Restored, job_id: str, duration_ms: int) -> dict[str, object]:
+    """What `backup.restore` did."""
+    return {
+        "job_id": job_id,
+        "backup": backup.name,
+        "source": backup.manifest.source.name,
+        "target": None if restored.target is None else str(restored.target),
+        "size": backup.manifest.size,
+        "rows": backup.manifest.measures.rows,
+        "sha256": backup.manifest.files[0].sha256,
+        "duration_ms": duration_ms,
+        "safety": restored.safety,
+        "undo": restored.undo,
+        "next_command": restored.next_command,
+        "findings": findings_document(restored.findings),
+    }
+
+
+def findings_document(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, object]]:
+    """Findings as plain JSON values."""
+    return [finding_document(finding) for finding in findings]

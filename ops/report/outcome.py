@@ -1,0 +1,70 @@
+"""The end of a task: what there is to say, how bad it is, and the exit code that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ops.errors import OpsError
+from ops.model import Finding, Severity, Verdict, worst
+
+OK: Final = 0
+WARNING: Final = 1
+CRITICAL: Final = 2
+_WORDS: Final = {OK: "ok", WARNING: "warning", CRITICAL: "critical"}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Results of a task so far. `text` is for people, `results` and `errors` are for machines."""
+
+    task: str
+    results: list[Mapping[str, object]] = field(default_factory=list)
+    errors: list[Mapping[str, object]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    exit_code: int = OK
+
+    def add(self, document: Mapping[str, object], text: str, exit_code: int = OK) -> None:
+        """One more result; the exit code is the worst of all."""
+        self.results.append(document)
+        if text:
+            self.text.append(text)
+        self.exit_code = max(self.exit_code, exit_code)
+
+    def fail(self, error: OpsError, source: str = "") -> None:
+        """One thing that could not be done."""
+        self.errors.append(error_document(error, source))
+        self.exit_code = max(self.exit_code, error.exit_code)
+
+    def to_json(self) -> str:
+        """One JSON document with everything, ASCII only."""
+        document = {
+            "task": self.task,
+            "status": _WORDS[self.exit_code],
+            "exit_code": self.exit_code,
+            "results": self.results,
+            "errors": self.errors,
+        }
+        return json.dumps(document, indent=2)
+
+
+def error_document(error: OpsError, source: str = "") -> dict[str, object]:
+    """An error as plain JSON values; `hint` and `command` are null where there is none."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint or None,
+        "command": error.command or None,
+        "source": source or None,
+    }
+
+
+def exit_code_of(findings: Sequence[Finding], verdict: Verdict | None = None) -> int:
+    """0, 1 or 2 for what was found: the worst finding, and at least 1 without a verdict."""
+    if verdict is Verdict.FAILED or worst(list(findings)) is Severity.CRITICAL:
+        return CRITICAL
+    if verdict is Verdict.INCONCLUSIVE or worst(list(findings)) is Severity.WARNING:
+        return WARNING
+    return OK

@@ -1,0 +1,219 @@
+"""Results as an operator reads them at three in the morning: the answer first, then why, then what to do."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from ops.actions.backup import Taken
+from ops.actions.catalogue import Backup
+from ops.actions.restore import Restored
+from ops.errors import OpsError
+from ops.model import Evidence, Finding, Severity, Verdict
+from ops.units import format_duration, format_size, format_time
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
+_SHORT_DIGEST: Final = 12
+_LONGEST_CELL: Final = 60
+
+
+def printable(text: str) -> str:
+    """`text` on one line: control characters and bytes that are no text are written as escapes."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table as wide as its content, the same in a terminal, a mail and a log."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        grid.add_column(column, no_wrap=True, justify="right" if column.endswith("#") else "left")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    output = io.StringIO()
+    Console(file=output, width=10_000, color_system=None, legacy_windows=False).print(grid)
+    return "\n".join(line.rstrip() for line in output.getvalue().splitlines() if line.strip())
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Name and value a line, values aligned."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"  {name:<{width}}  {printable(value)}" for name, value in pairs)
+
+
+def error_text(error: OpsError, source: str = "") -> str:
+    """An error with its code, the next move, and the command to run."""
+    about = f" ({source})" if source else ""
+    lines = [f"CRITICAL{about}: {printable(error.message)}", f"  code  {error.code}"]
+    if error.hint:
+        lines.append(f"  next  {printable(error.hint)}")
+    if error.command:
+        lines.append(f"  run   {error.command}")
+    return "\n".join(lines)
+
+
+def findings_text(findings: Sequence[Finding], *, all_of_them: bool = False) -> str:
+    """What needs a look, one finding a line; with `all_of_them` also what was fine."""
+    shown = [item for item in findings if all_of_them or item.severity is not Severity.OK]
+    return "\n".join(_finding_line(item) for item in shown)
+
+
+def _finding_line(finding: Finding) -> str:
+    line = f"  {_MARKS[finding.severity]:<8}  {printable(finding.message)}"
+    if finding.where and finding.where not in finding.message:
+        line += f"  [{printable(finding.where)}]"
+    if finding.expected or finding.found:
+        line += f"  expected: {printable(finding.expected) or '-'}; found: {printable(finding.found) or '-'}"
+    return f"{line}  ({finding.code})" if finding.severity is not Severity.OK else line
+
+
+def taken_text(taken: Taken) -> str:
+    """What `backup.create` did."""
+    manifest = taken.backup.manifest
+    pairs = [
+        ("job", manifest.job_id),
+        ("source", f"{manifest.source.name} ({manifest.source.kind}, {manifest.source.location})"),
+        ("file", manifest.payload),
+        ("store", f"{taken.backup.store.name} ({taken.backup.store.location})"),
+        ("size", format_size(manifest.size)),
+        ("rows", f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"),
+        ("sha256", manifest.files[0].sha256),
+        ("duration", format_duration(manifest.duration_ms / 1000)),
+    ]
+    lines = [f"Backup of {manifest.source.name} taken", facts(pairs)]
+    return "\n".join([*lines, *filter(None, [findings_text(taken.findings)])])
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """A verify: the verdict, then every finding."""
+    title = f"{evidence.backup} ({evidence.source.name}), {evidence.level}: {_verdict(evidence.verdict)}"
+    pairs = [
+        ("job", evidence.job_id),
+        ("size", format_size(evidence.size)),
+        ("rows", str(evidence.rows)),
+        ("sha256", evidence.payload_sha256),
+        ("duration", format_duration(evidence.duration_ms / 1000)),
+    ]
+    return "\n".join([printable(title), facts(pairs), findings_text(evidence.findings, all_of_them=True)])
+
+
+def _verdict(verdict: Verdict) -> str:
+    return str(verdict) if verdict is Verdict.PASSED else str(verdict).upper()
+
+
+def drills_text(drills: Sequence[Evidence]) -> str:
+    """All drills of a run in one table, then what needs a look, then one sentence."""
+    rows = [
+        [
+            drill.source.name,
+            drill.backup,
+            _verdict(drill.verdict),
+            str(drill.rows),
+            format_size(drill.size),
+            _against(drill.rto_ms, drill.rto_objective_ms),
+            _against(drill.rpo_ms, drill.rpo_objective_ms),
+            " ".join(f"{phase.name} {phase.duration_ms / 1000:.2f}" for phase in drill.phases),
+        ]
+        for drill in drills
+    ]
+    columns = ["Source", "Backup", "Verdict", "Rows", "Size", "RTO (promised)", "RPO (promised)", "Seconds"]
+    parts = [table(columns, rows)]
+    for drill in drills:
+        if text := findings_text(drill.findings):
+            parts.append(f"\n{drill.source.name}, {printable(drill.backup)}:\n{text}")
+    passed = sum(drill.verdict is Verdict.PASSED for drill in drills)
+    parts.append(f"\n{passed} of {len(drills)} restored, checked and proven.")
+    return "\n".join(parts)
+
+
+def _against(taken_ms: int | None, objective_ms: int | None) -> str:
+    taken = "-" if taken_ms is None else format_duration(taken_ms / 1000)
+    return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
+
+
+def backups_text(backups: Sequence[Backup], findings: Sequence[Finding], now: datetime) -> str:
+    """The list of backups, newest first, and what else lies in the store that should not."""
+    rows = [
+        [
+            backup.name,
+            backup.manifest.source.name,
+            format_duration(max(0.0, (now - backup.manifest.created_at).total_seconds())),
+            format_size(backup.manifest.size),
+            str(backup.manifest.measures.rows),
+            _looked_at(backup.last("verify")),
+            _proven(backup),
+            ",".join(backup.manifest.tags),
+        ]
+        for backup in backups
+    ]
+    columns = ["Backup", "Source", "Age", "Size", "Rows", "Verified", "Proven", "Tags"]
+    parts = [table(columns, rows)] if rows else ["There is no backup yet: invoke backup.create --verify"]
+    return "\n".join([*parts, *filter(None, [findings_text(findings)])])
+
+
+def _looked_at(verify: Evidence | None) -> str:
+    return "never" if verify is None else f"{_verdict(verify.verdict)} ({verify.level})"
+
+
+def _proven(backup: Backup) -> str:
+    drill = backup.last("drill")
+    if drill is None:
+        return "never drilled"
+    return f"yes, {drill.started_at:%Y-%m-%d}" if backup.proven else f"NO: {_verdict(drill.verdict)}"
+
+
+def shown_text(backup: Backup) -> str:
+    """One backup whole."""
+    manifest = backup.manifest
+    pairs = [
+        ("source", f"{manifest.source.name} ({manifest.source.kind}, {manifest.source.location})"),
+        ("job", manifest.job_id),
+        ("created", format_time(manifest.created_at)),
+        ("data as of", format_time(manifest.data_as_of)),
+        ("size", format_size(manifest.size)),
+        ("sha256", manifest.files[0].sha256),
+        ("scope", manifest.scope),
+        ("tags", ", ".join(manifest.tags) or "-"),
+        ("made by", " ".join(manifest.tool.values())),
+        ("engine", ", ".join(f"{name} {value}" for name, value in manifest.measures.engine.items())),
+        *((name, str(value)) for name, value in manifest.measures.facts.items()),
+    ]
+    rows = [
+        [name, str(measure.rows), (measure.digest or "-")[:_SHORT_DIGEST]]
+        for name, measure in manifest.measures.tables.items()
+    ]
+    history = [
+        [item.action, format_time(item.started_at), _verdict(item.verdict), format_duration(item.duration_ms / 1000)]
+        for item in backup.evidence
+    ]
+    parts = [printable(backup.name), facts(pairs), "", table(["Table", "Rows", "Content"], rows), ""]
+    looks = table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
+    return "\n".join([*parts, looks])
+
+
+def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
+    """What `backup.restore` did, ending in the command that goes back, or goes on."""
+    where = "a scratch place (rehearsal: nothing else was touched)" if restored.target is None else str(restored.target)
+    pairs = [
+        ("backup", backup.name),
+        ("source", backup.manifest.source.name),
+        ("restored to", where),
+        ("size", format_size(backup.manifest.size)),
+        ("rows", str(backup.manifest.measures.rows)),
+        ("sha256", backup.manifest.files[0].sha256),
+        ("duration", format_duration(duration_ms / 1000)),
+    ]
+    parts = ["Restore", facts(pairs), findings_text(restored.findings, all_of_them=True)]
+    if restored.undo:
+        parts.append(f"To go back:\n  {restored.undo}")
+    if restored.next_command:
+        parts.append(f"To do it for real:\n  {restored.next_command}")
+    return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""The kind `sqlite`: one SQLite database file."""

@@ -1,0 +1,41 @@
+"""Answers to the operator's assertions from a restored database."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from ops.errors import ConfigError
+from ops.sources.sqlite.connection import connect_still
+from ops.sources.sqlite.schema import quoted
+
+_MOST_ROWS: Final = 100
+
+
+def answer(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """The first hundred rows of one read-only statement on the database at `path`.
+
+    Raises ConfigError when SQLite does not accept the statement: the assertion is wrong, not the backup.
+    """
+    try:
+        with contextlib.closing(connect_still(path)) as connection:
+            return connection.execute(sql).fetchmany(_MOST_ROWS)
+    except sqlite3.Error as error:
+        hint = "try the statement with sqlite3 on the live database"
+        raise ConfigError(f"assertion can not be asked: {error} in {sql!r}", hint=hint) from error
+
+
+def count_rows(path: Path, table: str) -> int:
+    """The rows of `table`; raises ConfigError when there is no such table."""
+    ((count,),) = answer(path, f"SELECT count(*) FROM {quoted(table)}")
+    return int(str(count))
+
+
+def newest(path: Path, column: str) -> object:
+    """The greatest value of `table.column`, None when there is none; raises ConfigError when it is not there."""
+    table, _, name = column.rpartition(".")
+    # In double quotes an unknown column would silently become a string: table.column can not.
+    ((value,),) = answer(path, f"SELECT max(t.{quoted(name)}) FROM {quoted(table)} AS t")
+    return value

@@ -1,0 +1,166 @@
+"""The store `local`: a folder on this machine (or mounted on it)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Final
+
+from ops import manifest as manifest_files
+from ops.errors import BackupError, OpsError, RefusedError, StoreError
+from ops.fsio.copying import copy_with_sha256, sha256_of
+from ops.fsio.staging import (
+    STAGED_PREFIX,
+    make_private_folder,
+    publish,
+    remove_if_stale,
+    staged_file,
+    translated_write_errors,
+)
+from ops.naming import MANIFEST_SUFFIX, checksum_key
+from ops.ports import StoredFile
+from ops.progress import Progress, silent
+
+_LOCKS: Final = ".locks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalOptions:
+    """What the table of a local store may say: the folder."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStore:
+    """A folder of private files, each published under its final name in one step."""
+
+    name: str
+    options: LocalOptions
+
+    kind: ClassVar[str] = "local"
+    options_type: ClassVar[type[LocalOptions]] = LocalOptions
+
+    @property
+    def location(self) -> str:
+        """The folder's path."""
+        return str(self.options.path)
+
+    def path_of(self, key: str) -> Path:
+        """Where the file of `key` lies; raises RefusedError for a key that would lead out of the folder."""
+        if not key or "/" in key or "\0" in key or key in {".", ".."} or key.startswith(STAGED_PREFIX):
+            message = f"{key!r} is no name for a file in a store"
+            raise RefusedError(message, code="refused.unsafe_name")
+        return self.options.path / key
+
+    def lock_path(self, source: str) -> Path:
+        """`.locks/<source>.lock` in the folder."""
+        return self.options.path / _LOCKS / f"{source}.lock"
+
+    @contextlib.contextmanager
+    def stage(self, key: str) -> Iterator[Path]:
+        """A private file `.tmp-<key>` in the folder itself."""
+        self.path_of(key)
+        make_private_folder(self.options.path)
+        with staged_file(self.options.path, key) as staged:
+            yield staged.path
+
+    def put(self, key: str, file: Path) -> None:
+        """Publish `file`: by its name alone when it was staged here, else through a copy."""
+        final = self.path_of(key)
+        if file.parent == self.options.path and file.name == f"{STAGED_PREFIX}{key}":
+            publish(file, final)
+            return
+        with self.stage(key) as staged:
+            _copy_into(file, staged, silent)
+            publish(staged, final)
+
+    def open(self, key: str) -> BinaryIO:
+        """The stored file, unbuffered."""
+        try:
+            return self.path_of(key).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            message = f"{key} is not in store {self.name!r} ({self.location})"
+            raise BackupError(message, code="backup.not_found") from error
+        except OSError as error:
+            raise self._unreadable(key, error) from error
+
+    def get(self, key: str, into: Path, progress: Progress) -> str:
+        """Copy the stored file to `into`, hashing on the way."""
+        with self.open(key) as source:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with translated_write_errors(into):
+                target = os.open(into, flags, 0o600)
+                try:
+                    size = os.fstat(source.fileno()).st_size
+                    progress.step(f"fetching {key}", size)
+                    return copy_with_sha256(source.fileno(), target, size, progress=progress)
+                finally:
+                    os.close(target)
+
+    def list(self) -> Iterable[StoredFile]:
+        """The files of the folder, without what is being written and what is hidden."""
+        try:
+            with os.scandir(self.options.path) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                        yield StoredFile(entry.name, entry.stat(follow_symlinks=False).st_size)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unreadable("the folder", error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove the file."""
+        with translated_write_errors(self.path_of(key)):
+            self.path_of(key).unlink(missing_ok=True)
+
+    def sweep(self) -> Sequence[str]:
+        """Remove staged files of dead writers, and what they had published of an unfinished backup.
+
+        A writer stages the manifest before it publishes the payload: a dead one's staged manifest whose
+        final name is not there names a payload that is no backup.
+        """
+        removed = []
+        for staged in sorted(self.options.path.glob(f"{STAGED_PREFIX}*")):
+            name = staged.name.removeprefix(STAGED_PREFIX)
+            unfinished: list[str] = []
+            if name.endswith(MANIFEST_SUFFIX) and not self.path_of(name).exists():
+                unfinished = self._unfinished(staged)
+            if remove_if_stale(staged):
+                removed.append(staged.name)
+                for key in unfinished:
+                    self.delete(key)
+                    removed.append(key)
+        return removed
+
+    def _unfinished(self, staged_manifest: Path) -> list[str]:
+        """The published files of the backup that a staged manifest speaks of, when they are surely its own.
+
+        Surely: byte for byte what the manifest says. Anything else of that name belongs to somebody else.
+        """
+        try:
+            manifest = manifest_files.from_json(staged_manifest.read_bytes(), staged_manifest.name)
+            entry = manifest.files[0]
+            with self.open(entry.path) as payload:
+                digest, size = sha256_of(payload.fileno())
+        except (OpsError, OSError):
+            return []
+        if (digest, size) != (entry.sha256, entry.size):
+            return []
+        checksum = checksum_key(entry.path)
+        return [entry.path, *([checksum] if self.path_of(checksum).exists() else [])]
+
+    def _unreadable(self, what: str, error: OSError) -> StoreError:
+        message = f"{what} in store {self.name!r} ({self.location}) can not be read: {error.strerror}"
+        return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
+
+
+def _copy_into(file: Path, staged: Path, progress: Progress) -> None:
+    with file.open("rb", buffering=0) as source, staged.open("r+b", buffering=0) as target:
+        size = os.fstat(source.fileno()).st_size
+        with translated_write_errors(staged):
+            copy_with_sha256(source.fileno(), target.fileno(), size, progress=progress)

@@ -1,0 +1,71 @@
+"""A real store that forgets everything: for tests of actions in milliseconds. Not in the registry."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ops.errors import BackupError, RefusedError
+from ops.fsio.staging import write_new_file
+from ops.ports import StoredFile
+from ops.progress import Progress
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Files in a dictionary, with the promises of the port."""
+
+    name: str = "memory"
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def location(self) -> str:
+        """There is no place."""
+        return "memory"
+
+    @contextlib.contextmanager
+    def stage(self, key: str) -> Iterator[Path]:
+        """A file in a private temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="drillbook-stage-") as folder:
+            path = Path(folder) / key
+            path.touch(0o600)
+            yield path
+
+    def put(self, key: str, file: Path) -> None:
+        """Remember the file's content."""
+        if key in self.files:
+            message = f"{key} exists"
+            raise RefusedError(message, code="refused.name_taken")
+        self.files[key] = file.read_bytes()
+
+    def open(self, key: str) -> BinaryIO:
+        """The content as a stream."""
+        return io.BytesIO(self._content(key))
+
+    def get(self, key: str, into: Path, progress: Progress) -> str:
+        """Write the content to a new file."""
+        content = self._content(key)
+        progress.step(f"fetching {key}", len(content))
+        write_new_file(into, content)
+        return hashlib.sha256(content).hexdigest()
+
+    def list(self) -> Iterable[StoredFile]:
+        """All files."""
+        return [StoredFile(key, len(content)) for key, content in self.files.items()]
+
+    def delete(self, key: str) -> None:
+        """Forget the file."""
+        self.files.pop(key, None)
+
+    def _content(self, key: str) -> bytes:
+        try:
+            return self.files[key]
+        except KeyError:
+            message = f"{key} is not in store {self.name!r}"
+            raise BackupError(message, code="backup.not_found") from None

@@ -1,0 +1,17 @@
+"""The Invoke collections. A `tasks.py` of your own can add them: `namespace = ops.tasks.collection()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from invoke.collection import Collection
+
+
+def collection(name: str | None = None) -> Collection:
+    """All of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
+    from invoke.collection import Collection
+
+    from ops.tasks import backup, general
+
+    return Collection(*([name] if name else []), general.demo, general.doctor, backup.namespace)

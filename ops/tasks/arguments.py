@@ -1,0 +1,63 @@
+"""Two things that Invoke's command line lacks: a positional argument that may be left away, and `--from`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from invoke.parser import Argument
+from invoke.tasks import Task
+
+_ASKED_BY = "complete_context"
+
+
+class _OptionalPositional(Argument):
+    """A positional argument that is not missed when the command line ends without it.
+
+    Invoke knows no such thing: an argument takes a bare word only while its value is None, and when the task
+    ends, a positional argument whose value is None is an error. So the value is None for everybody but the
+    one method that makes that error.
+    """
+
+    @property
+    def value(self) -> Any:
+        """The value that was given, else None; an empty string while Invoke completes the task's context."""
+        if self._value is None and _asked_by(_ASKED_BY):
+            return ""
+        return self._value
+
+    @value.setter
+    def value(self, given: str) -> None:
+        self.set_value(given, cast=True)
+
+
+def _asked_by(function: str) -> bool:
+    frame = inspect.currentframe()
+    for _ in range(5):
+        frame = frame.f_back if frame else None
+        if frame is not None and frame.f_code.co_name == function:
+            return True
+    return False
+
+
+class OpsTask(Task[Callable[..., Any]]):
+    """A task in which positional arguments with a default may be left away."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Invoke's arguments, with positional ones that have a default made optional."""
+        arguments = super().get_arguments(ignore_unknown_help)
+        return [_relaxed(argument) for argument in arguments]
+
+
+def _relaxed(argument: Argument) -> Argument:
+    if not argument.positional or argument.default is None:
+        return argument
+    return _OptionalPositional(
+        names=argument.names,
+        kind=str,
+        default=None,
+        help=argument.help,
+        positional=True,
+        attr_name=argument.attr_name,
+    )

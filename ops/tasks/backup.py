@@ -1,0 +1,193 @@
+"""The collection `backup`: flags and help. What the tasks do is in `creating`, `looking`, `restoring`, `drilling`.
+
+Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from invoke.collection import Collection
+from invoke.tasks import task
+
+from ops.tasks.arguments import OpsTask
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+COMMON: Final = {
+    "config": "configuration file (default: ops.toml, or OPS_CONFIG)",
+    "format": "text or json",
+    "no_network": "contact nothing but this machine",
+}
+_BACKUP: Final = "'latest', a name as backup.list prints it, or a path"
+_WAIT: Final = "seconds to wait while another run works on the source"
+
+
+@task(
+    klass=OpsTask,
+    iterable=["tag"],
+    help={
+        "source": "name of the source (default: all)",
+        "from_": "an SQLite file to back up instead of the configured sources",
+        "out": "file name or folder for the backup (default: in the source's first store)",
+        "verify": "restore the new backup into a scratch place and compare it",
+        "tag": "a tag for the backup; may be given several times",
+        "yes": "accepted for scripts; nothing here asks",
+        "dry_run": "say what would be backed up, write nothing",
+        "wait": _WAIT,
+        **COMMON,
+    },
+)
+def create(
+    _context: Context,
+    source: str = "",
+    from_: str = "",
+    out: str = "",
+    verify: bool = False,
+    tag: list[str] | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+    wait: str = "0",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Take a backup of one source, or of all."""
+    from ops.tasks import creating
+    from ops.tasks.session import Flags, conduct
+
+    wanted = creating.Wanted(
+        source=source, file=from_, out=out, verify=verify, tags=tuple(tag or ()), dry_run=dry_run, wait=wait
+    )
+    conduct("backup.create", Flags(config, format, no_network), lambda session: creating.create(session, wanted))
+
+
+@task(
+    klass=OpsTask,
+    name="list",
+    help={"source": "only backups of this source", **COMMON},
+)
+def list_(
+    _context: Context, source: str = "", config: str = "", format: str = "text", no_network: bool = False
+) -> None:
+    """Show what backups there are: age, size, verified, proven."""
+    from ops.tasks import looking
+    from ops.tasks.session import Flags, conduct
+
+    conduct("backup.list", Flags(config, format, no_network), lambda session: looking.list_all(session, source))
+
+
+@task(klass=OpsTask, positional=["backup"], help={"backup": _BACKUP, "source": "whose latest", **COMMON})
+def show(
+    _context: Context,
+    backup: str,
+    source: str = "",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Show one backup whole: manifest, tables, verifies and drills."""
+    from ops.tasks import looking
+    from ops.tasks.session import Flags, conduct
+
+    flags = Flags(config, format, no_network)
+    conduct("backup.show", flags, lambda session: looking.show(session, backup, source))
+
+
+@task(
+    klass=OpsTask,
+    positional=["backup"],
+    help={
+        "backup": f"{_BACKUP} (default: the latest of each source)",
+        "all": "every backup in every store",
+        "level": "quick (checksums and structure) or full (restored into a scratch place and measured)",
+        "source": "whose backups",
+        **COMMON,
+    },
+)
+def verify(
+    _context: Context,
+    backup: str = "",
+    all: bool = False,
+    level: str = "quick",
+    source: str = "",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Look at stored backups; change nothing."""
+    from ops.tasks import looking
+    from ops.tasks.session import Flags, conduct
+
+    wanted = looking.WantedVerify(backup=backup or "", everything=all, level=level, source=source)
+    conduct("backup.verify", Flags(config, format, no_network), lambda session: looking.verify(session, wanted))
+
+
+@task(
+    klass=OpsTask,
+    help={
+        "from_": f"{_BACKUP} (default: latest)",
+        "source": "whose latest",
+        "to": "file to restore to (default with --yes: the source's own place; without: a scratch place)",
+        "table": "restore only this table, into the existing file",
+        "yes": "really replace what is there; it is kept as a safety backup first",
+        "dry_run": "say what would be done, step by step, and do nothing",
+        "verify": "accepted for scripts; every restore is verified",
+        "wait": _WAIT,
+        **COMMON,
+    },
+)
+def restore(
+    _context: Context,
+    from_: str = "latest",
+    source: str = "",
+    to: str = "",
+    table: str = "",
+    yes: bool = False,
+    dry_run: bool = False,
+    verify: bool = False,
+    wait: str = "0",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Restore a backup: into a scratch place, unless told otherwise."""
+    from ops.tasks import restoring
+    from ops.tasks.session import Flags, conduct
+
+    wanted = restoring.Wanted(
+        backup=from_, source=source, to=to, table=table, yes=yes, dry_run=dry_run, wait=wait
+    )
+    conduct("backup.restore", Flags(config, format, no_network), lambda session: restoring.restore(session, wanted))
+
+
+@task(
+    klass=OpsTask,
+    help={
+        "source": "name of the source (default: all)",
+        "from_": f"{_BACKUP} (default: the latest of each source)",
+        "junit": "also write the result as JUnit XML to this file",
+        "keep": "leave the restored copy in its scratch place and say where",
+        **COMMON,
+    },
+)
+def drill(
+    _context: Context,
+    source: str = "",
+    from_: str = "",
+    junit: str = "",
+    keep: bool = False,
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Restore into a scratch place, check, assert, time it, keep the evidence."""
+    from ops.tasks import drilling
+    from ops.tasks.session import Flags, conduct
+
+    wanted = drilling.Wanted(source=source, backup=from_, junit=junit, keep=keep)
+    conduct("backup.drill", Flags(config, format, no_network), lambda session: drilling.drill(session, wanted))
+
+
+namespace = Collection("backup", create, list_, show, verify, restore, drill)

@@ -1,0 +1,112 @@
+"""What `backup.create` does with its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.config.model import ConfiguredSource
+from ops.config.reading import source_of_kind, store_at
+from ops.errors import ConfigError, OpsError
+from ops.model import Level, Objectives
+from ops.ports import Store
+from ops.report.documents import evidence_document, taken_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import evidence_text, taken_text
+from ops.tasks.session import Session, fail_in_text
+from ops.tasks.values import seconds
+from ops.units import format_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `backup.create`."""
+
+    source: str
+    file: str
+    out: str
+    verify: bool
+    tags: tuple[str, ...]
+    dry_run: bool
+    wait: str
+
+
+def create(session: Session, wanted: Wanted) -> None:
+    """Back up each chosen source; one that fails does not stop the others."""
+    wait_s = seconds("--wait", wanted.wait)
+    chosen = _chosen(session, wanted)
+    if wanted.out and len(chosen) > 1 and not Path(wanted.out).is_dir():
+        hint = f"add --source, one of: {', '.join(item.name for item in chosen)}"
+        raise ConfigError("--out names one file, and there are several sources", code="usage.bad_value", hint=hint)
+    for configured in chosen:
+        try:
+            if wanted.dry_run:
+                _say(session, configured, wanted)
+            else:
+                _take(session, configured, wanted, wait_s)
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+            fail_in_text(session.outcome, error, configured.name)
+
+
+def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
+    if not wanted.file:
+        return session.chosen(wanted.source)
+    path = Path(wanted.file).absolute()
+    for configured in session.config.sources.values():
+        if configured.source.info.location == str(path):
+            return [configured]
+    adhoc = source_of_kind("sqlite", wanted.source or "file", str(path))
+    return [
+        ConfiguredSource(
+            source=adhoc,
+            stores=(next(iter(session.config.stores)),),
+            objectives=Objectives(),
+            assertions=(),
+            tags=(),
+            min_free=None,
+            owner="",
+            description="",
+        )
+    ]
+
+
+def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[Store, str | None]:
+    """Store and payload name (None: a fresh one) that `--out` means."""
+    if not out:
+        return session.config.home_of(configured), None
+    path = Path(out).absolute()
+    if path.is_dir() or out.endswith("/"):
+        return store_at(path), None
+    return store_at(path.parent), path.name
+
+
+def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
+    source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    estimate, found = source.estimate(), source.probe()
+    document = {"source": configured.name, "store": store.name, "name": name, "estimate": estimate, "dry_run": True}
+    where = f"{store.location}{f'/{name}' if name else ''}"
+    text = f"Would back up {source.info.location} ({format_size(estimate)}, {found}) to {where}; nothing was written"
+    session.outcome.add(document, text)
+
+
+def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s: float) -> None:
+    source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    job = session.job.of_source(configured.name)
+    request = BackupRequest(
+        name=name, tags=(*configured.tags, *wanted.tags), min_free=configured.min_free, wait_s=wait_s
+    )
+    taken = take_backup(source, store, request, job)
+    document, text, code = taken_document(taken), taken_text(taken), exit_code_of(taken.findings)
+    if wanted.verify:
+        evidence = verify_backup(taken.backup, source, VerifyRequest(Level.FULL, session.config.scratch), job)
+        verified = replace(taken.backup, evidence=(evidence,))
+        document = {
+            **taken_document(replace(taken, backup=verified)),
+            "verification": evidence_document(evidence),
+        }
+        text += "\n" + evidence_text(evidence)
+        code = max(code, exit_code_of(evidence.findings, evidence.verdict))
+    session.outcome.add(document, text, code)

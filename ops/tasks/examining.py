@@ -1,0 +1,54 @@
+"""What `doctor` and `demo` do with their flags."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from ops.actions.doctor import Patient, examine, examine_machine
+from ops.demo.catalogue import build_demo
+from ops.errors import OpsError
+from ops.report.documents import findings_document
+from ops.report.outcome import Outcome, exit_code_of
+from ops.report.text import findings_text, printable
+from ops.tasks.session import Session, fail_in_text
+
+
+def doctor(session: Session, source: str) -> None:
+    """Examine the machine, then each source with its store."""
+    outcome = session.outcome
+    findings = examine_machine(session.config.scratch)
+    config = str(session.config.path) if session.config.path else "none (environment alone)"
+    outcome.add(
+        {"source": None, "config": config, "findings": findings_document(findings)},
+        f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
+        exit_code_of(findings),
+    )
+    for configured in session.chosen(source):
+        patient = Patient(
+            configured.source, session.config.home_of(configured), configured.objectives, configured.min_free
+        )
+        findings = examine(patient, session.config.scratch, session.job.clock())
+        outcome.add(
+            {"source": configured.name, "findings": findings_document(findings)},
+            f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
+            exit_code_of(findings),
+        )
+
+
+def demo(outcome: Outcome, out: str, program: str) -> None:
+    """Build the demo catalogue and say how to go on."""
+    try:
+        catalogue = build_demo(Path(out).absolute())
+    except OpsError as error:
+        outcome.fail(error)
+        fail_in_text(outcome, error)
+        return
+    config = shlex.quote(f"{out.rstrip('/')}/{catalogue.config_path.name}")
+    databases = [
+        {"source": item.source, "path": str(item.path), "rows": dict(item.rows)} for item in catalogue.databases
+    ]
+    lines = [f"Demo catalogue in {printable(out)}"]
+    lines += [f"  {item.source:<8} {item.path.name}, {sum(item.rows.values())} rows" for item in catalogue.databases]
+    lines.append(f"Next:\n  {program} backup.create --config {config} --verify\n  {program} backup.drill --config {config}")
+    outcome.add({"folder": str(catalogue.folder), "config": str(catalogue.config_path), "databases": databases}, "\n".join(lines))

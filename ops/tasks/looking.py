@@ -1,0 +1,98 @@
+"""What `backup.list`, `backup.show` and `backup.verify` do with their flags."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ops import manifest as manifest_files
+from ops.actions.catalogue import Backup, find_backup, read_catalogue
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import OpsError
+from ops.model import Finding
+from ops.report.documents import backup_document, evidence_document, findings_document, shown_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import backups_text, evidence_text, findings_text, shown_text
+from ops.tasks.session import Session, fail_in_text
+from ops.tasks.values import level
+
+
+def list_all(session: Session, source: str) -> None:
+    """All backups of all stores, newest first."""
+    if source:
+        session.config.source(source)
+    backups, findings = _everything(session, source)
+    text = backups_text(backups, findings, session.job.clock())
+    for backup in backups:
+        session.outcome.add(backup_document(backup), "")
+    session.outcome.text.append(text)
+    session.outcome.errors += findings_document(findings)
+    session.outcome.exit_code = max(session.outcome.exit_code, exit_code_of(findings))
+
+
+def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
+    backups: list[Backup] = []
+    findings: list[Finding] = []
+    for store in session.config.stores.values():
+        catalogue = read_catalogue(store)
+        backups += [item for item in catalogue.backups if not source or item.manifest.source.name == source]
+        findings += catalogue.findings
+    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    return backups, findings
+
+
+def show(session: Session, reference: str, source: str) -> None:
+    """One backup whole."""
+    backup = session.find(reference, source)
+    manifest = json.loads(manifest_files.to_json(backup.manifest))
+    session.outcome.add(shown_document(backup, manifest), shown_text(backup))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedVerify:
+    """The flags of `backup.verify`."""
+
+    backup: str
+    everything: bool
+    level: str
+    source: str
+
+
+def verify(session: Session, wanted: WantedVerify) -> None:
+    """Verify the chosen backups, all of them, whatever is found."""
+    request = VerifyRequest(level(wanted.level), session.config.scratch)
+    if wanted.everything:
+        backups, findings = _everything(session, wanted.source)
+        for finding in findings:
+            session.outcome.errors.append({**findings_document([finding])[0]})
+        if findings:
+            session.outcome.text.append(findings_text(findings))
+        session.outcome.exit_code = max(session.outcome.exit_code, exit_code_of(findings))
+        for backup in backups:
+            _verify_one(session, backup, request)
+        return
+    if wanted.backup:
+        _verify_one(session, session.find(wanted.backup, wanted.source), request)
+        return
+    for configured in session.chosen(wanted.source):
+        try:
+            backup = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+            fail_in_text(session.outcome, error, configured.name)
+            continue
+        _verify_one(session, backup, request)
+
+
+def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> None:
+    job = session.job.of_source(backup.manifest.source.name)
+    try:
+        evidence = verify_backup(backup, session.source_of(backup), request, job)
+    except OpsError as error:
+        session.outcome.fail(error, backup.name)
+        fail_in_text(session.outcome, error, backup.name)
+        return
+    code = exit_code_of(evidence.findings, evidence.verdict)
+    session.outcome.add(evidence_document(evidence), evidence_text(evidence), code)
+
+

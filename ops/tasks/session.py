@@ -1,0 +1,162 @@
+"""The edge of a task: from flags to a session, from results to output and exit code. One place for all tasks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from invoke.exceptions import Exit
+
+from ops.actions.catalogue import Backup, find_backup
+from ops.config.model import Config, ConfiguredSource
+from ops.config.reading import read_config, source_of_kind, store_at
+from ops.errors import BackupError, ConfigError, OpsError
+from ops.joblog import Job
+from ops.ports import Source, Store
+from ops.report.outcome import Outcome
+from ops.report.text import error_text
+from ops.tasks.listening import TerminalProgress, make_progress, make_sink
+
+_FORMATS: Final = ("text", "json")
+_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags that every task has."""
+
+    config: str
+    format: str
+    no_network: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a task works with: the configuration and a job whose listeners are connected."""
+
+    flags: Flags
+    config: Config
+    job: Job
+    outcome: Outcome
+
+    @property
+    def config_flag(self) -> str:
+        """` --config FILE` when the configuration was named, for commands that are shown."""
+        return f" --config {shlex.quote(self.flags.config)}" if self.flags.config else ""
+
+    def chosen(self, name: str) -> list[ConfiguredSource]:
+        """The source of that name, or all."""
+        return [self.config.source(name)] if name else list(self.config.sources.values())
+
+    def find(self, reference: str, source: str = "") -> Backup:
+        """The backup that `latest`, a name, or a path means; raises BackupError when there is none."""
+        if "/" in reference:
+            path = Path(reference)
+            return find_backup(store_at(path.parent.absolute()), path.name)
+        if reference == "latest":
+            (configured,) = self._one(source)
+            return find_backup(self.config.home_of(configured), "latest", source=configured.name)
+        return self._find_by_name(reference)
+
+    def _one(self, source: str) -> list[ConfiguredSource]:
+        chosen = self.chosen(source)
+        if len(chosen) != 1:
+            hint = f"say which with --source: {', '.join(item.name for item in chosen)}"
+            raise ConfigError("'latest' of which source?", code="usage.bad_value", hint=hint)
+        return chosen
+
+    def _find_by_name(self, name: str) -> Backup:
+        missing: BackupError | None = None
+        for store in self.config.stores.values():
+            try:
+                return find_backup(store, name)
+            except BackupError as error:
+                if error.code != "backup.not_found":
+                    raise
+                missing = error
+        raise missing or BackupError(f"there is no backup {name!r}")
+
+    def source_of(self, backup: Backup) -> Source:
+        """The configured source of a backup, or one with default options where it is not configured here."""
+        info = backup.manifest.source
+        configured = self.config.sources.get(info.name)
+        if configured is not None and configured.source.info.kind == info.kind:
+            return configured.source
+        return source_of_kind(info.kind, info.name, info.location)
+
+    def safety_store(self, backup: Backup) -> Store:
+        """Where the safety backup of what a restore replaces goes: the home of the backup's source."""
+        configured = self.config.sources.get(backup.manifest.source.name)
+        return self.config.home_of(configured) if configured else backup.store
+
+
+def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
+    """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns)."""
+    progress = make_progress()
+
+    def run(outcome: Outcome) -> None:
+        try:
+            config = read_config(flags.config or None, os.environ, Path.cwd())
+            job = Job(sink=make_sink(os.environ), progress=progress)
+            body(Session(flags, config, job, outcome))
+        finally:
+            if isinstance(progress, TerminalProgress):
+                progress.close()
+
+    _conclude(task, flags, run)
+
+
+def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None]) -> None:
+    """The same for a task that needs no configuration; `body` gets the outcome and the program's name."""
+    _conclude(task, flags, lambda outcome: body(outcome, program_name()))
+
+
+def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
+    outcome = Outcome(task)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _require_format(flags.format)
+        run(outcome)
+    except OpsError as error:
+        outcome.fail(error)
+        fail_in_text(outcome, error)
+    except KeyboardInterrupt:
+        raise Exit("interrupted; nothing half done was kept", _INTERRUPTED) from None
+    _emit(outcome, flags.format)
+    if outcome.exit_code:
+        raise Exit(code=outcome.exit_code)
+
+
+def program_name() -> str:
+    """How this program was called, for commands that are shown."""
+    name = Path(sys.argv[0]).name
+    return name if name in {"inv", "invoke"} else "drillbook"
+
+
+def fail_in_text(outcome: Outcome, error: OpsError, source: str = "") -> None:
+    """Add an error to the text that people see."""
+    outcome.text.append(error_text(error, source))
+
+
+def _require_format(given: str) -> None:
+    if given not in _FORMATS:
+        hint = f"one of: {', '.join(_FORMATS)}"
+        raise ConfigError(f"--format {given!r} is not known", code="usage.bad_value", hint=hint)
+
+
+def _emit(outcome: Outcome, wanted: str) -> None:
+    text = outcome.to_json() if wanted == "json" else "\n\n".join(outcome.text)
+    if text:
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        sys.stdout.flush()
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
+    raise SystemExit(128 + signal.SIGTERM)
