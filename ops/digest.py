@@ -35,7 +35,7 @@ _MARSHAL_VERSION: Final = 2
 _I32: Final = 2**31
 
 Value = None | int | float | str | bytes
-Row = Sequence[Value]
+Row = tuple[Value, ...]
 
 
 def encode_row(row: Row) -> bytes:
@@ -68,7 +68,21 @@ def _encode_integer(value: int) -> bytes:
     return b"l" + struct.pack(f"<i{len(digits)}H", count, *digits)
 
 
-_SAMPLE: Final[Row] = (None, 0, -1, 2**31 - 1, -(2**31), 2**31, -(2**63), -0.0, 1.5, "", "aé\0\udc80", b"", b"\0u")
+_SAMPLE: Final[Row] = (
+    None,
+    0,
+    -1,
+    2**31 - 1,
+    -(2**31),
+    2**31,
+    -(2**63),
+    -0.0,
+    1.5,
+    "",
+    "aé\0\udc80",
+    b"",
+    b"\0u",
+)
 
 
 @functools.cache

@@ -81,9 +81,7 @@ class OpsError(Exception):
     exit_code: int = 2
     default_code: str = "tool.failed"
 
-    def __init__(
-        self, message: str, *, code: str | None = None, hint: str = "", command: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "", command: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code

@@ -68,14 +68,18 @@ def from_json(content: bytes, name: str) -> Evidence:
     """The evidence that `content` holds; raises BackupError when it is not readable as such."""
     try:
         document = json.loads(content)
-        if document["version"] != VERSION:
-            raise ValueError(f"version {document['version']!r}")
-        if document[SEAL] != document_seal(document):
-            raise ValueError("it does not match its own seal")
+        _require_intact(document)
         return _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"evidence {name} can not be read: {error!r}"
         raise BackupError(message, code="backup.evidence_invalid") from error
+
+
+def _require_intact(document: dict[str, Any]) -> None:
+    if document["version"] != VERSION:
+        raise ValueError(f"version {document['version']!r}")
+    if document[SEAL] != document_seal(document):
+        raise ValueError("it does not match its own seal")
 
 
 def _from_document(document: dict[str, Any]) -> Evidence:
@@ -91,7 +95,8 @@ def _from_document(document: dict[str, Any]) -> Evidence:
         duration_ms=document["duration_ms"],
         verdict=Verdict(document["verdict"]),
         findings=tuple(
-            Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in document["findings"]
+            Finding(**{**finding, "severity": Severity(finding["severity"])})
+            for finding in document["findings"]
         ),
         phases=tuple(Phase(**phase) for phase in document["phases"]),
         rto_ms=document["rto_ms"],

@@ -22,7 +22,7 @@ from ops.units import format_time
 class LineSink(Protocol):
     """Takes whole lines; never raises."""
 
-    def __call__(self, line: str) -> None:
+    def __call__(self, line: str, /) -> None:
         """Write one line, without its line end."""
 
 

@@ -208,7 +208,10 @@ def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
         )
     what = "rows and content" if digested else "rows"
     message = f"{what} of {len(recorded.tables)} tables as measured in the backup's snapshot"
-    return [*findings, Finding(severity=Severity.OK, code="measure.equal", message=message, found=f"{found.rows} rows")]
+    return [
+        *findings,
+        Finding(severity=Severity.OK, code="measure.equal", message=message, found=f"{found.rows} rows"),
+    ]
 
 
 def _compare_tables(recorded: Measures, found: Measures) -> list[Finding]:
@@ -216,16 +219,22 @@ def _compare_tables(recorded: Measures, found: Measures) -> list[Finding]:
     for name in sorted(recorded.tables.keys() | found.tables.keys()):
         expected, actual = recorded.tables.get(name), found.tables.get(name)
         if expected is None:
-            findings.append(_differs("measure.table_extra", "a table that was not in the snapshot", name, "", "there"))
+            findings.append(
+                _differs("measure.table_extra", "a table that was not in the snapshot", name, "", "there")
+            )
         elif actual is None:
             findings.append(_differs("measure.table_missing", "a table is missing", name, "there", ""))
         elif expected.rows != actual.rows:
             findings.append(
-                _differs("measure.rows_differ", "row count differs", name, str(expected.rows), str(actual.rows))
+                _differs(
+                    "measure.rows_differ", "row count differs", name, str(expected.rows), str(actual.rows)
+                )
             )
         elif recorded.digest_algorithm == found.digest_algorithm and expected.digest != actual.digest:
             findings.append(
-                _differs("measure.content_differs", "rows differ", name, str(expected.digest), str(actual.digest))
+                _differs(
+                    "measure.content_differs", "rows differ", name, str(expected.digest), str(actual.digest)
+                )
             )
     return findings
 
@@ -233,7 +242,13 @@ def _compare_tables(recorded: Measures, found: Measures) -> list[Finding]:
 def _compare_facts(recorded: Measures, found: Measures) -> list[Finding]:
     names = sorted(recorded.facts.keys() | found.facts.keys())
     return [
-        _differs("measure.fact_differs", f"{name} differs", name, str(recorded.facts.get(name)), str(found.facts.get(name)))
+        _differs(
+            "measure.fact_differs",
+            f"{name} differs",
+            name,
+            str(recorded.facts.get(name)),
+            str(found.facts.get(name)),
+        )
         for name in names
         if recorded.facts.get(name) != found.facts.get(name)
     ]

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 
-
 class Severity(enum.StrEnum):
     """How bad one finding is."""
 

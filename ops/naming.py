@@ -1,9 +1,9 @@
 """The names of the files that make up a backup; the same in every store. Pure.
 
-    backup-20260101T000000Z.db                       the payload
-    backup-20260101T000000Z.db.checksum              one line that `sha256sum -c` reads
-    backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
-    backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
+backup-20260101T000000Z.db                       the payload
+backup-20260101T000000Z.db.checksum              one line that `sha256sum -c` reads
+backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
+backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ CHECKSUM_SUFFIX: Final = ".checksum"
 OTHER_CHECKSUM_SUFFIX: Final = ".sha256"
 SAFETY_TAG: Final = "safety"
 """The tag of backups that a restore made of what it replaced; `latest` never means one of them."""
-_EVIDENCE: Final = re.compile(r"\A(?P<payload>.+)\.(?P<action>drill|verify)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL)
+_EVIDENCE: Final = re.compile(
+    r"\A(?P<payload>.+)\.(?P<action>drill|verify)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
+)
 
 
 def payload_name(base: str, moment: datetime, suffix: str) -> str:

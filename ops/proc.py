@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ops.errors import ToolError
 
@@ -54,29 +54,37 @@ def run_program(
 
     At the time-out the program's whole process group is killed. Raises ToolError when it can not be started.
     """
-    import sh  # noqa: PLC0415 - only runs that start programs pay for it
+    import sh
 
     command = sh.Command(find_program(argv[0]))
     with tempfile.TemporaryFile() as output:
+
+        def start() -> sh.RunningCommand:
+            return command(
+                *argv[1:],
+                _in=os.devnull,
+                _out=output,
+                _err=output,
+                _env=dict(environment),
+                _cwd=str(folder),
+                _bg=True,
+                _bg_exc=False,
+                _new_session=True,
+            )
+
         try:
-            exit_code = _run_until(command, argv[1:], output, timeout_s, dict(environment), str(folder))
+            exit_code = _run_until(start, timeout_s)
         except (OSError, sh.ForkException) as error:
-            message = f"can not start {argv[0]!r}: {error}"
-            raise ToolError(message) from error
+            raise ToolError(f"can not start {argv[0]!r}: {error}") from error
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _TAIL_BYTES))
         return Completed(exit_code, output.read().decode("utf-8", "replace").strip())
 
 
-def _run_until(
-    command: sh.Command, arguments: Sequence[str], output: IO[bytes], timeout_s: float, environment: dict[str, str], folder: str
-) -> int | None:
-    import sh  # noqa: PLC0415 - see run_program
+def _run_until(start: Callable[[], sh.RunningCommand], timeout_s: float) -> int | None:
+    import sh
 
-    running = command(
-        *arguments, _in=os.devnull, _out=output, _err=output, _env=environment, _cwd=folder,
-        _bg=True, _bg_exc=False, _new_session=True,
-    )
+    running = start()
     try:
         running.wait(timeout=timeout_s)
     except sh.TimeoutException:
@@ -85,8 +93,8 @@ def _run_until(
             os.killpg(running.pid, signal.SIGKILL)
         return None
     except sh.ErrorReturnCode as error:
-        return error.exit_code
-    return running.exit_code
+        return int(error.exit_code)
+    return int(running.exit_code)
 
 
 def worker_count() -> int:
@@ -103,7 +111,9 @@ def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> li
     does when memory runs out. Function, jobs and results must be picklable.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(worker_count(), len(jobs)), mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(
+        min(worker_count(), len(jobs)), mp_context=context, initializer=_ignore_interrupts
+    )
     try:
         with pool:
             return list(pool.map(function, jobs))

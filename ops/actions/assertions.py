@@ -54,7 +54,9 @@ def _check(assertion: Assertion, source: Source, loaded: Loaded, manifest: Manif
 
 
 def _undecided(where: str, why: str) -> Finding:
-    return Finding(severity=Severity.WARNING, code="assert.undecided", message=why, where=where, blocking=True)
+    return Finding(
+        severity=Severity.WARNING, code="assert.undecided", message=why, where=where, blocking=True
+    )
 
 
 def _outcome(where: str, *, passed: bool, expected: str, found: str) -> Finding:
@@ -130,7 +132,11 @@ def _check_query(assertion: Assertion, where: str, source: Queryable, loaded: Lo
         found = f"{len(rows)} rows"
         return _outcome(where, passed=bool(rows), expected="at least one row", found=found)
     value = rows[0][0] if rows else None
-    passed = len(rows) == 1 and value == assertion.expect and isinstance(value, str) == isinstance(assertion.expect, str)
+    passed = (
+        len(rows) == 1
+        and value == assertion.expect
+        and isinstance(value, str) == isinstance(assertion.expect, str)
+    )
     found = repr(value) if len(rows) == 1 else f"{len(rows)} rows, the first {value!r}"
     return _outcome(where, passed=passed, expected=repr(assertion.expect), found=found)
 

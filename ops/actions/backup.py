@@ -1,6 +1,6 @@
-"""Taking one backup. The order of steps here is what makes a published backup trustworthy:
+"""Taking one backup. The order of steps here is what makes a published backup trustworthy.
 
-lock, clean up after the dead, ask for space, copy and hash, measure the copy, stage the manifest, publish the
+Lock, clean up after the dead, ask for space, copy and hash, measure the copy, stage the manifest, publish the
 payload, its checksum, and last the manifest; then look again (`--verify`).
 """
 
@@ -120,7 +120,9 @@ def _require_room(source: Source, store: Store, request: BackupRequest) -> None:
     estimate = source.estimate()
     if isinstance(store, LocalFiles):
         folder = store.path_of("payload").parent
-        require_space(folder, estimate, min_free=request.min_free, purpose=f"a backup of {source.info.name!r}")
+        require_space(
+            folder, estimate, min_free=request.min_free, purpose=f"a backup of {source.info.name!r}"
+        )
 
 
 def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetime, list[Finding]]:
@@ -182,11 +184,16 @@ def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
     """
     name = manifest.payload
-    with store.stage(manifest_key(name)) as staged_manifest, store.stage(checksum_key(name)) as staged_checksum:
+    with (
+        store.stage(manifest_key(name)) as staged_manifest,
+        store.stage(checksum_key(name)) as staged_checksum,
+    ):
         with translated_write_errors(staged_manifest):
             staged_manifest.write_bytes(manifest_files.to_json(manifest))
         with translated_write_errors(staged_checksum):
-            staged_checksum.write_text(checksum_line(manifest.files[0].sha256, name), "utf-8", "surrogateescape")
+            staged_checksum.write_text(
+                checksum_line(manifest.files[0].sha256, name), "utf-8", "surrogateescape"
+            )
         store.put(name, staged)
         store.put(checksum_key(name), staged_checksum)
         store.put(manifest_key(name), staged_manifest)

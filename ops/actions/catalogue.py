@@ -89,7 +89,9 @@ def read_manifest(store: Store, key: str) -> Manifest:
     manifest = manifest_files.from_json(content, key)
     if manifest_key(manifest.payload) != key:
         message = f"manifest {key} says that it belongs to {manifest.payload}"
-        raise BackupError(message, code="backup.manifest_invalid", hint="it was renamed or swapped; use another backup")
+        raise BackupError(
+            message, code="backup.manifest_invalid", hint="it was renamed or swapped; use another backup"
+        )
     return manifest
 
 

@@ -92,7 +92,9 @@ def _examine_store(patient: Patient, scratch: Path) -> list[Finding]:
         with store.stage("doctor-probe") as staged:
             staged.write_bytes(b"x")
     except (OpsError, OSError) as error:
-        return [_critical("store.unwritable", f"store {store.name!r} can not be written: {error}", str(folder))]
+        return [
+            _critical("store.unwritable", f"store {store.name!r} can not be written: {error}", str(folder))
+        ]
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         message = f"{folder} can be read by others (mode {stat.S_IMODE(folder.stat().st_mode):04o})"
         findings.append(_warning("doctor.permissions", f"{message}; chmod 700 it", str(folder)))
@@ -106,7 +108,9 @@ def _examine_store(patient: Patient, scratch: Path) -> list[Finding]:
         free = free_bytes(place)
         needed = max(patient.min_free or 2 * estimate, estimate) if place == folder else 2 * estimate
         text = f"{format_size(free)} free in {place}, {format_size(needed)} needed for {purpose}"
-        findings.append(_ok("doctor.space", text) if free >= needed else _critical("space.insufficient", text, str(place)))
+        findings.append(
+            _ok("doctor.space", text) if free >= needed else _critical("space.insufficient", text, str(place))
+        )
     return findings
 
 
@@ -121,7 +125,9 @@ def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> l
         return [_warning("doctor.no_backup", "there is no backup yet: invoke backup.create --verify")]
     newest = mine[0]
     if newest.manifest.created_at > now:
-        findings.append(_warning("clock.behind", f"{newest.name} is from the future: is the clock right?", "clock"))
+        findings.append(
+            _warning("clock.behind", f"{newest.name} is from the future: is the clock right?", "clock")
+        )
     age = format_duration(max(0.0, (now - newest.manifest.created_at).total_seconds()))
     every_s = objectives.every.total_seconds() if objectives.every else None
     if overdue(newest.manifest.created_at, every_s, now):
@@ -134,7 +140,9 @@ def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> l
     if proven is None or drill is None:
         findings.append(_warning("drill.overdue", "no backup of this source is proven: invoke backup.drill"))
     elif overdue(drill.finished_at, drill_every_s, now):
-        findings.append(_warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}"))
+        findings.append(
+            _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
+        )
     else:
         findings.append(_ok("doctor.drill", f"{proven.name} is proven"))
     return findings

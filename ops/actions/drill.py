@@ -46,7 +46,7 @@ class DrillRequest:
 
     scratch: Path
     assertions: Sequence[Assertion] = ()
-    objectives: Objectives = Objectives()
+    objectives: Objectives = field(default_factory=Objectives)
     keep_scratch: bool = False
 
 
@@ -98,7 +98,9 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
     with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
         if request.keep_scratch:
             message = f"the restored copy stays at {scratch} (remove it yourself)"
-            run.findings.append(Finding(severity=Severity.OK, code="drill.kept", message=message, where=str(scratch)))
+            run.findings.append(
+                Finding(severity=Severity.OK, code="drill.kept", message=message, where=str(scratch))
+            )
         with run.phase("fetch"):
             run.findings += [check_checksum_file(backup), *check_sizes(backup)]
             if run.broken:
@@ -119,9 +121,7 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
             run.findings += check_assertions(request.assertions, source, loaded, backup.manifest)
 
 
-def _evidence(
-    backup: Backup, objectives: Objectives, job: Job, run: _Run, *, started: datetime
-) -> Evidence:
+def _evidence(backup: Backup, objectives: Objectives, job: Job, run: _Run, *, started: datetime) -> Evidence:
     manifest, finished = backup.manifest, job.clock()
     usable_ms = sum(phase.duration_ms for phase in run.phases if phase.name != "assert")
     rto_ms = usable_ms if {phase.name for phase in run.phases} >= {"fetch", "load", "check"} else None

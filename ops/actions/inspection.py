@@ -38,7 +38,9 @@ def check_checksum_file(backup: Backup) -> Finding:
         digest, name = parse_checksum_line(content.decode("utf-8", "surrogateescape"))
     except ValueError as error:
         message = f"{key}: {error}"
-        return Finding(severity=Severity.CRITICAL, code="backup.checksum_file_invalid", message=message, where=key)
+        return Finding(
+            severity=Severity.CRITICAL, code="backup.checksum_file_invalid", message=message, where=key
+        )
     recorded = backup.manifest.files[0].sha256
     if digest != recorded or (name is not None and Path(name).name != backup.name):
         return Finding(
@@ -49,7 +51,9 @@ def check_checksum_file(backup: Backup) -> Finding:
             expected=f"{recorded}  {backup.name}",
             found=f"{digest}  {name or ''}",
         )
-    return Finding(severity=Severity.OK, code="backup.checksum_file", message=f"{key} agrees with the manifest")
+    return Finding(
+        severity=Severity.OK, code="backup.checksum_file", message=f"{key} agrees with the manifest"
+    )
 
 
 def check_stored_files(backup: Backup, progress: Progress) -> list[Finding]:
@@ -68,10 +72,14 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
                 progress.advance(len(block))
     except BackupError:
         message = f"the payload {entry.path} is gone"
-        return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+        return Finding(
+            severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
+        )
     except OSError as error:
         message = f"{entry.path} can not be read to its end: {error.strerror}"
-        return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+        return Finding(
+            severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
+        )
     return compare_file(entry, digest.hexdigest(), size)
 
 
@@ -95,7 +103,9 @@ def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
             expected=entry.sha256,
             found=sha256,
         )
-    return Finding(severity=Severity.OK, code="backup.checksum", message=f"SHA-256 of {entry.path} as recorded")
+    return Finding(
+        severity=Severity.OK, code="backup.checksum", message=f"SHA-256 of {entry.path} as recorded"
+    )
 
 
 def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:

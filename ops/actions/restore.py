@@ -64,7 +64,9 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
     name = backup.name
     target = _chosen_target(source, request)
     if target is None:
-        return [f"restore {name} into a scratch place under {request.scratch}, verify it there, and remove it"]
+        return [
+            f"restore {name} into a scratch place under {request.scratch}, verify it there, and remove it"
+        ]
     steps = [f"build {name} beside {target} and verify it: checksum, integrity, counts and digests"]
     if not target.exists():
         return [*steps, f"publish it as {target}"]
@@ -87,7 +89,9 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         if target is None:
             return _rehearse(backup, source, request, job)
         if not isinstance(source, Restorable):
-            raise RefusedError(f"kind {backup.manifest.source.kind!r} has no data that a restore could replace")
+            raise RefusedError(
+                f"kind {backup.manifest.source.kind!r} has no data that a restore could replace"
+            )
         _guard(target, request)
         with held_lock(source, request.safety_store, request.wait_s, job):
             return _restore_over(backup, source, target, request, job)
@@ -132,7 +136,9 @@ def _restore_over(
     if not request.table:
         source.require_idle(target)
     if not target.parent.is_dir():
-        raise RefusedError(f"folder {target.parent} is not there", hint="make it first, with the owner it needs")
+        raise RefusedError(
+            f"folder {target.parent} is not there", hint="make it first, with the owner it needs"
+        )
     require_space(target.parent, backup.manifest.size, min_free=None, purpose="building the restored copy")
     with scratch_folder(target.parent) as beside:
         built, findings = _build(backup, source, beside, job)
@@ -202,5 +208,7 @@ def _keep_old(source: Restorable, target: Path, request: RestoreRequest, job: Jo
 def _keep_damaged(source: Restorable, target: Path, why: str, now: datetime) -> _Kept:
     kept, undo = source.keep_damaged(target, format_stamp(now))
     message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
-    finding = Finding(severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=str(kept))
+    finding = Finding(
+        severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=str(kept)
+    )
     return _Kept(name=str(kept), damaged=kept, undo=undo, findings=(finding,))

@@ -104,7 +104,12 @@ def check_sizes(backup: Backup) -> list[Finding]:
         if entry.path not in there:
             message = f"the payload {entry.path} is gone"
             findings.append(
-                Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path)
+                Finding(
+                    severity=Severity.CRITICAL,
+                    code="backup.payload_missing",
+                    message=message,
+                    where=entry.path,
+                )
             )
         elif there[entry.path] != entry.size:
             findings.append(

@@ -103,10 +103,13 @@ def _build_config(
         default = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
         stores = {"local": _store("local", default, environ, place)}
     sources = {
-        name: _source(name, table, environ, place, stores) for name, table in _named(document, "source", place)
+        name: _source(name, table, environ, place, stores)
+        for name, table in _named(document, "source", place)
     }
     if not sources:
-        raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]")
+        raise ConfigError(
+            f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]"
+        )
     _require_own_places(sources, place)
     return Config(path=file, sources=sources, stores=stores, scratch=place.folder / scratch)
 
@@ -126,7 +129,9 @@ def _named(document: dict[str, Any], group: str, place: Place) -> list[tuple[str
 
 def _kind(table: dict[str, Any], known: Mapping[str, object], place: Place) -> str:
     if "kind" not in table:
-        raise ConfigError(f"{place}: key 'kind' is needed", code="config.missing_key", hint=f"one of: {', '.join(known)}")
+        raise ConfigError(
+            f"{place}: key 'kind' is needed", code="config.missing_key", hint=f"one of: {', '.join(known)}"
+        )
     kind = table["kind"]
     if kind not in known:
         hint = f"this installation has: {', '.join(known)}"

@@ -93,7 +93,9 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
         hint = hints[fields[key].name]
         try:
             adapter = pydantic.TypeAdapter(hint)
-            checked[fields[key].name] = adapter.validate_python(_convert(hint, value, key, place), strict=True)
+            checked[fields[key].name] = adapter.validate_python(
+                _convert(hint, value, key, place), strict=True
+            )
         except pydantic.ValidationError as error:
             raise ConfigError(f"{place}, {key}: {error.errors()[0]['msg']} (found {value!r})") from error
     return cls(**checked)

@@ -19,7 +19,14 @@ from ops.progress import Progress, silent
 
 CHUNK: Final = 8 << 20
 _HASH_BLOCK: Final = 1 << 20
-_NO_KERNEL_COPY: Final = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY}
+_NO_KERNEL_COPY: Final = {
+    errno.ENOSYS,
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.ETXTBSY,
+}
 
 Amend = Callable[[int, int], None]
 """Called with (offset, length) of each part of the target after it was copied and before it is hashed."""
@@ -69,24 +76,23 @@ class _Hasher:
             offset, length = offset + got, length - got
 
 
-def copy_with_sha256(
+def copy_with_sha256(  # noqa: PLR0913 - two files, a size, and three listeners that most callers leave away
     source: int,
     target: int,
     size: int,
     *,
-    source_size: int | None = None,
     amend: Amend | None = None,
     copied: Callable[[], None] | None = None,
     progress: Progress = silent,
 ) -> str:
     """The SHA-256 of the `size` bytes that `target` holds afterwards, copied from `source` from offset 0.
 
-    `source_size` (default `size`) says how much of it the source has; the rest stays zero until `amend`
-    fills it. `amend` may rewrite each part of the target before it is hashed. `copied` is called as soon as
-    the source is needed no more; hashing may still be going on then. Nothing is fsynced.
+    `amend` may rewrite each part of the target before it is hashed; with it the source may be shorter than
+    `size`, and what it lacks is zero until `amend` fills it. `copied` is called as soon as the source is
+    needed no more; hashing may still be going on then. Nothing is fsynced.
     Raises ShortSourceError when the source is shorter than promised; OSError from reading and writing.
     """
-    available = size if source_size is None else min(source_size, size)
+    available = size if amend is None else min(os.fstat(source).st_size, size)
     os.ftruncate(target, size)
     hasher = _Hasher(target)
     try:

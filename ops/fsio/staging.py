@@ -76,18 +76,42 @@ def _create_locked(path: Path) -> int:
 
 def remove_if_stale(path: Path) -> bool:
     """True when `path` is gone afterwards, because nobody living holds its lock; False when somebody does."""
+    with claimed_from_dead(path) as claimed:
+        if claimed:
+            path.unlink(missing_ok=True)
+    return not path.exists()
+
+
+@contextlib.contextmanager
+def claimed_from_dead(path: Path) -> Iterator[bool]:
+    """Whether the staged file at `path` belongs to a dead writer; while the block runs it is locked by us.
+
+    False also when there is no such file (any more): its writer may just have published it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return True
+    except OSError:
+        yield False
+        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
-    except BlockingIOError:
-        return False
+        yield _lock_now(descriptor) and _still_names(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
+
+
+def _still_names(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def publish(staged: Path, final: Path) -> None:

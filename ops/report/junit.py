@@ -32,7 +32,8 @@ def to_junit(drills: Sequence[Evidence]) -> bytes:
         for number, finding in enumerate(drill.findings, 1):
             _add_case(suite, number, finding, drill)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 def _add_case(suite: ET.Element, number: int, finding: Finding, drill: Evidence) -> None:

@@ -126,9 +126,11 @@ def drills_text(drills: Sequence[Evidence]) -> str:
     ]
     columns = ["Source", "Backup", "Verdict", "Rows", "Size", "RTO (promised)", "RPO (promised)", "Seconds"]
     parts = [table(columns, rows)]
-    for drill in drills:
-        if text := findings_text(drill.findings):
-            parts.append(f"\n{drill.source.name}, {printable(drill.backup)}:\n{text}")
+    parts += [
+        f"\n{drill.source.name}, {printable(drill.backup)}:\n{text}"
+        for drill in drills
+        if (text := findings_text(drill.findings))
+    ]
     passed = sum(drill.verdict is Verdict.PASSED for drill in drills)
     parts.append(f"\n{passed} of {len(drills)} restored, checked and proven.")
     return "\n".join(parts)
@@ -191,17 +193,28 @@ def shown_text(backup: Backup) -> str:
         for name, measure in manifest.measures.tables.items()
     ]
     history = [
-        [item.action, format_time(item.started_at), _verdict(item.verdict), format_duration(item.duration_ms / 1000)]
+        [
+            item.action,
+            format_time(item.started_at),
+            _verdict(item.verdict),
+            format_duration(item.duration_ms / 1000),
+        ]
         for item in backup.evidence
     ]
     parts = [printable(backup.name), facts(pairs), "", table(["Table", "Rows", "Content"], rows), ""]
-    looks = table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
+    looks = (
+        table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
+    )
     return "\n".join([*parts, looks])
 
 
 def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
     """What `backup.restore` did, ending in the command that goes back, or goes on."""
-    where = "a scratch place (rehearsal: nothing else was touched)" if restored.target is None else str(restored.target)
+    where = (
+        "a scratch place (rehearsal: nothing else was touched)"
+        if restored.target is None
+        else str(restored.target)
+    )
     pairs = [
         ("backup", backup.name),
         ("source", backup.manifest.source.name),

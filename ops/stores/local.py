@@ -14,9 +14,9 @@ from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.fsio.copying import copy_with_sha256, sha256_of
 from ops.fsio.staging import (
     STAGED_PREFIX,
+    claimed_from_dead,
     make_private_folder,
     publish,
-    remove_if_stale,
     staged_file,
     translated_write_errors,
 )
@@ -25,6 +25,8 @@ from ops.ports import StoredFile
 from ops.progress import Progress, silent
 
 _LOCKS: Final = ".locks"
+Names = list[str]
+"""Keys of files. (Inside the class the word `list` means the port's method.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,20 +126,25 @@ class LocalStore:
         A writer stages the manifest before it publishes the payload: a dead one's staged manifest whose
         final name is not there names a payload that is no backup.
         """
-        removed = []
+        removed: Names = []
         for staged in sorted(self.options.path.glob(f"{STAGED_PREFIX}*")):
-            name = staged.name.removeprefix(STAGED_PREFIX)
-            unfinished: list[str] = []
-            if name.endswith(MANIFEST_SUFFIX) and not self.path_of(name).exists():
-                unfinished = self._unfinished(staged)
-            if remove_if_stale(staged):
-                removed.append(staged.name)
-                for key in unfinished:
-                    self.delete(key)
-                    removed.append(key)
+            with claimed_from_dead(staged) as claimed:
+                if claimed:
+                    removed += self._remove_staged(staged)
         return removed
 
-    def _unfinished(self, staged_manifest: Path) -> list[str]:
+    def _remove_staged(self, staged: Path) -> Names:
+        """Remove what one dead writer left; the caller holds the staged file's lock, so nobody revives it."""
+        name = staged.name.removeprefix(STAGED_PREFIX)
+        keys = []
+        if name.endswith(MANIFEST_SUFFIX) and not self.path_of(name).exists():
+            keys = self._unfinished(staged)
+        for key in keys:
+            self.delete(key)
+        staged.unlink(missing_ok=True)
+        return [*keys, staged.name]
+
+    def _unfinished(self, staged_manifest: Path) -> Names:
         """The published files of the backup that a staged manifest speaks of, when they are surely its own.
 
         Surely: byte for byte what the manifest says. Anything else of that name belongs to somebody else.

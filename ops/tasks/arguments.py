@@ -21,7 +21,7 @@ class _OptionalPositional(Argument):
     """
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Any:  # noqa: ANN401 - as Invoke declares it
         """The value that was given, else None; an empty string while Invoke completes the task's context."""
         if self._value is None and _asked_by(_ASKED_BY):
             return ""

@@ -60,7 +60,9 @@ def create(
     wanted = creating.Wanted(
         source=source, file=from_, out=out, verify=verify, tags=tuple(tag or ()), dry_run=dry_run, wait=wait
     )
-    conduct("backup.create", Flags(config, format, no_network), lambda session: creating.create(session, wanted))
+    conduct(
+        "backup.create", Flags(config, format, no_network), lambda session: creating.create(session, wanted)
+    )
 
 
 @task(
@@ -75,7 +77,9 @@ def list_(
     from ops.tasks import looking
     from ops.tasks.session import Flags, conduct
 
-    conduct("backup.list", Flags(config, format, no_network), lambda session: looking.list_all(session, source))
+    conduct(
+        "backup.list", Flags(config, format, no_network), lambda session: looking.list_all(session, source)
+    )
 
 
 @task(klass=OpsTask, positional=["backup"], help={"backup": _BACKUP, "source": "whose latest", **COMMON})
@@ -121,7 +125,9 @@ def verify(
     from ops.tasks.session import Flags, conduct
 
     wanted = looking.WantedVerify(backup=backup or "", everything=all, level=level, source=source)
-    conduct("backup.verify", Flags(config, format, no_network), lambda session: looking.verify(session, wanted))
+    conduct(
+        "backup.verify", Flags(config, format, no_network), lambda session: looking.verify(session, wanted)
+    )
 
 
 @task(
@@ -159,7 +165,11 @@ def restore(
     wanted = restoring.Wanted(
         backup=from_, source=source, to=to, table=table, yes=yes, dry_run=dry_run, wait=wait
     )
-    conduct("backup.restore", Flags(config, format, no_network), lambda session: restoring.restore(session, wanted))
+    conduct(
+        "backup.restore",
+        Flags(config, format, no_network),
+        lambda session: restoring.restore(session, wanted),
+    )
 
 
 @task(
@@ -187,7 +197,9 @@ def drill(
     from ops.tasks.session import Flags, conduct
 
     wanted = drilling.Wanted(source=source, backup=from_, junit=junit, keep=keep)
-    conduct("backup.drill", Flags(config, format, no_network), lambda session: drilling.drill(session, wanted))
+    conduct(
+        "backup.drill", Flags(config, format, no_network), lambda session: drilling.drill(session, wanted)
+    )
 
 
 namespace = Collection("backup", create, list_, show, verify, restore, drill)

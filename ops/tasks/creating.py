@@ -39,7 +39,9 @@ def create(session: Session, wanted: Wanted) -> None:
     chosen = _chosen(session, wanted)
     if wanted.out and len(chosen) > 1 and not Path(wanted.out).is_dir():
         hint = f"add --source, one of: {', '.join(item.name for item in chosen)}"
-        raise ConfigError("--out names one file, and there are several sources", code="usage.bad_value", hint=hint)
+        raise ConfigError(
+            "--out names one file, and there are several sources", code="usage.bad_value", hint=hint
+        )
     for configured in chosen:
         try:
             if wanted.dry_run:
@@ -86,7 +88,13 @@ def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[St
 def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
     estimate, found = source.estimate(), source.probe()
-    document = {"source": configured.name, "store": store.name, "name": name, "estimate": estimate, "dry_run": True}
+    document = {
+        "source": configured.name,
+        "store": store.name,
+        "name": name,
+        "estimate": estimate,
+        "dry_run": True,
+    }
     where = f"{store.location}{f'/{name}' if name else ''}"
     text = f"Would back up {source.info.location} ({format_size(estimate)}, {found}) to {where}; nothing was written"
     session.outcome.add(document, text)

@@ -31,7 +31,9 @@ def drill(session: Session, wanted: Wanted) -> None:
     """Drill the chosen backups, all of them, whatever is found; one table at the end."""
     drills = [_drill_one(session, backup, wanted) for backup in _chosen(session, wanted)]
     for evidence in drills:
-        session.outcome.add(evidence_document(evidence), "", exit_code_of(evidence.findings, evidence.verdict))
+        session.outcome.add(
+            evidence_document(evidence), "", exit_code_of(evidence.findings, evidence.verdict)
+        )
     if drills:
         session.outcome.text.append(drills_text(drills))
     if wanted.junit:
@@ -61,7 +63,9 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
             objectives=configured.objectives,
             keep_scratch=wanted.keep,
         )
-    return run_drill(backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name))
+    return run_drill(
+        backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name)
+    )
 
 
 def _write_junit(path: Path, drills: list[Evidence]) -> None:

@@ -46,9 +46,17 @@ def demo(outcome: Outcome, out: str, program: str) -> None:
         return
     config = shlex.quote(f"{out.rstrip('/')}/{catalogue.config_path.name}")
     databases = [
-        {"source": item.source, "path": str(item.path), "rows": dict(item.rows)} for item in catalogue.databases
+        {"source": item.source, "path": str(item.path), "rows": dict(item.rows)}
+        for item in catalogue.databases
     ]
     lines = [f"Demo catalogue in {printable(out)}"]
-    lines += [f"  {item.source:<8} {item.path.name}, {sum(item.rows.values())} rows" for item in catalogue.databases]
-    lines.append(f"Next:\n  {program} backup.create --config {config} --verify\n  {program} backup.drill --config {config}")
-    outcome.add({"folder": str(catalogue.folder), "config": str(catalogue.config_path), "databases": databases}, "\n".join(lines))
+    lines += [
+        f"  {item.source:<8} {item.path.name}, {sum(item.rows.values())} rows" for item in catalogue.databases
+    ]
+    lines.append(
+        f"Next:\n  {program} backup.create --config {config} --verify\n  {program} backup.drill --config {config}"
+    )
+    outcome.add(
+        {"folder": str(catalogue.folder), "config": str(catalogue.config_path), "databases": databases},
+        "\n".join(lines),
+    )

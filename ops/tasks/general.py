@@ -21,7 +21,11 @@ def demo(
     from ops.tasks import examining
     from ops.tasks.session import Flags, conduct_plain
 
-    conduct_plain("demo", Flags(config, format, no_network), lambda outcome, program: examining.demo(outcome, out, program))
+    conduct_plain(
+        "demo",
+        Flags(config, format, no_network),
+        lambda outcome, program: examining.demo(outcome, out, program),
+    )
 
 
 @task(klass=OpsTask, help={"source": "name of the source (default: all)", **COMMON})

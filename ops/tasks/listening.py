@@ -54,7 +54,12 @@ class TerminalProgress:
         from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
         from rich.progress import Progress as RichProgress
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+        )
         self._bar: RichProgress = RichProgress(
             *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
         )

@@ -94,5 +94,3 @@ def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> Non
         return
     code = exit_code_of(evidence.findings, evidence.verdict)
     session.outcome.add(evidence_document(evidence), evidence_text(evidence), code)
-
-

@@ -50,7 +50,9 @@ def restore(session: Session, wanted: Wanted) -> None:
         raise RefusedError("--table changes an existing file", code="refused.interactive_only", hint=hint)
     if wanted.dry_run:
         steps = plan_restore(backup, source, request)
-        text = "\n".join(["Would:", *(f"  {number}. {printable(step)}" for number, step in enumerate(steps, 1))])
+        text = "\n".join(
+            ["Would:", *(f"  {number}. {printable(step)}" for number, step in enumerate(steps, 1))]
+        )
         session.outcome.add({"backup": backup.name, "dry_run": True, "steps": steps}, text)
         return
     started = job.clock()
@@ -68,6 +70,8 @@ def _confirmed(request: RestoreRequest) -> RestoreRequest:
     target = request.target
     if request.yes or target is None or not target.exists() or not sys.stdin.isatty():
         return request
-    sys.stderr.write(f"{printable(str(target))} exists. Replace it, keeping it as a safety backup? Type yes: ")
+    sys.stderr.write(
+        f"{printable(str(target))} exists. Replace it, keeping it as a safety backup? Type yes: "
+    )
     sys.stderr.flush()
     return replace(request, yes=sys.stdin.readline().strip() == "yes")

@@ -25,4 +25,6 @@ def level(value: str) -> Level:
         return Level(value)
     except ValueError:
         known = ", ".join(Level)
-        raise ConfigError(f"--level {value!r} is not known", code="usage.bad_value", hint=f"one of: {known}") from None
+        raise ConfigError(
+            f"--level {value!r} is not known", code="usage.bad_value", hint=f"one of: {known}"
+        ) from None

@@ -145,7 +145,6 @@ def _copy_planned(
             source,
             target,
             plan.size,
-            source_size=os.fstat(source).st_size if plan.overlay else None,
             amend=None if plan.overlay is None else _amend_from_log(plan.overlay, plan.log, target),
             copied=release,
             progress=progress,
@@ -179,7 +178,10 @@ def _capture_through_api(
 
     Source: https://www.sqlite.org/c3ref/backup_finish.html (one step holds one read transaction).
     """
-    with _snapshot_connection(path, options) as connection, contextlib.closing(_scratch_target(into)) as target:
+    with (
+        _snapshot_connection(path, options) as connection,
+        contextlib.closing(_scratch_target(into)) as target,
+    ):
         moment = clock()
         progress.step("copying (SQLite backup API)", path.stat().st_size)
         with translated_errors(path, "copying"):

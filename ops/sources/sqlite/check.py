@@ -26,7 +26,9 @@ ForeignKeys = Literal["check", "warn", "ignore"]
 
 _SPLIT_FROM_BYTES: Final = 16 << 20
 _MOST_SHOWN: Final = 20
-_NOT_INSTALLED: Final = re.compile(r"no such (module|collation sequence|function)|unknown tokenizer|no such tokenizer")
+_NOT_INSTALLED: Final = re.compile(
+    r"no such (module|collation sequence|function)|unknown tokenizer|no such tokenizer"
+)
 
 
 def check_database(path: Path, level: Level, foreign_keys: ForeignKeys) -> list[Finding]:
@@ -60,7 +62,9 @@ def _run(path: Path, name: str, check: Check) -> list[Finding]:
         if _NOT_INSTALLED.search(str(error)):
             return [_not_installed(name, str(error))]
         translated = translate(error, path, name)
-        return [Finding(severity=Severity.CRITICAL, code=translated.code, message=translated.message, where=name)]
+        return [
+            Finding(severity=Severity.CRITICAL, code=translated.code, message=translated.message, where=name)
+        ]
     return findings or [Finding(severity=Severity.OK, code="sqlite.check", message=f"{name}: ok")]
 
 
@@ -103,7 +107,9 @@ def _integrity(path: Path) -> list[Finding]:
     with ThreadPoolExecutor(worker_count()) as pool:
         found = list(pool.map(lambda call: _run(path, call, _pragma(call)), calls))
     problems = [finding for findings in found for finding in findings if finding.severity is not Severity.OK]
-    message = f"integrity_check: ok ({len(names)} tables, each with its indexes; quick_check of the whole file)"
+    message = (
+        f"integrity_check: ok ({len(names)} tables, each with its indexes; quick_check of the whole file)"
+    )
     return problems or [Finding(severity=Severity.OK, code="sqlite.check", message=message)]
 
 
@@ -126,7 +132,9 @@ def _foreign_keys(connection: sqlite3.Connection, severity: Severity) -> list[Fi
 
 
 def _smoke(connection: sqlite3.Connection) -> list[Finding]:
-    names = connection.execute("SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view')").fetchall()
+    names = connection.execute(
+        "SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view')"
+    ).fetchall()
     findings = []
     for name, kind in names:
         try:

@@ -86,7 +86,9 @@ def _no_header(path: Path, header: bytes) -> SourceError:
     # Cipher text uses nearly all byte values at once and fills whole pages; text and most other files do not.
     if len(header) % 512 == 0 and len(set(header)) > _ODD_BYTES_OF_CIPHER:
         message = f"{path} has no SQLite header and looks encrypted (SQLCipher, SEE)"
-        hint = "back it up through the application, or decrypt it first: what can not be read can not be proven"
+        hint = (
+            "back it up through the application, or decrypt it first: what can not be read can not be proven"
+        )
         return SourceError(message, code="source.encrypted", hint=hint)
     return SourceError(f"{path} is not an SQLite database", code="source.not_a_database")
 
@@ -114,7 +116,9 @@ def translate(error: sqlite3.Error, path: Path, step: str) -> SourceError:
     match extended & _PRIMARY:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             message = f"{path} stayed locked by another process for the whole time-out ({step})"
-            hint = "look who holds it (fuser, lsof); raise busy_timeout in the source's table if it is only busy"
+            hint = (
+                "look who holds it (fuser, lsof); raise busy_timeout in the source's table if it is only busy"
+            )
             return SourceError(message, code="source.locked", hint=hint)
         case sqlite3.SQLITE_CORRUPT:
             hint = "restore the newest proven backup; keep this file for 'sqlite3 FILE .recover'"

@@ -48,9 +48,7 @@ def measure_database(path: Path, *, digests: bool) -> Measures:
     return _result(_digested(path, tables), facts, ALGORITHM)
 
 
-def _result(
-    tables: dict[str, TableMeasure], facts: dict[str, str | int], algorithm: str | None
-) -> Measures:
+def _result(tables: dict[str, TableMeasure], facts: dict[str, str | int], algorithm: str | None) -> Measures:
     engine = {"sqlite": sqlite3.sqlite_version}
     return Measures(tables=tables, facts=facts, engine=engine, digest_algorithm=algorithm)
 
@@ -62,7 +60,9 @@ def _counted(connection: sqlite3.Connection, table: Table) -> TableMeasure:
 
 def _digested(path: Path, tables: list[Table]) -> dict[str, TableMeasure]:
     large = path.stat().st_size >= _WORKERS_FROM_BYTES
-    ranges = [part for table in tables for part in split_table(path, table, 4 * worker_count() if large else 1)]
+    ranges = [
+        part for table in tables for part in split_table(path, table, 4 * worker_count() if large else 1)
+    ]
     sums = run_in_workers(sum_range, ranges) if large else [sum_range(part) for part in ranges]
     by_table: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for part, counted in zip(ranges, sums, strict=True):

@@ -66,9 +66,7 @@ def _in_use(path: Path, occupants: list[Occupant]) -> RefusedError:
     return RefusedError(f"{path} is open in {who}", code=_NOT_OURS, hint=hint)
 
 
-def promote_file(
-    built: Path, target: Path, *, unchanged_since: str | None, damaged: bool
-) -> list[Finding]:
+def promote_file(built: Path, target: Path, *, unchanged_since: str | None, damaged: bool) -> list[Finding]:
     """Put `built` (same file system, verified, complete) in the place of `target` in one step.
 
     `unchanged_since` is the `change_mark` that the safety backup was made at. Raises RefusedError when the
@@ -125,7 +123,9 @@ def _alone_with(target: Path, unchanged_since: str | None) -> Iterator[None]:
 def _require_unchanged(target: Path, unchanged_since: str | None) -> None:
     if unchanged_since is not None and change_mark(target) != unchanged_since:
         message = f"{target} was written to after its safety backup"
-        raise RefusedError(message, code=_NOT_OURS, hint="stop the application that writes it, then run it again")
+        raise RefusedError(
+            message, code=_NOT_OURS, hint="stop the application that writes it, then run it again"
+        )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,10 @@ import hashlib
 import json
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
+
+_WAL_FORMAT: Final = 2
+"""Bytes 18 and 19 of a header (https://www.sqlite.org/fileformat2.html#file_format_version_numbers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,7 @@ def header_facts(connection: sqlite3.Connection, header: bytes) -> dict[str, str
         pragma: connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         for pragma in ("user_version", "application_id", "page_size", "auto_vacuum", "encoding")
     }
-    # Bytes 18 and 19 are 2 for WAL (https://www.sqlite.org/fileformat2.html#file_format_version_numbers).
-    facts["journal_mode"] = "wal" if header[18] == 2 else "rollback"
+    facts["journal_mode"] = "wal" if header[18] == _WAL_FORMAT else "rollback"
     facts["schema"] = hashlib.sha256(json.dumps(schema).encode()).hexdigest()
     facts["objects"] = len(schema)
     return facts

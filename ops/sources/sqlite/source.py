@@ -66,7 +66,9 @@ class SqliteSource:
 
     def probe(self) -> str:
         """Take a read lock for a moment; the journal mode."""
-        return probe_database(self.options.path, timeout_s=min(5.0, self.options.busy_timeout.total_seconds()))
+        return probe_database(
+            self.options.path, timeout_s=min(5.0, self.options.busy_timeout.total_seconds())
+        )
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
@@ -95,7 +97,7 @@ class SqliteSource:
     def same_place(self, target: Path) -> bool:
         """Whether `target` is this database file, by device and inode, or by real path if it is not there."""
         try:
-            return os.path.samefile(target, self.options.path)
+            return target.samefile(self.options.path)
         except OSError:
             return os.path.realpath(target) == os.path.realpath(self.options.path)
 

@@ -33,7 +33,9 @@ def replace_table(backup: Path, target: Path, name: str, *, timeout_s: float) ->
             broken = _broken_references(connection) - before
             connection.execute("COMMIT")
     return [
-        Finding(severity=Severity.OK, code="restore.table_replaced", message=f"table {name} is as in the backup"),
+        Finding(
+            severity=Severity.OK, code="restore.table_replaced", message=f"table {name} is as in the backup"
+        ),
         *(
             Finding(
                 severity=Severity.WARNING,
@@ -60,7 +62,9 @@ def _rebuild(connection: sqlite3.Connection, name: str) -> None:
         raise BackupError(message, code="backup.not_found", hint="backup.show lists the tables of a backup")
     if not table[2]:
         message = f"{name!r} is a virtual table: its rows lie in other tables"
-        raise RefusedError(message, code="refused.unsafe_name", hint="restore the whole file into another place")
+        raise RefusedError(
+            message, code="refused.unsafe_name", hint="restore the whole file into another place"
+        )
     connection.execute(f"DROP TABLE IF EXISTS main.{quoted(name)}")
     # The stored definition names the table without a schema and so lands in "main".
     connection.execute(table[1])
@@ -83,7 +87,9 @@ def _copy_rows(connection: sqlite3.Connection, name: str) -> None:
     ).fetchone()
     word = None if without_rowid else rowid_word(tuple(columns))
     listed = ", ".join([*([word] if word else []), *map(quoted, columns)])
-    connection.execute(f"INSERT INTO main.{quoted(name)} ({listed}) SELECT {listed} FROM backup.{quoted(name)}")
+    connection.execute(
+        f"INSERT INTO main.{quoted(name)} ({listed}) SELECT {listed} FROM backup.{quoted(name)}"
+    )
     if connection.execute("SELECT 1 FROM backup.sqlite_schema WHERE name = 'sqlite_sequence'").fetchone():
         connection.execute("DELETE FROM main.sqlite_sequence WHERE name = ?", (name,))
         connection.execute(

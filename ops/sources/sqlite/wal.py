@@ -83,7 +83,9 @@ def _read_index(index: int) -> _IndexState | None:
     # Writers update the second copy before the first: equal copies were not caught in the middle.
     if len(block) < _INDEX_BLOCK or first != second:
         return None
-    version, _, _, initialised, _, size, newest, pages, sum1, sum2, salt1, salt2, *_ = _INDEX_HEADER.unpack(first)
+    version, _, _, initialised, _, size, newest, pages, sum1, sum2, salt1, salt2, *_ = _INDEX_HEADER.unpack(
+        first
+    )
     if version != _INDEX_VERSION or not initialised:
         return None
     (backfilled,) = struct.unpack("=I", block[-4:])
