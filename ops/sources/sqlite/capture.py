@@ -78,7 +78,6 @@ def _capture_raw(
             plan = _plan_raw_copy(connection, descriptors, path)
             if plan is not None:
                 digest = _copy_planned(plan, source, into, connection.close, progress)
-                _require_readable_as_before(source, path)
     if not had_log:
         _remove_empty_log(path)
     if plan is None:
@@ -229,12 +228,6 @@ def _require_same_file(descriptor: int, path: Path) -> None:
     """Raise SourceError when `path` is another file than the one that was opened."""
     if not _is_same_file(descriptor, path):
         message = f"{path} was replaced while it was being opened"
-        raise SourceError(message, code="source.changed", hint="run it again when the replacement is done")
-
-
-def _require_readable_as_before(descriptor: int, path: Path) -> None:
-    if os.fstat(descriptor).st_nlink and not _is_same_file(descriptor, path):
-        message = f"{path} was replaced by another file while it was read"
         raise SourceError(message, code="source.changed", hint="run it again when the replacement is done")
 
 

@@ -1,0 +1,98 @@
+"""Fixtures that many tests share: a real database, a source, a store, a job with a clock that tells the truth."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ops.joblog import Job
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
+
+CONSOLE = Path(sys.executable).with_name("drillbook")
+CLEAN = {"DATA_DIR", "BACKUP_DIR", "OPS_CONFIG", "LOG_FILE", "LOG_LEVEL"}
+
+
+def execute(path: Path, script: str) -> None:
+    """Run an SQL script on the database at `path`, committed."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+
+
+def ask(path: Path, sql: str) -> object:
+    """The first value of the first row."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+def run_drillbook(
+    *arguments: str | bytes, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """`drillbook ARGUMENTS` as a process of its own; output as text."""
+    kept = {name: value for name, value in os.environ.items() if name not in CLEAN}
+    return subprocess.run(
+        [CONSOLE, *arguments],
+        cwd=cwd,
+        env={**kept, **(environment or {})},
+        capture_output=True,
+        check=False,
+        text=True,
+        errors="surrogateescape",
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A small database in WAL mode with two tables, at rest."""
+    path = tmp_path / "live" / "data.db"
+    path.parent.mkdir()
+    execute(
+        path,
+        """
+        PRAGMA journal_mode=WAL;
+        CREATE TABLE prices (ticker TEXT, date TEXT, close REAL, PRIMARY KEY (ticker, date));
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);
+        INSERT INTO prices VALUES ('PETR4', '2026-01-02', 36.5), ('VALE3', '2026-01-02', 61.25);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+        INSERT INTO notes SELECT i, 'note ' || i FROM n;
+        """,
+    )
+    return path
+
+
+@pytest.fixture
+def source(database: Path) -> SqliteSource:
+    """The small database as a source."""
+    return SqliteSource("prices", SqliteOptions(path=database, busy_timeout=timedelta(seconds=2)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An empty local store."""
+    return LocalStore("local", LocalOptions(path=tmp_path / "backups"))
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A folder for scratch places."""
+    path = tmp_path / "scratch"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def job() -> Job:
+    """A job that nobody listens to."""
+    return Job(source="prices")
+
+
