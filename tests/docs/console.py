@@ -29,7 +29,9 @@ _STAMP: Final = re.compile(r"\d{8}T\d{6}Z")
 _VARYING: Final = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:.]+Z)?\b"), "DATE"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d([T ][\d:.]+Z)?\b"), "DATE"),
+    (re.compile(r"(?<=Z-)[0-9a-f]{8}(?=\.json)"), "JOB"),
+    (re.compile(r"(?<=drillbook-scratch-)\w{8}"), "RANDOM"),
     (re.compile(r"\b(\d{1,2}(\.\d)? s|[0-9]m [0-9]{2}s)(?![\w.])"), "SECONDS"),
     (re.compile(r"\b(fetch|load|check|assert) \d+\.\d\d\b"), r"\1 N"),
     (re.compile(r"(\"[a-z_]*_ms\": )\d+"), r"\1N"),
@@ -130,7 +132,7 @@ def differs(shown: tuple[str, ...], printed: str, stamps: dict[str, str]) -> str
     expected = "\n".join(_comparable(line) for line in shown).strip("\n")
     actual = "\n".join(_comparable(line) for line in printed.splitlines()).strip("\n")
     names: dict[str, str] = {}
-    match = re.fullmatch(_pattern(expected, stamps, names), actual)
+    match = re.fullmatch(_pattern(expected, stamps, names), f"{actual}\n")
     if match is None:
         return f"--- the page shows\n{expected}\n--- the command printed\n{actual}\n"
     stamps.update({stamp: match[name] for stamp, name in names.items()})
@@ -144,10 +146,10 @@ def _comparable(line: str) -> str:
 
 
 def _pattern(expected: str, stamps: dict[str, str], names: dict[str, str]) -> str:
-    lines = []
-    for line in expected.split("\n"):
-        lines.append(r"(?:[^\n]*\n)*?" if line.strip() == "…" else f"{_line_pattern(line, stamps, names)}\n")
-    return "".join(lines).removesuffix("\n") + r"\n?" if lines[-1].endswith("*?") else "".join(lines)[:-1]
+    return "".join(
+        r"(?:[^\n]*\n)*?" if line.strip() == "…" else f"{_line_pattern(line, stamps, names)}\n"
+        for line in expected.split("\n")
+    )
 
 
 def _line_pattern(line: str, stamps: dict[str, str], names: dict[str, str]) -> str:

@@ -1,0 +1,120 @@
+"""Runs every command that the documentation shows, and compares what it prints and how it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.docs.console import FOLDER, Block, Command, Scenario, differs, read_scenarios, with_stamps
+from tests.docs.fixtures import BUILDERS, NotHereError, Place, clean_environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+AT_ONCE = 4
+Played = dict[int, Future[None]]
+SCENARIOS = [scenario for page in PAGES for scenario in read_scenarios(page)]
+
+
+def scenario_name(number: int) -> str:
+    """Page and heading."""
+    scenario = SCENARIOS[number]
+    return f"{scenario.page.name}: {scenario.title}"
+
+
+def build_place(scenario: Scenario, root: Path, templates: Path, undo: ExitStack) -> Place:
+    """The scenario's folder, filled by its fixture; raises NotHereError where that can not be done."""
+    folder, scratch = root / "demo", root / "tmp"
+    folder.mkdir(mode=0o700)
+    scratch.mkdir(mode=0o700)
+    place = Place(folder, clean_environment(root, scratch), templates, undo)
+    BUILDERS[scenario.fixture](place)
+    return place
+
+
+def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The command in a shell of its own; standard error comes with the output, as on a terminal."""
+    text = with_stamps(command.text, stamps).replace("/tmp", place.environment["TMPDIR"])
+    text = text.replace(FOLDER, str(place.folder))
+    return subprocess.run(
+        ["bash", "-c", text],
+        cwd=place.folder,
+        env=place.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def as_documented(printed: str, place: Place) -> str:
+    """The output with the folders named as the documentation names them."""
+    text = printed.replace(str(place.folder), FOLDER)
+    return text.replace(place.environment["TMPDIR"], "/tmp")
+
+
+def require_block(block: Block, place: Place, scenario: Scenario, stamps: dict[str, str]) -> None:
+    """Run the block's commands one after another; fails at the first that does not do as shown."""
+    for command in block.commands:
+        ended = run(command, place, stamps)
+        where = f"{scenario.page.relative_to(REPOSITORY)}:{command.number}: $ {command.text}"
+        difference = differs(command.shown, as_documented(ended.stdout, place), stamps)
+        assert difference is None, f"{where}\n{difference}"
+        expected = block.exit_code if command is block.commands[-1] else 0
+        assert ended.returncode == expected, f"{where}\nexit code {ended.returncode}, not {expected}"
+
+
+def play(scenario: Scenario, root: Path, templates: Path) -> None:
+    """The whole scenario, from its fixture to its end; raises what goes wrong."""
+    stamps: dict[str, str] = {}
+    with ExitStack() as undo:
+        place = build_place(scenario, root, templates, undo)
+        for block in scenario.blocks:
+            require_block(block, place, scenario, stamps)
+
+
+@pytest.fixture(scope="session")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """All selected scenarios, played side by side: they wait for processes most of the time."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = [call.params["number"] for call in calls if call is not None and "number" in call.params]
+    templates = tmp_path_factory.mktemp("templates")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            number: pool.submit(play, SCENARIOS[number], tmp_path_factory.mktemp("scenario"), templates)
+            for number in chosen
+        }
+
+
+@pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=scenario_name)
+def test_shown_commands_do_what_the_page_shows(number: int, played: Played) -> None:
+    """Each command of a page prints what the page shows below it and ends with the documented exit code."""
+    commands = [command.text for block in SCENARIOS[number].blocks for command in block.commands]
+    try:
+        played[number].result()
+    except NotHereError as error:
+        skip_or_fail(str(error))
+    except AssertionError:
+        if shutil.which("sqlite3") is None and any(text.startswith("sqlite3 ") for text in commands):
+            skip_or_fail("the program sqlite3 is not installed here")
+        raise
+
+
+def skip_or_fail(why: str) -> None:
+    """Skip the test, unless this is CI: there everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def test_every_fixture_is_used() -> None:
+    """No fixture is built for nobody, and no page asks for one that is not there."""
+    assert {scenario.fixture for scenario in SCENARIOS} == BUILDERS.keys()

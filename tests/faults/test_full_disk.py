@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.catalogue import read_catalogue
+from ops.actions.drill import DrillRequest, run_drill
+from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import OpsError, SpaceError
+from ops.joblog import Job
+from ops.model import Level, Verdict
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
+from tests.conftest import execute
+
+pytestmark = pytest.mark.needs_root
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a tmpfs of so many bytes; unmounted afterwards."""
+    mounted = []
+
+    def mount(size: int) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", place], check=True)
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> SqliteSource:
+    """A database of about two MiB."""
+    path = tmp_path / "bank.db"
+    execute(
+        path,
+        """
+        CREATE TABLE t (id INTEGER PRIMARY KEY, filler BLOB);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+        INSERT INTO t SELECT i, randomblob(4000) FROM n;
+        """,
+    )
+    return SqliteSource("bank", SqliteOptions(path=path))
+
+
+def test_full_in_the_middle(bank: SqliteSource, small_disk: Callable[[int], Path], tmp_path: Path) -> None:
+    """At every fill level a create either publishes a whole backup or says space.*, and harms no older one."""
+    size = bank.options.path.stat().st_size
+    disk = small_disk(3 * size)
+    store = LocalStore("local", LocalOptions(path=disk / "backups"))
+    first = take_backup(bank, store, BackupRequest(min_free=0), Job()).backup
+    ballast = disk / "ballast"
+    outcomes = set()
+    for free in (0, 4096, size // 4, size // 2, size - 8192, size, size + 4096, size + 12288, size + 65536):
+        there = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        with ballast.open("wb") as file:
+            file.write(b"x" * max(0, there - free))
+        before = {stored.key for stored in store.list()}
+        try:
+            taken = take_backup(bank, store, BackupRequest(min_free=1), Job()).backup
+        except SpaceError as error:
+            outcomes.add(error.code)
+            assert {stored.key for stored in store.list()} == before
+            assert not list(store.options.path.glob(".tmp-*"))
+        else:
+            outcomes.add("published")
+            for stored in list(store.list()):
+                if stored.key.startswith(taken.name):
+                    store.delete(stored.key)
+        ballast.unlink()
+        look = VerifyRequest(Level.FULL, tmp_path, keep=False)
+        assert verify_backup(first, bank, look, Job()).verdict is Verdict.PASSED
+    assert outcomes == {"space.insufficient", "space.disk_full", "published"}
+
+
+def test_reserve_is_asked_for_before_the_first_byte(bank: SqliteSource, small_disk: Callable[[int], Path]) -> None:
+    """Without min_free, twice the estimate must be free; else nothing is written at all."""
+    disk = small_disk(bank.options.path.stat().st_size + MIB)
+    store = LocalStore("local", LocalOptions(path=disk / "backups"))
+    with pytest.raises(SpaceError) as caught:
+        take_backup(bank, store, BackupRequest(), Job())
+    assert caught.value.code == "space.insufficient"
+    assert not list(disk.rglob("*.db"))
+
+
+def test_verify_on_a_full_store(bank: SqliteSource, small_disk: Callable[[int], Path], tmp_path: Path) -> None:
+    """When the evidence can not be kept, the verdict stands and a warning says so."""
+    disk = small_disk(4 * MIB)
+    store = LocalStore("local", LocalOptions(path=disk / "backups"))
+    backup = take_backup(bank, store, BackupRequest(min_free=0), Job()).backup
+    with (disk / "ballast").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while file.write(b"x" * 4096):
+            pass
+    evidence = verify_backup(backup, bank, VerifyRequest(Level.QUICK, tmp_path), Job())
+    assert evidence.verdict is Verdict.PASSED
+    assert [finding.code for finding in evidence.findings][-1] == "evidence.not_kept"
+
+
+def test_drill_without_room_is_inconclusive(
+    bank: SqliteSource, store: LocalStore, small_disk: Callable[[int], Path]
+) -> None:
+    """A scratch place that is too small says nothing about the backup: inconclusive, not failed."""
+    backup = take_backup(bank, store, BackupRequest(), Job()).backup
+    evidence = run_drill(backup, bank, DrillRequest(scratch=small_disk(MIB)), Job())
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert "space.insufficient" in {finding.code for finding in evidence.findings}
+    assert not read_catalogue(store).backups[0].proven
+
+
+def test_restore_onto_a_full_disk(
+    bank: SqliteSource, store: LocalStore, small_disk: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """A restore that does not fit leaves the live database as it was."""
+    backup = take_backup(bank, store, BackupRequest(), Job()).backup
+    disk = small_disk(3 * MIB)
+    live = disk / "live.db"
+    execute(live, "CREATE TABLE kept (a); INSERT INTO kept VALUES (zeroblob(1500000));")
+    before = live.read_bytes()
+    request = RestoreRequest(scratch=tmp_path, safety_store=store, target=live, yes=True)
+    with pytest.raises(OpsError) as caught:
+        restore_backup(backup, bank, request, Job())
+    assert caught.value.code in {"space.insufficient", "space.disk_full"}
+    assert live.read_bytes() == before
+    assert [file.name for file in disk.iterdir()] == ["live.db"]

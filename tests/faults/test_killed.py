@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.catalogue import read_catalogue
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.joblog import Job
+from ops.model import Level, Verdict
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
+from tests.conftest import ask, execute
+
+OPERATION = Path(__file__).with_name("operation.py")
+KILLS = 20
+
+
+def run_and_kill(action: str, database: Path, store: Path, name: str, after_s: float | None) -> float:
+    """Run the operation and kill it after `after_s` seconds (None: never); how long it ran."""
+    arguments = [sys.executable, OPERATION, action, database, store, name]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        started = time.monotonic()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        if after_s is None:
+            assert process.stdout.readline() == b"done\n"
+        else:
+            time.sleep(after_s)
+            process.kill()
+        elapsed = time.monotonic() - started
+        process.communicate()
+    return elapsed
+
+
+def make_bank(path: Path, mark: str, rows: int = 60_000) -> None:
+    """A database of some megabytes in WAL mode whose every row carries `mark`."""
+    execute(
+        path,
+        f"""
+        PRAGMA journal_mode=WAL;
+        CREATE TABLE t (id INTEGER PRIMARY KEY, mark TEXT, filler TEXT);
+        CREATE INDEX t_mark ON t (mark, id);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+        INSERT INTO t SELECT i, '{mark}', hex(randomblob(60)) FROM n;
+        """,
+    )
+
+
+def kill_creates(tmp_path: Path, kills: int, seed: int) -> None:
+    """Kill creates at random moments; afterwards every published backup verifies and nothing else is left."""
+    chance = random.Random(seed)
+    database, folder = tmp_path / "bank.db", tmp_path / "backups"
+    make_bank(database, "a")
+    duration = run_and_kill("create", database, folder, "-", None)
+    for _ in range(kills):
+        run_and_kill("create", database, folder, "-", chance.uniform(0, duration * 1.05))
+    source = SqliteSource("bank", SqliteOptions(path=database))
+    store = LocalStore("local", LocalOptions(path=folder))
+    # The next run cleans up after the dead.
+    last = take_backup(source, store, BackupRequest(), Job()).backup
+    assert not list(folder.glob(".tmp-*"))
+    catalogue = read_catalogue(store)
+    assert catalogue.findings == ()
+    assert catalogue.backups[0].name == last.name
+    for backup in catalogue.backups:
+        look = VerifyRequest(Level.FULL, tmp_path, keep=False)
+        assert verify_backup(backup, source, look, Job()).verdict is Verdict.PASSED
+    published = {stored.key for stored in store.list()}
+    assert len(published) == 3 * len(catalogue.backups)
+
+
+def test_create_killed_at_twenty_moments(tmp_path: Path) -> None:
+    """SIGKILL at twenty random moments of create: every published backup verifies, no leftover survives."""
+    kill_creates(tmp_path, KILLS, seed=random.randrange(10**6))
+
+
+def kill_restores(tmp_path: Path, kills: int, seed: int) -> None:
+    """Kill restores at random moments; the live database is the old one or the new one, whole, each time."""
+    chance = random.Random(seed)
+    database, folder = tmp_path / "live" / "bank.db", tmp_path / "backups"
+    database.parent.mkdir()
+    make_bank(database, "new", rows=30_000)
+    store = LocalStore("local", LocalOptions(path=folder))
+    source = SqliteSource("bank", SqliteOptions(path=database))
+    name = take_backup(source, store, BackupRequest(), Job()).backup.name
+    old = tmp_path / "old.db"
+    make_bank(old, "old", rows=20_000)
+    duration: float | None = None
+    seen = set()
+    for _ in range(kills + 1):
+        shutil.copy(old, database)
+        leave_log(database)
+        moment = None if duration is None else chance.uniform(0, duration * 1.05)
+        elapsed = run_and_kill("restore", database, folder, name, moment)
+        duration = duration or elapsed
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            state = connection.execute("SELECT mark, count(*) FROM t GROUP BY mark ORDER BY mark").fetchall()
+        assert state in ([("new", 30_000)], [("in the log", 1), ("old", 19_999)]), state
+        seen.add(state[0][0])
+        for file in database.parent.iterdir():
+            if file.name.startswith("bank.db-"):
+                file.unlink()
+    assert "new" in seen
+    # An interrupted restore can be run again, and leaves nothing of the interrupted ones.
+    shutil.copy(old, database)
+    run_and_kill("restore", database, folder, name, None)
+    assert ask(database, "SELECT min(mark) FROM t") == "new"
+    assert sorted(file.name for file in database.parent.iterdir()) == ["bank.db"]
+
+
+def leave_log(database: Path) -> None:
+    """Commit a change that lies only in the log, as a crashed application leaves it."""
+    script = (
+        "import os, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1])\n"
+        "connection.execute('PRAGMA wal_autocheckpoint=0')\n"
+        "connection.execute(\"UPDATE t SET mark = 'in the log' WHERE id = 1\")\n"
+        "connection.commit()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, database], check=False)
+
+
+def test_restore_killed_at_twenty_moments(tmp_path: Path) -> None:
+    """SIGKILL at twenty random moments of an overwriting restore: old or new, whole, never a replayed log."""
+    kill_restores(tmp_path, KILLS, seed=random.randrange(10**6))
+
+
+@pytest.mark.faults_long
+def test_kills_for_long(tmp_path: Path) -> None:
+    """Two hundred kills of each."""
+    for number in range(10):
+        (tmp_path / f"create-{number}").mkdir()
+        (tmp_path / f"restore-{number}").mkdir()
+        kill_creates(tmp_path / f"create-{number}", KILLS, seed=number)
+        kill_restores(tmp_path / f"restore-{number}", KILLS, seed=number)
