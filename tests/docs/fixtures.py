@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -101,11 +101,12 @@ def _copy_template(place: Place, name: str, build: Callable[[Place], None]) -> N
 
 
 def _age(place: Place, name: str, age: timedelta) -> None:
-    """Make a backup so much older (younger, if negative) by the times in its manifest, and seal it again."""
+    """Make a backup so old (from the future, if negative) by the times in its manifest, and seal it again."""
     path = place.backups / f"{name}.manifest.json"
     document = json.loads(path.read_bytes())
+    shift = datetime.now(UTC) - age - parse_time(document["created_at"])
     for key in ("created_at", "data_as_of", "started_at", "finished_at"):
-        document[key] = format_time(parse_time(document[key]) - age)
+        document[key] = format_time(parse_time(document[key]) + shift)
     live = place.folder / "dados" / Path(document["source"]["location"]).name
     document["source"]["location"] = str(live)
     document[SEAL] = document_seal(document)

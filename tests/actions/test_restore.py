@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.catalogue import Backup, find_backup, read_catalogue
+from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
+from ops.errors import BackupError, RefusedError
+from ops.joblog import Job
+from ops.model import Verdict
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalStore
+from tests.conftest import ask, execute, run_drillbook
+
+KEEP_OPEN = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM notes").fetchone()
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def backup(source: SqliteSource, store: LocalStore) -> Backup:
+    """A backup of the small database with its 200 notes."""
+    return take_backup(source, store, BackupRequest(), Job()).backup
+
+
+def restore(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, **flags: object) -> Restored:
+    """Restore with these fields of the request."""
+    request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], **flags)  # type: ignore[arg-type]
+    return restore_backup(backup, source, request, Job())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` with its bytes."""
+    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_without_flags_it_is_a_rehearsal(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """Neither --to nor --yes: verified in a scratch place, nothing of value touched, the real command named."""
+    before = contents(database.parent)
+    restored = restore(backup, source, store, scratch)
+    assert restored.target is None
+    assert restored.next_command == f"invoke backup.restore --from {backup.name} --yes"
+    assert contents(database.parent) == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_into_a_new_file(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """Into a place where nothing is: the payload byte for byte, private, no undo because nothing was lost."""
+    target = tmp_path / "new.db"
+    restored = restore(backup, source, store, scratch, target=target)
+    assert target.read_bytes() == store.path_of(backup.name).read_bytes()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert (restored.undo, restored.safety) == (None, None)
+
+
+def test_existing_target_needs_yes(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """An occupied place is refused without --yes and left as it is."""
+    target = tmp_path / "there.db"
+    target.write_bytes(b"mine")
+    with pytest.raises(RefusedError) as caught:
+        restore(backup, source, store, scratch, target=target)
+    assert caught.value.code == "refused.target_occupied"
+    assert target.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("way", ["same path", "hard link", "symbolic link", "other spelling"])
+def test_identity_guard(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path, way: str
+) -> None:
+    """A source is recognised under every name it can have, and never touched without --yes."""
+    alias = tmp_path / "alias.db"
+    if way == "hard link":
+        os.link(database, alias)
+    elif way == "symbolic link":
+        alias.symlink_to(database)
+    elif way == "other spelling":
+        alias = database.parent / ".." / database.parent.name / database.name
+    else:
+        alias = database
+    with pytest.raises(RefusedError) as caught:
+        restore(backup, source, store, scratch, target=alias)
+    assert caught.value.code == "refused.target_is_source"
+
+
+def test_deleted_source_is_still_a_source(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """The place of a source whose file is gone also needs --yes; with it the file is back."""
+    database.unlink()
+    with pytest.raises(RefusedError):
+        restore(backup, source, store, scratch, target=database)
+    restore(backup, source, store, scratch, yes=True)
+    assert ask(database, "SELECT count(*) FROM notes") == 200
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE", "TRUNCATE", "PERSIST"])
+def test_over_the_live_file_and_back(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, mode: str
+) -> None:
+    """Overwriting restores the old rows, keeps owner and mode, and the undo brings back what was there."""
+    execute(database, f"PRAGMA journal_mode={mode}; DELETE FROM notes WHERE id > 10; UPDATE notes SET body = 'later'")
+    database.chmod(0o640)
+    restored = restore(backup, source, store, scratch, yes=True)
+    assert ask(database, "SELECT count(*) FROM notes WHERE body LIKE 'note %'") == 200
+    assert stat.S_IMODE(database.stat().st_mode) == 0o640
+    assert sorted(file.name for file in database.parent.iterdir()) == ["data.db"]
+    assert restored.safety is not None
+    assert restored.undo is not None
+    safety = find_backup(store, restored.safety)
+    assert safety.manifest.tags == ("safety",)
+    verify = safety.last("verify")
+    assert verify is not None
+    assert verify.verdict is Verdict.PASSED
+    # `latest` still means the backup that the operator took.
+    assert find_backup(store, "latest", source="prices").name == backup.name
+    restore(safety, source, store, scratch, yes=True)
+    assert ask(database, "SELECT count(*) FROM notes WHERE body = 'later'") == 10
+
+
+@pytest.fixture
+def occupied(database: Path) -> Iterator[int]:
+    """Another process has the live database open and does nothing; its pid."""
+    arguments = [sys.executable, "-c", KEEP_OPEN, database]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_refused_while_open_elsewhere(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, mode: str
+) -> None:
+    """While another process has the file open, idle or not, it is named and nothing is done."""
+    execute(database, f"PRAGMA journal_mode={mode}")
+    arguments = [sys.executable, "-c", KEEP_OPEN, database]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = database.read_bytes()
+        with pytest.raises(RefusedError, match=f"pid {process.pid}") as caught:
+            restore(backup, source, store, scratch, yes=True)
+        process.kill()
+    assert caught.value.code == "refused.target_in_use"
+    assert database.read_bytes() == before
+
+
+def test_locks_alone_are_enough(
+    backup: Backup,
+    source: SqliteSource,
+    store: LocalStore,
+    scratch: Path,
+    occupied: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where /proc does not show the other process, SQLite's own locks still refuse a WAL database in use."""
+    monkeypatch.setattr("ops.sources.sqlite.promote.find_occupants", lambda path: [])
+    with pytest.raises(RefusedError) as caught:
+        restore(backup, source, store, scratch, yes=True)
+    assert caught.value.code == "refused.target_in_use"
+
+
+def test_written_after_the_safety_backup(
+    backup: Backup,
+    source: SqliteSource,
+    store: LocalStore,
+    scratch: Path,
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A commit that the safety backup does not hold stops the swap: nothing that was committed is lost."""
+    real = SqliteSource.promote
+
+    def write_first(self: SqliteSource, *arguments: object, **named: object) -> object:
+        execute(database, "INSERT INTO notes VALUES (7777, 'just now')")
+        return real(self, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SqliteSource, "promote", write_first)
+    with pytest.raises(RefusedError, match="after its safety backup"):
+        restore(backup, source, store, scratch, yes=True)
+    assert ask(database, "SELECT body FROM notes WHERE id = 7777") == "just now"
+
+
+@pytest.mark.parametrize("damage", ["text", "empty", "header", "leaf"])
+def test_over_a_damaged_database(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, damage: str
+) -> None:
+    """The emergency: a live file that no tool can open is replaced, its bytes are kept, the undo is a command."""
+    content = bytearray(database.read_bytes())
+    if damage == "text":
+        content = bytearray(b"oops\n" * 1000)
+    elif damage == "empty":
+        content = bytearray()
+    elif damage == "header":
+        content[:16] = b"\0" * 16
+    else:
+        content[4096:] = b"\xff" * (len(content) - 4096)
+    database.write_bytes(content)
+    database.chmod(0o640)
+    log = database.with_name("data.db-wal")
+    log.write_bytes(b"a log that belongs to the damaged file")
+    restored = restore(backup, source, store, scratch, yes=True)
+    assert ask(database, "SELECT count(*) FROM notes") == 200
+    assert not log.exists()
+    assert stat.S_IMODE(database.stat().st_mode) == 0o640
+    assert "restore.damaged_kept" in {finding.code for finding in restored.findings}
+    assert restored.undo is not None
+    subprocess.run(["sh", "-c", restored.undo], check=True)
+    assert database.read_bytes() == bytes(content)
+    assert log.read_bytes() == b"a log that belongs to the damaged file"
+
+
+def test_stale_log_is_never_replayed(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path
+) -> None:
+    """A valid log of the same database that lies at the target's name is not played into what is restored."""
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute("UPDATE notes SET body = 'from the stale log'")
+        writer.commit()
+        log = database.with_name("data.db-wal").read_bytes()
+    target = tmp_path / "fresh" / "data.db"
+    target.parent.mkdir()
+    target.with_name("data.db-wal").write_bytes(log)
+    target.with_name("data.db-journal").write_bytes(b"old journal")
+    restore(backup, source, store, scratch, target=target)
+    assert ask(target, "SELECT count(*) FROM notes WHERE body = 'from the stale log'") == 0
+    assert target.with_name("data.db-wal.stray-0").read_bytes() == log
+
+
+def test_bad_backup_is_not_restored(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """A damaged payload is found before anything is touched."""
+    path = store.path_of(backup.name)
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    before = database.read_bytes()
+    with pytest.raises(BackupError) as caught:
+        restore(backup, source, store, scratch, yes=True)
+    assert caught.value.code == "backup.not_restorable"
+    assert database.read_bytes() == before
+    assert len(read_catalogue(store).backups) == 1, "no safety backup for a restore that can not happen"
+
+
+def test_broken_references_do_not_stop_an_emergency(
+    store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """Rows that break a foreign key in the source too are shown, but a restore still works."""
+    path = tmp_path / "fk.db"
+    execute(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);")
+    source = SqliteSource("fk", SqliteOptions(path=path))
+    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    path.unlink()
+    restored = restore(backup, source, store, scratch, yes=True)
+    assert "sqlite.foreign_key" in {finding.code for finding in restored.findings}
+    assert ask(path, "SELECT count(*) FROM c") == 1
+
+
+def test_one_table(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """One table goes back with its rows, rowids, indexes and triggers; the others keep what is newer."""
+    execute(database, "DELETE FROM notes WHERE id > 5; UPDATE notes SET body = ''; UPDATE prices SET close = 1.0;")
+    restored = restore(backup, source, store, scratch, yes=True, table="notes")
+    assert ask(database, "SELECT count(*) FROM notes WHERE body LIKE 'note %'") == 200
+    assert ask(database, "SELECT max(close) FROM prices") == 1.0
+    assert restored.undo is not None
+
+
+def test_one_table_with_everything(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
+    """Triggers do not fire, autoincrement counters return, generated columns and WITHOUT ROWID tables work."""
+    path = tmp_path / "rich.db"
+    execute(
+        path,
+        """
+        CREATE TABLE log (what TEXT);
+        CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT, twice AS (v || v), kept AS (v || '!') STORED);
+        CREATE INDEX a_v ON a (v);
+        CREATE TRIGGER a_in AFTER INSERT ON a BEGIN INSERT INTO log VALUES ('in ' || new.id); END;
+        CREATE TABLE w (k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;
+        CREATE TABLE r (v);
+        INSERT INTO a (v) VALUES ('x'), ('y');
+        INSERT INTO w VALUES ('k', x'00');
+        INSERT INTO r (rowid, v) VALUES (10, 'ten'), (20, NULL);
+        """,
+    )
+    source = SqliteSource("rich", SqliteOptions(path=path))
+    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    execute(path, "DELETE FROM a; DELETE FROM w; DELETE FROM r; UPDATE sqlite_sequence SET seq = 99; DROP TABLE log;")
+    execute(path, "CREATE TABLE log (what TEXT)")
+    for table in ("a", "w", "r"):
+        restore(backup, source, store, scratch, yes=True, table=table)
+    assert ask(path, "SELECT group_concat(id || v || twice || kept) FROM a") == "1xxxx!,2yyyy!"
+    assert ask(path, "SELECT count(*) FROM log") == 0
+    assert ask(path, "SELECT seq FROM sqlite_sequence WHERE name = 'a'") == 2
+    assert ask(path, "SELECT group_concat(rowid) FROM r") == "10,20"
+    assert ask(path, "SELECT hex(v) FROM w") == "00"
+    execute(path, "INSERT INTO a (v) VALUES ('z')")
+    assert ask(path, "SELECT what FROM log") == "in 3"
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+
+
+@pytest.mark.parametrize("table", ["nothere", "f"])
+def test_one_table_that_can_not_be(store: LocalStore, scratch: Path, tmp_path: Path, table: str) -> None:
+    """A table that the backup lacks, or a virtual one, is refused; the target stays as it was."""
+    path = tmp_path / "v.db"
+    execute(path, "CREATE TABLE t (a); CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('x');")
+    source = SqliteSource("v", SqliteOptions(path=path))
+    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    before = path.read_bytes()
+    with pytest.raises((BackupError, RefusedError)):
+        restore(backup, source, store, scratch, yes=True, table=table)
+    assert path.read_bytes() == before
+
+
+def test_plan_touches_nothing(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """A dry run names the steps in order and leaves every file as it is."""
+    before = contents(tmp_path)
+    request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], yes=True)
+    steps = plan_restore(backup, source, request)
+    assert [step.split()[0] for step in steps] == ["refuse", "build", "keep", "swap", "print"]
+    assert contents(tmp_path) == before
+
+
+def test_the_printed_undo_works(tmp_path: Path, database: Path) -> None:
+    """The command that the summary ends with, run as it is printed, brings back what was there."""
+    environment = {"DATA_DIR": str(database.parent), "BACKUP_DIR": str(tmp_path / "b")}
+    assert run_drillbook("backup.create", cwd=tmp_path, environment=environment).returncode == 0
+    execute(database, "DELETE FROM notes")
+    run = run_drillbook("backup.restore", "--yes", cwd=tmp_path, environment=environment)
+    assert run.returncode == 0, run.stdout
+    assert ask(database, "SELECT count(*) FROM notes") == 200
+    undo = run.stdout.rstrip().splitlines()[-1].strip()
+    program, *arguments = shlex.split(undo)
+    assert program == "drillbook"
+    again = run_drillbook(*arguments, cwd=tmp_path, environment=environment)
+    assert again.returncode == 0, again.stdout
+    assert ask(database, "SELECT count(*) FROM notes") == 0
+
+
+def test_restored_owner_is_the_old_one(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """Root restores a file that belongs to the application: it still does afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(database, 65534, 65534)
+    restore(backup, source, store, scratch, yes=True)
+    assert (database.stat().st_uid, database.stat().st_gid) == (65534, 65534)
+
+
+def test_folder_as_target(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """A folder is no file to restore to, with or without --yes; a folder that is not there is named."""
+    for yes in (False, True):
+        with pytest.raises(RefusedError, match="is a folder"):
+            restore(backup, source, store, scratch, target=tmp_path, yes=yes)
+    with pytest.raises(RefusedError, match="is not there"):
+        restore(backup, source, store, scratch, target=tmp_path / "no" / "such.db")
+
+
+def test_interrupted_restore_leaves_nothing(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """What a restore that died had built beside the live file is removed by the next one."""
+    left = database.parent / "drillbook-scratch-dead"
+    left.mkdir()
+    shutil.copy(store.path_of(backup.name), left / "half.db")
+    restore(backup, source, store, scratch, yes=True)
+    assert not left.exists()
