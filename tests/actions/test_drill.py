@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ops.actions.assertions import parse_moment
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.catalogue import Backup, find_backup, read_catalogue
+from ops.actions.drill import DrillRequest, run_drill
+from ops.fsio.scratch import SCRATCH_PREFIX
+from ops.joblog import Job
+from ops.model import Assertion, Evidence, Finding, Objectives, Severity, Verdict
+from ops.report.junit import to_junit
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalStore
+from tests.conftest import execute
+
+
+@pytest.fixture
+def backup(source: SqliteSource, store: LocalStore) -> Backup:
+    """A backup of the small database."""
+    return take_backup(source, store, BackupRequest(), Job()).backup
+
+
+def drill(backup: Backup, source: SqliteSource, scratch: Path, *assertions: Assertion, **objectives: timedelta) -> Evidence:
+    """Drill with these assertions and objectives."""
+    request = DrillRequest(scratch=scratch, assertions=assertions, objectives=Objectives(**objectives))
+    return run_drill(backup, source, request, Job())
+
+
+def asserted(evidence: Evidence) -> list[Finding]:
+    """The findings of assertions."""
+    return [finding for finding in evidence.findings if finding.code.startswith("assert.")]
+
+
+def test_a_drill_proves(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A drill that passes makes the backup proven, leaves one evidence file more, and no scratch place."""
+    assert not find_backup(store, backup.name).proven
+    evidence = drill(backup, source, scratch, rto=timedelta(minutes=5), rpo=timedelta(hours=1))
+    assert evidence.verdict is Verdict.PASSED
+    assert [phase.name for phase in evidence.phases] == ["fetch", "load", "check", "assert"]
+    assert evidence.rto_ms is not None
+    assert evidence.rto_ms <= evidence.duration_ms + 50
+    assert find_backup(store, backup.name).proven
+    first = {stored.key for stored in store.list() if ".drill-" in stored.key}
+    drill(backup, source, scratch)
+    assert len({stored.key for stored in store.list() if ".drill-" in stored.key} - first) == 1
+    assert list(scratch.iterdir()) == []
+
+
+def test_damage_turns_it_red(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """One changed byte makes the drill fail, and a backup that was proven is so no more."""
+    drill(backup, source, scratch)
+    path = store.path_of(backup.name)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    evidence = drill(backup, source, scratch)
+    assert evidence.verdict is Verdict.FAILED
+    assert evidence.rto_ms is None, "nothing was usable"
+    assert not find_backup(store, backup.name).proven
+
+
+def test_every_drill_says_what_it_counted(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """The digests in the manifest are compared, not only the counts."""
+    evidence = drill(backup, source, scratch)
+    assert "measure.equal" in {finding.code for finding in evidence.findings}
+    tables = {**backup.manifest.measures.tables}
+    tables["notes"] = replace(tables["notes"], digest="1" * 64)
+    lying = replace(backup, manifest=replace(backup.manifest, measures=replace(backup.manifest.measures, tables=tables)))
+    assert drill(lying, source, scratch).verdict is Verdict.FAILED
+
+
+def test_counts_only(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A backup with `digests = false` is drilled by its counts, and says so."""
+    plain = replace(source, options=replace(source.options, digests=False))
+    backup = take_backup(plain, store, BackupRequest(), Job()).backup
+    assert backup.manifest.measures.tables["notes"].digest is None
+    evidence = drill(backup, source, scratch)
+    assert evidence.verdict is Verdict.PASSED
+    assert "measure.rows_only" in {finding.code for finding in evidence.findings}
+
+
+@pytest.mark.parametrize(
+    ("assertion", "severity"),
+    [
+        (Assertion(row_count="notes", min=200, max=200), Severity.OK),
+        (Assertion(row_count="notes", min=201), Severity.CRITICAL),
+        (Assertion(row_count="notes", max=199), Severity.CRITICAL),
+        (Assertion(row_count="notes"), Severity.OK),
+        (Assertion(row_count="notes", tolerance=0.05), Severity.OK),
+        (Assertion(row_count="no such table", min=1), Severity.WARNING),
+        (Assertion(query="select count(*) from notes", expect=200), Severity.OK),
+        (Assertion(query="select count(*) from notes", expect=199), Severity.CRITICAL),
+        (Assertion(query="select count(*) from notes", expect="200"), Severity.CRITICAL),
+        (Assertion(query="select body from notes where id = 1", expect="note 1"), Severity.OK),
+        (Assertion(query="select id from notes", expect=1), Severity.CRITICAL),
+        (Assertion(query="select 1 where 0"), Severity.CRITICAL),
+        (Assertion(query="select id from notes"), Severity.OK),
+        (Assertion(query="selekt"), Severity.WARNING),
+        (Assertion(query="delete from notes"), Severity.WARNING),
+        (Assertion(fresh="prices.date", max_age=timedelta(days=36500)), Severity.OK),
+        (Assertion(fresh="prices.date", max_age=timedelta(days=1)), Severity.CRITICAL),
+        (Assertion(fresh="prices.ticker", max_age=timedelta(days=1)), Severity.WARNING),
+        (Assertion(fresh="prices.nothere", max_age=timedelta(days=1)), Severity.WARNING),
+        (Assertion(command=("true",)), Severity.OK),
+        (Assertion(command=("false",)), Severity.CRITICAL),
+        (Assertion(command=("no-such-program-anywhere",)), Severity.WARNING),
+        (Assertion(command=("sleep", "60"), timeout=timedelta(seconds=0.2)), Severity.CRITICAL),
+    ],
+)
+def test_assertions(
+    backup: Backup, source: SqliteSource, scratch: Path, assertion: Assertion, severity: Severity
+) -> None:
+    """Each assertion passes, fails, or (when it can not be asked) leaves the verdict open; never silently OK."""
+    evidence = drill(backup, source, scratch, assertion)
+    (finding,) = asserted(evidence)
+    assert finding.severity is severity, finding
+    verdicts = {Severity.OK: Verdict.PASSED, Severity.WARNING: Verdict.INCONCLUSIVE, Severity.CRITICAL: Verdict.FAILED}
+    assert evidence.verdict is verdicts[severity]
+
+
+def test_command_sees_the_restored_copy(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """A command gets the restored file and the backup's name in its environment, and its output on failure."""
+    script = 'test -f "$DRILL_TARGET" && test "$DRILL_SOURCE" = prices && echo "it is $DRILL_BACKUP" && exit 3'
+    evidence = drill(backup, source, scratch, Assertion(command=("sh", "-c", script)))
+    (finding,) = asserted(evidence)
+    assert finding.found == f"exit code 3: it is {backup.name}"
+
+
+def test_command_is_ended_with_its_children(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """At the time-out the command and what it started are gone; the drill goes on at once."""
+    mark = f"3{time.time_ns() % 10**8}"
+    started = time.monotonic()
+    slow = Assertion(command=("sh", "-c", f"sleep {mark} & sleep {mark}"), timeout=timedelta(seconds=0.3))
+    assert drill(backup, source, scratch, slow).verdict is Verdict.FAILED
+    assert time.monotonic() - started < 10
+    arguments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in arguments if mark.encode() in line and b"sleep" in line]
+
+
+def test_missed_objectives_are_warnings(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A missed RTO or RPO is a warning: the backup is proven all the same, but somebody should look."""
+    past = datetime.now(UTC) - timedelta(days=2)
+    old = replace(source, clock=lambda: past)
+    backup = take_backup(old, store, BackupRequest(), Job(clock=lambda: past)).backup
+    evidence = drill(backup, source, scratch, rpo=timedelta(hours=1), rto=timedelta(microseconds=1))
+    codes = {finding.code: finding.severity for finding in evidence.findings}
+    assert codes["drill.rpo_missed"] is Severity.WARNING
+    assert codes["drill.rto_missed"] is Severity.WARNING
+    assert evidence.verdict is Verdict.PASSED
+
+
+def test_freshness_is_that_of_the_snapshot(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A backup does not become stale by lying there: its newest row is compared with its own moment."""
+    past = datetime(2026, 1, 3, tzinfo=UTC)
+    backup = take_backup(replace(source, clock=lambda: past), store, BackupRequest(), Job(clock=lambda: past)).backup
+    fresh = Assertion(fresh="prices.date", max_age=timedelta(days=2))
+    assert drill(backup, source, scratch, fresh).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("2026-01-02T03:04:05.000006+00:00", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)),
+        ("2026-01-02 03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1_700_000_000_000, datetime.fromtimestamp(1_700_000_000, UTC)),
+        ("yesterday", None),
+        (b"x", None),
+        (1e300, None),
+    ],
+)
+def test_moments(value: object, expected: datetime | None) -> None:
+    """Times are understood as ISO 8601, Unix seconds or milliseconds; anything else is not guessed."""
+    assert parse_moment(value) == expected
+
+
+def test_module_that_is_missing_is_inconclusive(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
+    """What only the application can check leaves the verdict open, with the name of what is missing."""
+    path = tmp_path / "odd.db"
+    execute(
+        path,
+        """
+        CREATE TABLE t (a);
+        PRAGMA writable_schema=ON;
+        INSERT INTO sqlite_schema VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING nothere(a)');
+        """,
+    )
+    source = SqliteSource("odd", SqliteOptions(path=path))
+    evidence = drill(take_backup(source, store, BackupRequest(), Job()).backup, source, scratch)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert any("nothere" in finding.message for finding in evidence.findings if finding.blocking)
+
+
+@pytest.mark.parametrize(("policy", "verdict"), [("check", Verdict.FAILED), ("warn", Verdict.PASSED), ("ignore", Verdict.PASSED)])
+def test_foreign_keys(store: LocalStore, scratch: Path, tmp_path: Path, policy: str, verdict: Verdict) -> None:
+    """A reference to a row that is not there fails a drill, unless the operator says otherwise."""
+    path = tmp_path / "fk.db"
+    execute(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);")
+    source = SqliteSource("fk", SqliteOptions(path=path, foreign_keys=policy))  # type: ignore[arg-type]
+    evidence = drill(take_backup(source, store, BackupRequest(), Job()).backup, source, scratch)
+    assert evidence.verdict is verdict
+
+
+def test_kept_scratch_place(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """With --keep the restored copy stays, and later runs leave it alone."""
+    run_drill(backup, source, DrillRequest(scratch=scratch, keep_scratch=True), Job())
+    drill(backup, source, scratch)
+    (kept,) = scratch.glob(f"{SCRATCH_PREFIX}*")
+    assert (kept / backup.name).exists()
+
+
+def test_tampered_evidence_does_not_count(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path
+) -> None:
+    """Evidence whose verdict was edited is reported, and proves nothing."""
+    path = store.path_of(backup.name)
+    original = path.read_bytes()
+    path.write_bytes(original[:-1] + b"\1")
+    drill(backup, source, scratch)
+    path.write_bytes(original)
+    (record,) = store.options.path.glob("*.drill-*")
+    record.write_text(record.read_text().replace('"failed"', '"passed"'))
+    assert not find_backup(store, backup.name).proven
+    assert [finding.code for finding in read_catalogue(store).findings] == ["backup.evidence_invalid"]
+
+
+def test_junit(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """The JUnit document is XML with a failure for each critical finding and a skip for each open question."""
+    evidence = drill(
+        backup, source, scratch,
+        Assertion(query="select '\x01<&'", expect="x"), Assertion(command=("no-such-program-anywhere",)),
+    )  # fmt: skip
+    root = ET.fromstring(to_junit([evidence]))
+    (suite,) = root
+    assert (suite.get("failures"), suite.get("skipped")) == ("1", "1")
+    assert int(suite.get("tests", "0")) == len(evidence.findings) == len(suite.findall("testcase"))
+
+
+def test_evidence_is_json_for_auditors(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """The kept record names backup, digest, verdict, phases and objectives."""
+    drill(backup, source, scratch, rto=timedelta(minutes=1))
+    (record,) = store.options.path.glob("*.drill-*")
+    document = json.loads(record.read_bytes())
+    assert document["backup"] == backup.name
+    assert document["payload_sha256"] == backup.manifest.files[0].sha256
+    assert document["verdict"] == "passed"
+    assert document["rto_objective_ms"] == 60_000
