@@ -94,5 +94,3 @@ def scratch(tmp_path: Path) -> Path:
 def job() -> Job:
     """A job that nobody listens to."""
     return Job(source="prices")
-
-

@@ -46,7 +46,10 @@ class OpsTask(Task[Callable[..., Any]]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Invoke's arguments, with positional ones that have a default made optional."""
+        # Invoke takes each help text out of this dictionary: without a copy the second look finds none.
+        texts = dict(self.help)
         arguments = super().get_arguments(ignore_unknown_help)
+        self.help = texts
         return [_relaxed(argument) for argument in arguments]
 
 

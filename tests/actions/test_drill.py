@@ -28,7 +28,9 @@ def backup(source: SqliteSource, store: LocalStore) -> Backup:
     return take_backup(source, store, BackupRequest(), Job()).backup
 
 
-def drill(backup: Backup, source: SqliteSource, scratch: Path, *assertions: Assertion, **objectives: timedelta) -> Evidence:
+def drill(
+    backup: Backup, source: SqliteSource, scratch: Path, *assertions: Assertion, **objectives: timedelta
+) -> Evidence:
     """Drill with these assertions and objectives."""
     request = DrillRequest(scratch=scratch, assertions=assertions, objectives=Objectives(**objectives))
     return run_drill(backup, source, request, Job())
@@ -73,7 +75,9 @@ def test_every_drill_says_what_it_counted(backup: Backup, source: SqliteSource, 
     assert "measure.equal" in {finding.code for finding in evidence.findings}
     tables = {**backup.manifest.measures.tables}
     tables["notes"] = replace(tables["notes"], digest="1" * 64)
-    lying = replace(backup, manifest=replace(backup.manifest, measures=replace(backup.manifest.measures, tables=tables)))
+    lying = replace(
+        backup, manifest=replace(backup.manifest, measures=replace(backup.manifest.measures, tables=tables))
+    )
     assert drill(lying, source, scratch).verdict is Verdict.FAILED
 
 
@@ -122,13 +126,19 @@ def test_assertions(
     evidence = drill(backup, source, scratch, assertion)
     (finding,) = asserted(evidence)
     assert finding.severity is severity, finding
-    verdicts = {Severity.OK: Verdict.PASSED, Severity.WARNING: Verdict.INCONCLUSIVE, Severity.CRITICAL: Verdict.FAILED}
+    verdicts = {
+        Severity.OK: Verdict.PASSED,
+        Severity.WARNING: Verdict.INCONCLUSIVE,
+        Severity.CRITICAL: Verdict.FAILED,
+    }
     assert evidence.verdict is verdicts[severity]
 
 
 def test_command_sees_the_restored_copy(backup: Backup, source: SqliteSource, scratch: Path) -> None:
     """A command gets the restored file and the backup's name in its environment, and its output on failure."""
-    script = 'test -f "$DRILL_TARGET" && test "$DRILL_SOURCE" = prices && echo "it is $DRILL_BACKUP" && exit 3'
+    script = (
+        'test -f "$DRILL_TARGET" && test "$DRILL_SOURCE" = prices && echo "it is $DRILL_BACKUP" && exit 3'
+    )
     evidence = drill(backup, source, scratch, Assertion(command=("sh", "-c", script)))
     (finding,) = asserted(evidence)
     assert finding.found == f"exit code 3: it is {backup.name}"
@@ -160,7 +170,9 @@ def test_missed_objectives_are_warnings(source: SqliteSource, store: LocalStore,
 def test_freshness_is_that_of_the_snapshot(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A backup does not become stale by lying there: its newest row is compared with its own moment."""
     past = datetime(2026, 1, 3, tzinfo=UTC)
-    backup = take_backup(replace(source, clock=lambda: past), store, BackupRequest(), Job(clock=lambda: past)).backup
+    backup = take_backup(
+        replace(source, clock=lambda: past), store, BackupRequest(), Job(clock=lambda: past)
+    ).backup
     fresh = Assertion(fresh="prices.date", max_age=timedelta(days=2))
     assert drill(backup, source, scratch, fresh).verdict is Verdict.PASSED
 
@@ -200,11 +212,18 @@ def test_module_that_is_missing_is_inconclusive(store: LocalStore, scratch: Path
     assert any("nothere" in finding.message for finding in evidence.findings if finding.blocking)
 
 
-@pytest.mark.parametrize(("policy", "verdict"), [("check", Verdict.FAILED), ("warn", Verdict.PASSED), ("ignore", Verdict.PASSED)])
-def test_foreign_keys(store: LocalStore, scratch: Path, tmp_path: Path, policy: str, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("policy", "verdict"), [("check", Verdict.FAILED), ("warn", Verdict.PASSED), ("ignore", Verdict.PASSED)]
+)
+def test_foreign_keys(
+    store: LocalStore, scratch: Path, tmp_path: Path, policy: str, verdict: Verdict
+) -> None:
     """A reference to a row that is not there fails a drill, unless the operator says otherwise."""
     path = tmp_path / "fk.db"
-    execute(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);")
+    execute(
+        path,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);",
+    )
     source = SqliteSource("fk", SqliteOptions(path=path, foreign_keys=policy))  # type: ignore[arg-type]
     evidence = drill(take_backup(source, store, BackupRequest(), Job()).backup, source, scratch)
     assert evidence.verdict is verdict
@@ -245,7 +264,9 @@ def test_junit(backup: Backup, source: SqliteSource, scratch: Path) -> None:
     assert int(suite.get("tests", "0")) == len(evidence.findings) == len(suite.findall("testcase"))
 
 
-def test_evidence_is_json_for_auditors(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+def test_evidence_is_json_for_auditors(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path
+) -> None:
     """The kept record names backup, digest, verdict, phases and objectives."""
     drill(backup, source, scratch, rto=timedelta(minutes=1))
     (record,) = store.options.path.glob("*.drill-*")

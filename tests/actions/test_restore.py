@@ -38,7 +38,9 @@ def backup(source: SqliteSource, store: LocalStore) -> Backup:
     return take_backup(source, store, BackupRequest(), Job()).backup
 
 
-def restore(backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, **flags: object) -> Restored:
+def restore(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, **flags: object
+) -> Restored:
     """Restore with these fields of the request."""
     request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], **flags)  # type: ignore[arg-type]
     return restore_backup(backup, source, request, Job())
@@ -86,7 +88,13 @@ def test_existing_target_needs_yes(
 
 @pytest.mark.parametrize("way", ["same path", "hard link", "symbolic link", "other spelling"])
 def test_identity_guard(
-    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path, way: str
+    backup: Backup,
+    source: SqliteSource,
+    store: LocalStore,
+    scratch: Path,
+    database: Path,
+    tmp_path: Path,
+    way: str,
 ) -> None:
     """A source is recognised under every name it can have, and never touched without --yes."""
     alias = tmp_path / "alias.db"
@@ -119,7 +127,10 @@ def test_over_the_live_file_and_back(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, mode: str
 ) -> None:
     """Overwriting restores the old rows, keeps owner and mode, and the undo brings back what was there."""
-    execute(database, f"PRAGMA journal_mode={mode}; DELETE FROM notes WHERE id > 10; UPDATE notes SET body = 'later'")
+    execute(
+        database,
+        f"PRAGMA journal_mode={mode}; DELETE FROM notes WHERE id > 10; UPDATE notes SET body = 'later'",
+    )
     database.chmod(0o640)
     restored = restore(backup, source, store, scratch, yes=True)
     assert ask(database, "SELECT count(*) FROM notes WHERE body LIKE 'note %'") == 200
@@ -266,12 +277,13 @@ def test_bad_backup_is_not_restored(
     assert len(read_catalogue(store).backups) == 1, "no safety backup for a restore that can not happen"
 
 
-def test_broken_references_do_not_stop_an_emergency(
-    store: LocalStore, scratch: Path, tmp_path: Path
-) -> None:
+def test_broken_references_do_not_stop_an_emergency(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
     """Rows that break a foreign key in the source too are shown, but a restore still works."""
     path = tmp_path / "fk.db"
-    execute(path, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);")
+    execute(
+        path,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);",
+    )
     source = SqliteSource("fk", SqliteOptions(path=path))
     backup = take_backup(source, store, BackupRequest(), Job()).backup
     path.unlink()
@@ -284,7 +296,9 @@ def test_one_table(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
 ) -> None:
     """One table goes back with its rows, rowids, indexes and triggers; the others keep what is newer."""
-    execute(database, "DELETE FROM notes WHERE id > 5; UPDATE notes SET body = ''; UPDATE prices SET close = 1.0;")
+    execute(
+        database, "DELETE FROM notes WHERE id > 5; UPDATE notes SET body = ''; UPDATE prices SET close = 1.0;"
+    )
     restored = restore(backup, source, store, scratch, yes=True, table="notes")
     assert ask(database, "SELECT count(*) FROM notes WHERE body LIKE 'note %'") == 200
     assert ask(database, "SELECT max(close) FROM prices") == 1.0
@@ -310,7 +324,10 @@ def test_one_table_with_everything(store: LocalStore, scratch: Path, tmp_path: P
     )
     source = SqliteSource("rich", SqliteOptions(path=path))
     backup = take_backup(source, store, BackupRequest(), Job()).backup
-    execute(path, "DELETE FROM a; DELETE FROM w; DELETE FROM r; UPDATE sqlite_sequence SET seq = 99; DROP TABLE log;")
+    execute(
+        path,
+        "DELETE FROM a; DELETE FROM w; DELETE FROM r; UPDATE sqlite_sequence SET seq = 99; DROP TABLE log;",
+    )
     execute(path, "CREATE TABLE log (what TEXT)")
     for table in ("a", "w", "r"):
         restore(backup, source, store, scratch, yes=True, table=table)

@@ -49,14 +49,17 @@ def main(path: str, seed: int) -> None:
             connection.execute("UPDATE accounts SET balance = balance + ? WHERE id = ?", (amount, target))
             note = f"{chance.getrandbits(64):016x}" * chance.choice([1, 1, 3, 200])
             connection.execute(
-                "INSERT INTO ledger (source, target, amount, note) VALUES (?, ?, ?, ?)", (source, target, amount, note)
+                "INSERT INTO ledger (source, target, amount, note) VALUES (?, ?, ?, ?)",
+                (source, target, amount, note),
             )
             if chance.random() < 0.05:
                 connection.execute("DELETE FROM ledger WHERE id % 7 = ?", (chance.randrange(7),))
         connection.execute(chance.choice(["COMMIT"] * 9 + ["ROLLBACK"]))
         if chance.random() < 0.1:
             try:
-                connection.execute(f"PRAGMA wal_checkpoint({chance.choice(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'])})")
+                connection.execute(
+                    f"PRAGMA wal_checkpoint({chance.choice(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'])})"
+                )
             except sqlite3.OperationalError:
                 pass  # busy: that is a legal answer to a checkpoint
 

@@ -193,7 +193,10 @@ def test_source_truncated_during_the_copy(tmp_path: Path, store: LocalStore) -> 
 
     with pytest.raises(OpsError) as caught:
         take_backup(
-            SqliteSource("s", SqliteOptions(path=path)), store, BackupRequest(), Job(progress=TruncateWhileCopying())
+            SqliteSource("s", SqliteOptions(path=path)),
+            store,
+            BackupRequest(),
+            Job(progress=TruncateWhileCopying()),
         )
     assert caught.value.code == "source.changed"
     assert list(store.list()) == []

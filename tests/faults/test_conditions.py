@@ -18,11 +18,19 @@ from ops.actions.catalogue import find_backup, read_catalogue
 from ops.errors import LockHeldError, OpsError
 from ops.joblog import Job
 from ops.naming import parse_checksum_line
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import CONSOLE, execute, run_drillbook
 
-ODD_NAMES = [b"with space.db", b"quo'te\".db", b"new\nline.db", b"-dash.db", b"\xff\xfe.db", b"%41?#&.db", "ção.db".encode()]
+ODD_NAMES = [
+    b"with space.db",
+    b"quo'te\".db",
+    b"new\nline.db",
+    b"-dash.db",
+    b"\xff\xfe.db",
+    b"%41?#&.db",
+    "ção.db".encode(),
+]
 
 
 def test_two_creates_at_once(tmp_path: Path, database: Path) -> None:
@@ -90,7 +98,9 @@ def test_private_from_the_first_byte(tmp_path: Path, database: Path) -> None:
     previous = os.umask(0)
     try:
         environment = {"DATA_DIR": str(database.parent), "BACKUP_DIR": str(folder)}
-        assert run_drillbook("backup.create", "--verify", cwd=tmp_path, environment=environment).returncode == 0
+        assert (
+            run_drillbook("backup.create", "--verify", cwd=tmp_path, environment=environment).returncode == 0
+        )
     finally:
         os.umask(previous)
         stop.set()
@@ -128,7 +138,9 @@ def test_clock_set_back(source: SqliteSource, store: LocalStore) -> None:
 def test_two_in_one_second(source: SqliteSource, store: LocalStore) -> None:
     """Backups of one second get different names, and none is overwritten."""
     now = datetime.now(UTC)
-    names = {take_backup(source, store, BackupRequest(), Job(clock=lambda: now)).backup.name for _ in range(5)}
+    names = {
+        take_backup(source, store, BackupRequest(), Job(clock=lambda: now)).backup.name for _ in range(5)
+    }
     assert len(names) == 5
     assert len(read_catalogue(store).backups) == 5
 
@@ -162,7 +174,9 @@ def test_odd_names_all_the_way(tmp_path: Path, name: bytes) -> None:
     ):
         run = run_drillbook(*task, cwd=tmp_path)
         assert run.returncode == 0, (task, run.stdout, run.stderr)
-    checked = subprocess.run([b"sha256sum", b"-c", out + b".checksum"], cwd=tmp_path, check=False, capture_output=True)
+    checked = subprocess.run(
+        [b"sha256sum", b"-c", out + b".checksum"], cwd=tmp_path, check=False, capture_output=True
+    )
     assert checked.returncode == 0, checked.stderr
     assert os.path.exists(os.path.join(base, b"back-" + name))
 
@@ -180,7 +194,9 @@ def test_checksum_file_names_the_payload(source: SqliteSource, store: LocalStore
     backup = take_backup(source, store, BackupRequest(), Job()).backup
     text = store.path_of(f"{backup.name}.checksum").read_text()
     assert parse_checksum_line(text) == (backup.manifest.files[0].sha256, backup.name)
-    written = subprocess.run(["sha256sum", backup.name], cwd=store.options.path, capture_output=True, check=True)
+    written = subprocess.run(
+        ["sha256sum", backup.name], cwd=store.options.path, capture_output=True, check=True
+    )
     assert written.stdout.decode() == text
 
 

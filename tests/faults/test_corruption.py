@@ -25,7 +25,9 @@ from tests.conftest import execute
 def tiny(tmp_path: Path) -> SqliteSource:
     """A database of three 512-byte pages."""
     path = tmp_path / "tiny.db"
-    execute(path, "PRAGMA page_size=512; CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2.5, x'00ff');")
+    execute(
+        path, "PRAGMA page_size=512; CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2.5, x'00ff');"
+    )
     return SqliteSource("tiny", SqliteOptions(path=path))
 
 
@@ -126,7 +128,14 @@ def test_swapped_manifests_are_refused(source: SqliteSource, tiny: SqliteSource,
     ],
 )
 def test_lying_manifest(
-    source: SqliteSource, store: LocalStore, scratch: Path, job: Job, table: str, field: str, value: object, code: str
+    source: SqliteSource,
+    store: LocalStore,
+    scratch: Path,
+    job: Job,
+    table: str,
+    field: str,
+    value: object,
+    code: str,
 ) -> None:
     """A manifest that claims other counts or digests, correctly sealed, fails a full verify and says where."""
     backup = take_backup(source, store, BackupRequest(), job).backup

@@ -86,7 +86,9 @@ def test_full_in_the_middle(bank: SqliteSource, small_disk: Callable[[int], Path
     assert outcomes == {"space.insufficient", "space.disk_full", "published"}
 
 
-def test_reserve_is_asked_for_before_the_first_byte(bank: SqliteSource, small_disk: Callable[[int], Path]) -> None:
+def test_reserve_is_asked_for_before_the_first_byte(
+    bank: SqliteSource, small_disk: Callable[[int], Path]
+) -> None:
     """Without min_free, twice the estimate must be free; else nothing is written at all."""
     disk = small_disk(bank.options.path.stat().st_size + MIB)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
@@ -96,7 +98,9 @@ def test_reserve_is_asked_for_before_the_first_byte(bank: SqliteSource, small_di
     assert not list(disk.rglob("*.db"))
 
 
-def test_verify_on_a_full_store(bank: SqliteSource, small_disk: Callable[[int], Path], tmp_path: Path) -> None:
+def test_verify_on_a_full_store(
+    bank: SqliteSource, small_disk: Callable[[int], Path], tmp_path: Path
+) -> None:
     """When the evidence can not be kept, the verdict stands and a warning says so."""
     disk = small_disk(4 * MIB)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))

@@ -32,7 +32,8 @@ WRITER = Path(__file__).with_name("hostile_writer.py")
 def writers(path: Path, count: int) -> Iterator[None]:
     """`count` writer processes at work while the block runs."""
     processes = [
-        subprocess.Popen([sys.executable, WRITER, path, str(seed)], stdout=subprocess.PIPE) for seed in range(count)
+        subprocess.Popen([sys.executable, WRITER, path, str(seed)], stdout=subprocess.PIPE)
+        for seed in range(count)
     ]
     try:
         for process in processes:
@@ -120,7 +121,9 @@ def test_both_methods_give_the_same_bytes(database: Path, tmp_path: Path) -> Non
             copy = tmp_path / f"copy-{raw}.db"
             copy.touch()
             options = CaptureOptions(busy_timeout_s=5, raw_copy=raw)
-            copies.append((capture_database(database, copy, options, Job().clock, silent).method, copy.read_bytes()))
+            copies.append(
+                (capture_database(database, copy, options, Job().clock, silent).method, copy.read_bytes())
+            )
     (first_method, first), (second_method, second) = copies
     assert (first_method, second_method) == ("raw+wal", "backup-api")
     assert len(first) == len(second)

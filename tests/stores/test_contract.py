@@ -1,0 +1,134 @@
+"""One suite for every store: each promise of the port is a test."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ops.errors import BackupError, OpsError
+from ops.ports import Store
+from ops.progress import silent
+from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.memory import MemoryStore
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Each store in turn, empty."""
+    return (
+        MemoryStore() if request.param == "memory" else LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    )
+
+
+def put(store: Store, key: str, content: bytes) -> None:
+    """Store `content` the way actions do."""
+    with store.stage(key) as staged:
+        staged.write_bytes(content)
+        store.put(key, staged)
+
+
+def read(store: Store, key: str) -> bytes:
+    """The stored bytes."""
+    with store.open(key) as file:
+        return file.read()
+
+
+def test_what_is_put_is_there(any_store: Store, tmp_path: Path) -> None:
+    """A stored file is listed with its size, opened, and fetched with its digest."""
+    put(any_store, "a.db", b"content")
+    assert [(stored.key, stored.size) for stored in any_store.list()] == [("a.db", 7)]
+    assert read(any_store, "a.db") == b"content"
+    into = tmp_path / "fetched"
+    assert any_store.get("a.db", into, silent) == hashlib.sha256(b"content").hexdigest()
+    assert into.read_bytes() == b"content"
+
+
+def test_a_key_is_written_once(any_store: Store) -> None:
+    """A second put of the same key is refused, and the first content stays."""
+    put(any_store, "a.db", b"first")
+    with pytest.raises(OpsError) as caught:
+        put(any_store, "a.db", b"second")
+    assert caught.value.code == "refused.name_taken"
+    assert read(any_store, "a.db") == b"first"
+
+
+def test_staged_is_not_stored(any_store: Store) -> None:
+    """What is still being built is not listed, and is gone when it was not put."""
+    with any_store.stage("a.db") as staged:
+        staged.write_bytes(b"half")
+        assert list(any_store.list()) == []
+    assert list(any_store.list()) == []
+    assert not staged.exists()
+
+
+def test_a_file_from_elsewhere_can_be_put(any_store: Store, tmp_path: Path) -> None:
+    """A file that was not staged is copied in, and stays where it was."""
+    file = tmp_path / "elsewhere"
+    file.write_bytes(b"x" * 3_000_000)
+    any_store.put("a.db", file)
+    assert read(any_store, "a.db") == file.read_bytes()
+
+
+def test_absence(any_store: Store, tmp_path: Path) -> None:
+    """Opening or fetching what is not there is backup.not_found; deleting it is fine, twice."""
+    with pytest.raises(BackupError) as caught:
+        any_store.open("no.db")
+    assert caught.value.code == "backup.not_found"
+    with pytest.raises(BackupError):
+        any_store.get("no.db", tmp_path / "x", silent)
+    put(any_store, "a.db", b"x")
+    any_store.delete("a.db")
+    any_store.delete("a.db")
+    assert list(any_store.list()) == []
+
+
+def test_fetching_never_overwrites(any_store: Store, tmp_path: Path) -> None:
+    """Fetching into an existing file is refused."""
+    put(any_store, "a.db", b"x")
+    into = tmp_path / "there"
+    into.write_bytes(b"mine")
+    with pytest.raises(OpsError):
+        any_store.get("a.db", into, silent)
+    assert into.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("key", ["../x", "a/b", "", ".", "..", "a\0b", ".tmp-x"])
+def test_local_keys_stay_inside(tmp_path: Path, key: str) -> None:
+    """A key that would lead out of the folder, or into the staging area, is refused."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    with pytest.raises(OpsError) as caught:
+        store.open(key)
+    assert caught.value.code == "refused.unsafe_name"
+
+
+def test_sweep_leaves_the_living_and_strangers_alone(tmp_path: Path) -> None:
+    """A sweep removes what nobody holds; a staged file in use, and files of other names, stay."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    with store.stage("live.db") as staged:
+        (tmp_path / "store" / ".tmp-dead.db").write_bytes(b"x")
+        (tmp_path / "store" / "precious.db").write_bytes(b"x")
+        assert store.sweep() == [".tmp-dead.db"]
+        assert staged.exists()
+    assert (tmp_path / "store" / "precious.db").exists()
+    assert store.sweep() == []
+
+
+def test_sweep_keeps_what_only_looks_unfinished(tmp_path: Path) -> None:
+    """A dead run's staged manifest does not take away a file of that name with other content."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, "precious.db", b"somebody else's")
+    for content in (b"", b"{}", b"no json"):
+        (tmp_path / "store" / ".tmp-precious.db.manifest.json").write_bytes(content)
+        store.sweep()
+        assert read(store, "precious.db") == b"somebody else's"
+    assert [stored.key for stored in store.list()] == ["precious.db"]
+
+
+def test_unreadable_folder(tmp_path: Path) -> None:
+    """A store whose folder is a file says so with its own code."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OpsError) as caught:
+        list(LocalStore("l", LocalOptions(path=tmp_path / "file")).list())
+    assert caught.value.code == "store.unreadable"
