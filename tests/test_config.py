@@ -131,7 +131,7 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         (SQLITE + '[[source.a.assert]]\ncommand = "rm -rf"\n', "config.invalid_value", ["command"]),
         (SQLITE + '[store.s]\nkind = "s3"\n', "config.unknown_kind", ["[store.s]", "s3", "local"]),
         (SQLITE + '[store.s]\nkind = "local"\npaht = "x"\n', "config.unknown_key", ["paht", "path"]),
-        (SQLITE + "scratch_dir = 7\n".join(["", ""]), "config.unknown_key", ["scratch_dir"]),
+        (SQLITE + "scratch_dir = 7\n", "config.unknown_key", ["scratch_dir"]),
         ("scratch_dir = 7\n" + SQLITE, "config.invalid_value", ["scratch_dir"]),
     ],
 )

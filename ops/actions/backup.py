@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ops import __version__
 from ops import manifest as manifest_files
-from ops.actions.catalogue import Backup, read_catalogue
+from ops.actions.catalogue import Backup, newest_time
 from ops.errors import StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
@@ -130,12 +130,7 @@ def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetim
 
     Everything orders backups by this time: a clock that was set back must not make an older one the latest.
     """
-    mine = [
-        backup.manifest.created_at
-        for backup in read_catalogue(store).backups
-        if backup.manifest.source.name == source.info.name
-    ]
-    newest = max(mine, default=None)
+    newest = newest_time(store, source.info.name)
     if newest is None or newest < now:
         return now, []
     message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +57,21 @@ class Catalogue:
 
     backups: tuple[Backup, ...]
     findings: tuple[Finding, ...]
+
+
+def newest_time(store: Store, source: str) -> datetime | None:
+    """The greatest recorded time among the backups of `source` in `store`, None when there is none.
+
+    Manifests that can not be read are left out: the catalogue names them.
+    """
+    times = []
+    for stored in store.list():
+        if stored.key.endswith(MANIFEST_SUFFIX):
+            with contextlib.suppress(OpsError):
+                manifest = read_manifest(store, stored.key)
+                if manifest.source.name == source:
+                    times.append(manifest.created_at)
+    return max(times, default=None)
 
 
 def read_catalogue(store: Store) -> Catalogue:

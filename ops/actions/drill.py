@@ -23,7 +23,7 @@ from ops.actions.recording import keep_evidence
 from ops.actions.verify import check_sizes
 from ops.errors import OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_space
+from ops.fsio.space import require_room_to_restore
 from ops.joblog import Job, milliseconds
 from ops.manifest import age_s
 from ops.model import (
@@ -94,7 +94,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
 
 
 def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, run: _Run) -> None:
-    require_space(request.scratch, backup.manifest.size, min_free=None, purpose="a scratch restore")
+    require_room_to_restore(request.scratch, backup.manifest.size)
     with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
         if request.keep_scratch:
             message = f"the restored copy stays at {scratch} (remove it yourself)"

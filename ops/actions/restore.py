@@ -20,7 +20,7 @@ from ops.actions.inspection import check_checksum_file, check_restored, critical
 from ops.actions.verify import VerifyRequest, check_sizes, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_space
+from ops.fsio.space import require_room_to_restore
 from ops.joblog import Job
 from ops.model import Finding, Level, Severity, Verdict, worst
 from ops.naming import SAFETY_TAG
@@ -139,7 +139,7 @@ def _restore_over(
         raise RefusedError(
             f"folder {target.parent} is not there", hint="make it first, with the owner it needs"
         )
-    require_space(target.parent, backup.manifest.size, min_free=None, purpose="building the restored copy")
+    require_room_to_restore(target.parent, backup.manifest.size)
     with scratch_folder(target.parent) as beside:
         built, findings = _build(backup, source, beside, job)
         if request.table and not target.exists():

@@ -19,7 +19,7 @@ from ops.actions.inspection import (
 from ops.actions.recording import keep_evidence
 from ops.errors import SourceError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_space
+from ops.fsio.space import require_room_to_restore
 from ops.joblog import Job, milliseconds
 from ops.model import Evidence, Finding, Level, Severity, verdict_of, worst
 from ops.ports import Source
@@ -77,7 +77,7 @@ def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> l
             return findings
         with scratch_folder(request.scratch) as scratch:
             return findings + check_in_place(backup, source, scratch, job.progress)
-    require_space(request.scratch, backup.manifest.size, min_free=None, purpose="a scratch restore")
+    require_room_to_restore(request.scratch, backup.manifest.size)
     with scratch_folder(request.scratch) as scratch:
         return _restore_and_check(backup, source, scratch, job)
 

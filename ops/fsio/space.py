@@ -17,6 +17,14 @@ def free_bytes(folder: Path) -> int:
     return 0
 
 
+def require_room_to_restore(folder: Path, size: int) -> None:
+    """Return when `folder` has room for a restored copy of `size` bytes and a tenth more.
+
+    No larger reserve than that: in an emergency a restore that just fits must go ahead. Raises SpaceError.
+    """
+    require_space(folder, size, min_free=size + size // 10, purpose="a restored copy")
+
+
 def require_space(folder: Path, estimate: int, *, min_free: int | None, purpose: str) -> None:
     """Return when `folder` has room for `estimate` bytes and the reserve on top.
 
@@ -30,5 +38,5 @@ def require_space(folder: Path, estimate: int, *, min_free: int | None, purpose:
             f"{format_size(free)} free in {folder}, {format_size(needed)} wanted for {purpose}"
             f" (estimate {format_size(estimate)})"
         )
-        hint = "free some space, or set min_free in the source's table if a smaller reserve will do"
+        hint = "free some space (runbook: Disk full); min_free in a source's table sets the reserve of its backups"
         raise SpaceError(message, hint=hint)

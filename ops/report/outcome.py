@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ops.errors import OpsError
+from ops.evidence import finding_document
 from ops.model import Finding, Severity, Verdict, worst
+from ops.report.text import error_text, findings_text
 
 OK: Final = 0
 WARNING: Final = 1
@@ -18,10 +20,14 @@ _WORDS: Final = {OK: "ok", WARNING: "warning", CRITICAL: "critical"}
 
 @dataclass(slots=True)
 class Outcome:
-    """Results of a task so far. `text` is for people, `results` and `errors` are for machines."""
+    """Results of a task so far. `text` is for people, the rest for machines.
+
+    `findings` are about no single result: what lies in a store and should not, for instance.
+    """
 
     task: str
     results: list[Mapping[str, object]] = field(default_factory=list)
+    findings: list[Mapping[str, object]] = field(default_factory=list)
     errors: list[Mapping[str, object]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     exit_code: int = OK
@@ -36,7 +42,15 @@ class Outcome:
     def fail(self, error: OpsError, source: str = "") -> None:
         """One thing that could not be done."""
         self.errors.append(error_document(error, source))
+        self.text.append(error_text(error, source))
         self.exit_code = max(self.exit_code, error.exit_code)
+
+    def notice(self, findings: Sequence[Finding]) -> None:
+        """Findings about no single result."""
+        self.findings += [finding_document(finding) for finding in findings]
+        if text := findings_text(findings):
+            self.text.append(text)
+        self.exit_code = max(self.exit_code, exit_code_of(findings))
 
     def to_json(self) -> str:
         """One JSON document with everything, ASCII only."""
@@ -45,6 +59,7 @@ class Outcome:
             "status": _WORDS[self.exit_code],
             "exit_code": self.exit_code,
             "results": self.results,
+            "findings": self.findings,
             "errors": self.errors,
         }
         return json.dumps(document, indent=2)

@@ -141,8 +141,8 @@ def _against(taken_ms: int | None, objective_ms: int | None) -> str:
     return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
 
 
-def backups_text(backups: Sequence[Backup], findings: Sequence[Finding], now: datetime) -> str:
-    """The list of backups, newest first, and what else lies in the store that should not."""
+def backups_text(backups: Sequence[Backup], now: datetime) -> str:
+    """The list of backups, newest first."""
     rows = [
         [
             backup.name,
@@ -157,8 +157,7 @@ def backups_text(backups: Sequence[Backup], findings: Sequence[Finding], now: da
         for backup in backups
     ]
     columns = ["Backup", "Source", "Age", "Size", "Rows", "Verified", "Proven", "Tags"]
-    parts = [table(columns, rows)] if rows else ["There is no backup yet: invoke backup.create --verify"]
-    return "\n".join([*parts, *filter(None, [findings_text(findings)])])
+    return table(columns, rows) if rows else "There is no backup yet: take one with backup.create --verify"
 
 
 def _looked_at(verify: Evidence | None) -> str:

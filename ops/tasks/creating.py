@@ -15,7 +15,7 @@ from ops.ports import Store
 from ops.report.documents import evidence_document, taken_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text, taken_text
-from ops.tasks.session import Session, fail_in_text
+from ops.tasks.session import Session
 from ops.tasks.values import seconds
 from ops.units import format_size
 
@@ -50,7 +50,6 @@ def create(session: Session, wanted: Wanted) -> None:
                 _take(session, configured, wanted, wait_s)
         except OpsError as error:
             session.outcome.fail(error, configured.name)
-            fail_in_text(session.outcome, error, configured.name)
 
 
 def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:

@@ -14,7 +14,7 @@ from ops.report.documents import evidence_document
 from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
-from ops.tasks.session import Session, fail_in_text
+from ops.tasks.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,6 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
             found.append(find_backup(session.config.home_of(configured), "latest", source=configured.name))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
-            fail_in_text(session.outcome, error, configured.name)
     return found
 
 

@@ -11,7 +11,7 @@ from ops.errors import OpsError
 from ops.report.documents import findings_document
 from ops.report.outcome import Outcome, exit_code_of
 from ops.report.text import findings_text, printable
-from ops.tasks.session import Session, fail_in_text
+from ops.tasks.session import Session
 
 
 def doctor(session: Session, source: str) -> None:
@@ -42,7 +42,6 @@ def demo(outcome: Outcome, out: str, program: str) -> None:
         catalogue = build_demo(Path(out).absolute())
     except OpsError as error:
         outcome.fail(error)
-        fail_in_text(outcome, error)
         return
     config = shlex.quote(f"{out.rstrip('/')}/{catalogue.config_path.name}")
     databases = [

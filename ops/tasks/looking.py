@@ -10,10 +10,10 @@ from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
 from ops.model import Finding
-from ops.report.documents import backup_document, evidence_document, findings_document, shown_document
+from ops.report.documents import backup_document, evidence_document, shown_document
 from ops.report.outcome import exit_code_of
-from ops.report.text import backups_text, evidence_text, findings_text, shown_text
-from ops.tasks.session import Session, fail_in_text
+from ops.report.text import backups_text, evidence_text, shown_text
+from ops.tasks.session import Session
 from ops.tasks.values import level
 
 
@@ -22,12 +22,10 @@ def list_all(session: Session, source: str) -> None:
     if source:
         session.config.source(source)
     backups, findings = _everything(session, source)
-    text = backups_text(backups, findings, session.job.clock())
     for backup in backups:
         session.outcome.add(backup_document(backup), "")
-    session.outcome.text.append(text)
-    session.outcome.errors += findings_document(findings)
-    session.outcome.exit_code = max(session.outcome.exit_code, exit_code_of(findings))
+    session.outcome.text.append(backups_text(backups, session.job.clock()))
+    session.outcome.notice(findings)
 
 
 def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
@@ -63,11 +61,7 @@ def verify(session: Session, wanted: WantedVerify) -> None:
     request = VerifyRequest(level(wanted.level), session.config.scratch)
     if wanted.everything:
         backups, findings = _everything(session, wanted.source)
-        for finding in findings:
-            session.outcome.errors.append({**findings_document([finding])[0]})
-        if findings:
-            session.outcome.text.append(findings_text(findings))
-        session.outcome.exit_code = max(session.outcome.exit_code, exit_code_of(findings))
+        session.outcome.notice(findings)
         for backup in backups:
             _verify_one(session, backup, request)
         return
@@ -79,7 +73,6 @@ def verify(session: Session, wanted: WantedVerify) -> None:
             backup = find_backup(session.config.home_of(configured), "latest", source=configured.name)
         except OpsError as error:
             session.outcome.fail(error, configured.name)
-            fail_in_text(session.outcome, error, configured.name)
             continue
         _verify_one(session, backup, request)
 
@@ -90,7 +83,6 @@ def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> Non
         evidence = verify_backup(backup, session.source_of(backup), request, job)
     except OpsError as error:
         session.outcome.fail(error, backup.name)
-        fail_in_text(session.outcome, error, backup.name)
         return
     code = exit_code_of(evidence.findings, evidence.verdict)
     session.outcome.add(evidence_document(evidence), evidence_text(evidence), code)

@@ -18,9 +18,9 @@ from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError
 from ops.joblog import Job
+from ops.naming import manifest_key
 from ops.ports import Source, Store
 from ops.report.outcome import Outcome
-from ops.report.text import error_text
 from ops.tasks.listening import TerminalProgress, make_progress, make_sink
 
 _FORMATS: Final = ("text", "json")
@@ -56,8 +56,8 @@ class Session:
 
     def find(self, reference: str, source: str = "") -> Backup:
         """The backup that `latest`, a name, or a path means; raises BackupError when there is none."""
-        if "/" in reference:
-            path = Path(reference)
+        path = Path(reference)
+        if "/" in reference or Path(manifest_key(reference)).exists():
             return find_backup(store_at(path.parent.absolute()), path.name)
         if reference == "latest":
             (configured,) = self._one(source)
@@ -125,7 +125,6 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
         run(outcome)
     except OpsError as error:
         outcome.fail(error)
-        fail_in_text(outcome, error)
     except KeyboardInterrupt:
         raise Exit("interrupted; nothing half done was kept", _INTERRUPTED) from None
     _emit(outcome, flags.format)
@@ -139,11 +138,6 @@ def program_name() -> str:
     return name if name in {"inv", "invoke"} else "drillbook"
 
 
-def fail_in_text(outcome: Outcome, error: OpsError, source: str = "") -> None:
-    """Add an error to the text that people see."""
-    outcome.text.append(error_text(error, source))
-
-
 def _require_format(given: str) -> None:
     if given not in _FORMATS:
         hint = f"one of: {', '.join(_FORMATS)}"
@@ -152,9 +146,13 @@ def _require_format(given: str) -> None:
 
 def _emit(outcome: Outcome, wanted: str) -> None:
     text = outcome.to_json() if wanted == "json" else "\n\n".join(outcome.text)
-    if text:
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-        sys.stdout.flush()
+    if not text:
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        text = text.replace("\u2500", "-")
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.flush()
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:

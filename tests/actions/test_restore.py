@@ -152,7 +152,7 @@ def test_over_the_live_file_and_back(
 @pytest.fixture
 def occupied(database: Path) -> Iterator[int]:
     """Another process has the live database open and does nothing; its pid."""
-    arguments = [sys.executable, "-c", KEEP_OPEN, database]
+    arguments: list[str | Path] = [sys.executable, "-c", KEEP_OPEN, database]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -166,7 +166,7 @@ def test_refused_while_open_elsewhere(
 ) -> None:
     """While another process has the file open, idle or not, it is named and nothing is done."""
     execute(database, f"PRAGMA journal_mode={mode}")
-    arguments = [sys.executable, "-c", KEEP_OPEN, database]
+    arguments: list[str | Path] = [sys.executable, "-c", KEEP_OPEN, database]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

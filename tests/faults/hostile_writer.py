@@ -7,6 +7,7 @@ WAL mode checkpoints at random moments in every way there is. The sum of all bal
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 import sys
@@ -56,12 +57,10 @@ def main(path: str, seed: int) -> None:
                 connection.execute("DELETE FROM ledger WHERE id % 7 = ?", (chance.randrange(7),))
         connection.execute(chance.choice(["COMMIT"] * 9 + ["ROLLBACK"]))
         if chance.random() < 0.1:
-            try:
-                connection.execute(
-                    f"PRAGMA wal_checkpoint({chance.choice(['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'])})"
-                )
-            except sqlite3.OperationalError:
-                pass  # busy: that is a legal answer to a checkpoint
+            # Busy is a legal answer to a checkpoint.
+            with contextlib.suppress(sqlite3.OperationalError):
+                how = chance.choice(["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
+                connection.execute(f"PRAGMA wal_checkpoint({how})")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ KILLS = 20
 
 def run_and_kill(action: str, database: Path, store: Path, name: str, after_s: float | None) -> float:
     """Run the operation and kill it after `after_s` seconds (None: never); how long it ran."""
-    arguments = [sys.executable, OPERATION, action, database, store, name]
+    arguments: list[str | Path] = [sys.executable, OPERATION, action, database, store, name]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     ) as process:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -24,18 +22,17 @@ def is_local(address: object) -> bool:
         return False
 
 
-def guarded(self: socket.socket, address: Any) -> None:
+def guarded(self: socket.socket, address: object) -> None:
     """Connect to this machine only."""
     if not is_local(address):
         raise ConnectionRefusedError(f"no network in this session: {address}")
-    REAL_CONNECT(self, address)
+    REAL_CONNECT(self, address)  # type: ignore[arg-type] # any address that a socket takes
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that leaves this machine."""
     monkeypatch.setattr(socket.socket, "connect", guarded)
-    return
 
 
 def pytest_report_header() -> str:

@@ -120,6 +120,9 @@ def translate(error: sqlite3.Error, path: Path, step: str) -> SourceError:
                 "look who holds it (fuser, lsof); raise busy_timeout in the source's table if it is only busy"
             )
             return SourceError(message, code="source.locked", hint=hint)
+        case sqlite3.SQLITE_CANTOPEN:
+            hint = "a database in WAL mode needs -shm beside it: run as a user who may write its folder"
+            return SourceError(about, code="source.unreadable", hint=hint)
         case sqlite3.SQLITE_CORRUPT:
             hint = "restore the newest proven backup; keep this file for 'sqlite3 FILE .recover'"
             return SourceError(about, code="source.corrupt", hint=hint)

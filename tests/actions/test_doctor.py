@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.doctor import Patient, examine, examine_machine
+from ops.actions.drill import DrillRequest, run_drill
+from ops.joblog import Job
+from ops.model import Finding, Objectives, Severity
+from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
+from tests.conftest import run_drillbook
+
+PROMISED = Objectives(every=timedelta(hours=24), drill_every=timedelta(days=30))
+
+
+def looked(source: SqliteSource, store: LocalStore, scratch: Path, **named: object) -> dict[str, Finding]:
+    """What doctor finds, by code."""
+    now = named.pop("now", datetime.now(UTC))
+    patient = Patient(source, store, PROMISED, named.pop("min_free", None))  # type: ignore[arg-type]
+    return {finding.code: finding for finding in examine(patient, scratch, now)}  # type: ignore[arg-type]
+
+
+def test_all_is_well(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """With a fresh, drilled backup every finding is OK."""
+    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    run_drill(backup, source, DrillRequest(scratch=scratch), Job())
+    found = looked(source, store, scratch)
+    assert {finding.severity for finding in found.values()} == {Severity.OK}, found
+    assert {finding.severity for finding in examine_machine(scratch)} == {Severity.OK}
+
+
+def test_no_backup_and_no_drill(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A source without backup, and one whose backups were never drilled, are warnings."""
+    assert looked(source, store, scratch)["doctor.no_backup"].severity is Severity.WARNING
+    take_backup(source, store, BackupRequest(), Job())
+    assert looked(source, store, scratch)["drill.overdue"].severity is Severity.WARNING
+
+
+def test_too_old(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A backup older than `every` and a drill older than `drill_every` are warnings; a future one too."""
+    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    run_drill(backup, source, DrillRequest(scratch=scratch), Job())
+    later = looked(source, store, scratch, now=datetime.now(UTC) + timedelta(days=60))
+    assert {"backup.overdue", "drill.overdue"} <= later.keys()
+    assert "clock.behind" in looked(source, store, scratch, now=datetime.now(UTC) - timedelta(days=1))
+
+
+def test_source_that_is_gone(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
+    """A source that can not be read is critical, and the store is still looked at."""
+    found = looked(SqliteSource("x", SqliteOptions(path=tmp_path / "no.db")), store, scratch)
+    assert found["source.missing"].severity is Severity.CRITICAL
+    assert "doctor.no_backup" in found
+
+
+def test_store_that_can_not_be_used(source: SqliteSource, scratch: Path, tmp_path: Path) -> None:
+    """A store whose folder is a file is critical."""
+    (tmp_path / "file").write_bytes(b"")
+    store = LocalStore("l", LocalOptions(path=tmp_path / "file"))
+    assert looked(source, store, scratch)["store.unreadable"].severity is Severity.CRITICAL
+
+
+def test_open_folder_and_small_disk(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A store that others can read is a warning; a reserve that the disk does not have is critical."""
+    take_backup(source, store, BackupRequest(), Job())
+    os.chmod(store.options.path, 0o755)
+    found = looked(source, store, scratch, min_free=10**18)
+    assert found["doctor.permissions"].severity is Severity.WARNING
+    assert found["space.insufficient"].severity is Severity.CRITICAL
+
+
+def test_scratch_that_can_not_be_made(tmp_path: Path) -> None:
+    """A scratch folder that is a file is critical, found before a drill needs it."""
+    (tmp_path / "file").write_bytes(b"")
+    assert Severity.CRITICAL in {finding.severity for finding in examine_machine(tmp_path / "file")}
+
+
+def test_looking_changes_nothing(source: SqliteSource, store: LocalStore, scratch: Path, database: Path) -> None:
+    """Doctor leaves no file in the store, beside the database, or in the scratch folder."""
+    take_backup(source, store, BackupRequest(), Job())
+    before = sorted(path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*"))
+    looked(source, store, scratch)
+    examine_machine(scratch)
+    after = sorted(path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*"))
+    assert before == after
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_exit_codes(tmp_path: Path, database: Path, gone: bool) -> None:
+    """Doctor ends with 2 when the next backup would fail, with 1 when something only wants a look."""
+    environment = {"DATA_DIR": str(tmp_path / "no" if gone else database.parent), "BACKUP_DIR": str(tmp_path / "b")}
+    done = run_drillbook("doctor", "--format", "json", cwd=tmp_path, environment=environment)
+    assert done.returncode == (2 if gone else 1)
+    assert json.loads(done.stdout)["exit_code"] == done.returncode
