@@ -3,13 +3,13 @@
 A page is a list of scenarios. A scenario is one `console` block, or several that go on in the same folder.
 HTML comments right before a block say what a reader need not see:
 
-    <!-- fixture: NAME -->   which folder the scenario begins in (see `fixtures`); the default is `demo`
+    <!-- fixture: NAME -->   which folder the scenario begins in (see `builders`); the default is `demo`
     <!-- continue -->        the block goes on where the last one ended
     <!-- exit: N -->         what the last command of the block ends with; the default is 0
 
 In a block, `$ ` begins a command, a backslash at a line's end continues it, all else is expected output.
 `…` stands for anything within a line, a line of `…` alone for any number of lines. What differs from run to run by
-its nature (times, durations, digests, ids, free space, padding of tables) is not compared. The stamp in a
+its nature (times, durations, sizes, digests, ids, padding of tables) is not compared. The stamp in a
 backup's name is a variable: what it is first seen to be, it must be from then on, in commands too.
 """
 
@@ -35,7 +35,7 @@ _VARYING: Final = (
     (re.compile(r"\b(\d{1,2}(\.\d)? s|[0-9]m [0-9]{2}s)(?![\w.])"), "SECONDS"),
     (re.compile(r"\b(fetch|load|check|assert) \d+\.\d\d\b"), r"\1 N"),
     (re.compile(r"(\"[a-z_]*_ms\": )\d+"), r"\1N"),
-    (re.compile(r"\b[\d.]+ [KMGT]iB free\b"), "SIZE free"),
+    (re.compile(r"\b[\d.]+ [KMGT]iB\b"), "SIZE"),
     (re.compile(r"\b(pid|process) \d+\b"), r"\1 N"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r"─+"), "─"),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.builders import BUILDERS
 from tests.docs.console import FOLDER, Block, Command, Scenario, differs, read_scenarios, with_stamps
-from tests.docs.fixtures import BUILDERS, NotHereError, Place, clean_environment
+from tests.docs.place import NotHereError, Place, clean_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

@@ -1,0 +1,42 @@
+"""The fixtures by the names that pages use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.docs import fixtures, hard_times
+from tests.docs.place import Place
+
+BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
+    builder.__name__.replace("_", "-"): builder
+    for builder in (
+        fixtures.empty,
+        fixtures.demo,
+        fixtures.backed_up,
+        fixtures.proven,
+        fixtures.old_backup,
+        fixtures.future_backup,
+        fixtures.missing_source,
+        fixtures.damaged_payload,
+        fixtures.no_manifest,
+        fixtures.little_space,
+        hard_times.full_disk,
+        hard_times.locked_database,
+        hard_times.lock_held,
+        hard_times.killed_run,
+        hard_times.hot_journal,
+        fixtures.corrupt_database,
+        fixtures.deleted_database,
+        fixtures.lost_rows,
+        hard_times.application_running,
+        fixtures.replaced,
+        fixtures.red_drill,
+        fixtures.open_question,
+        hard_times.dead_drill,
+        fixtures.outside,
+        fixtures.own_tasks,
+        fixtures.misspelt,
+    )
+}
+"""What a page may write in `<!-- fixture: NAME -->`."""
