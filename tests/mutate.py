@@ -1,0 +1,113 @@
+"""Breaks one check at a time and demands that some test notices: python -m tests.mutate [NUMBER ...].
+
+Each mutation is made in a copy of the tree, and the tests named beside it are run there. A mutation that all of
+them survive is a check that nothing tests; the run then ends with 1 and names it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CAPTURE = "ops/sources/sqlite/capture.py"
+WAL = "ops/sources/sqlite/wal.py"
+PROMOTE = "ops/sources/sqlite/promote.py"
+INSPECTION = "ops/actions/inspection.py"
+RESTORE = "ops/actions/restore.py"
+STAGING = "ops/fsio/staging.py"
+LIVE = "tests/faults/test_live_writers.py"
+CORRUPTION = "tests/faults/test_corruption.py"
+RESTORING = "tests/actions/test_restore.py"
+CONDITIONS = "tests/faults/test_conditions.py"
+DRILLS = "tests/actions/test_drill.py"
+CONTRACT = "tests/stores/test_contract.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One place, what stands there, what is put there, and the tests that must notice."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation(CAPTURE, "amend=None if plan.overlay is None else", "amend=None if True else", LIVE),
+    Mutation(CAPTURE, 'if mode != "wal":', "if True:", LIVE),
+    Mutation(CAPTURE, 'connection.execute("BEGIN")', 'connection.execute("SELECT 1")', LIVE),
+    Mutation(WAL, "if state.backfilled >= state.newest_frame:", "if True:", LIVE),
+    Mutation(WAL, "frames[page] = offset", "frames.setdefault(page, offset)\n            frames[page] += 0 * offset", LIVE),
+    Mutation(INSPECTION, "if size != entry.size:", "if False:", "tests/fixtures_ci"),
+    Mutation(INSPECTION, "if sha256 != entry.sha256:", "if False:", CORRUPTION),
+    Mutation(INSPECTION, "if digest != recorded or", "if False and", CORRUPTION),
+    Mutation(INSPECTION, "return compare_measures(recorded, found)", "return []", CORRUPTION),
+    Mutation("ops/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
+    Mutation("ops/manifest.py", 'if isinstance(version, int) and version > VERSION:', "if False:", "tests/fixtures_ci"),
+    Mutation("ops/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
+    Mutation("ops/evidence.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
+    Mutation("ops/actions/catalogue.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
+    Mutation("ops/actions/catalogue.py", "and item.payload_sha256 == digest", "", DRILLS),
+    Mutation("ops/actions/catalogue.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
+    Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
+    Mutation(RESTORE, "source.require_idle(target)", "pass", RESTORING),
+    Mutation(RESTORE, "    if bad:", "    if False:", RESTORING),
+    Mutation(RESTORE, "and not item.inherited", "", RESTORING),
+    Mutation(PROMOTE, "_require_unchanged(target, unchanged_since)\n", "pass\n", RESTORING),
+    Mutation(PROMOTE, "_move_strays_aside(target)\n        publish", "publish", RESTORING),
+    Mutation(PROMOTE, "built.chmod(stat.S_IMODE(old.st_mode))", "pass", RESTORING),
+    Mutation(PROMOTE, "        stray.unlink(missing_ok=True)", "        pass", RESTORING),
+    Mutation(STAGING, "os.link(staged, final, follow_symlinks=False)", "os.rename(staged, final)", CONTRACT),
+    Mutation(STAGING, "return _lock_now(descriptor) and", "return", CONTRACT),
+    Mutation("ops/stores/local.py", "if (digest, size) != (entry.sha256, entry.size):", "if False:", CONTRACT),
+    Mutation("ops/fsio/locking.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", CONDITIONS),
+    Mutation("ops/fsio/staging.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
+    Mutation("ops/actions/backup.py", "if newest is None or newest < now:", "if True:", CONDITIONS),
+    Mutation("ops/sources/sqlite/check.py", 'calls = ["quick_check", *', "calls = [*", "tests/sources"),
+    Mutation("ops/sources/sqlite/measures.py", '" WHERE {rowid', '" WHERE 1 OR {rowid', "tests/test_digest.py"),
+    Mutation("ops/actions/assertions.py", "passed &= count >= assertion.min", "pass", DRILLS),
+    Mutation("ops/actions/assertions.py", "passed=ended.exit_code == 0", "passed=True", DRILLS),
+    Mutation("ops/model.py", "if any(finding.blocking for finding in findings):", "if False:", DRILLS),
+]  # fmt: skip
+
+
+def survives(mutation: Mutation, folder: Path) -> bool:
+    """Whether all the named tests pass on a tree with this mutation."""
+    tree = folder / "tree"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".nox", "artifacts", ".*_cache"))
+    path = tree / mutation.file
+    text = path.read_text()
+    if mutation.old not in text:
+        message = f"{mutation.file} has no {mutation.old!r}: the list of mutations is out of date"
+        raise SystemExit(message)
+    path.write_text(text.replace(mutation.old, mutation.new, 1))
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.tests]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False, timeout=600)
+    shutil.rmtree(tree)
+    return done.returncode == 0
+
+
+def main(numbers: list[int]) -> int:
+    """Try the mutations with these numbers, or all."""
+    survivors = []
+    for number, mutation in enumerate(MUTATIONS, 1):
+        if numbers and number not in numbers:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            survived = survives(mutation, Path(folder))
+        print(f"{number:3} {'SURVIVED' if survived else 'noticed '}  {mutation.file}: {mutation.old.strip()}", flush=True)
+        survivors += [number] if survived else []
+    print(f"{len(survivors)} survived: {survivors}" if survivors else "every mutation was noticed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(argument) for argument in sys.argv[1:]]))
