@@ -74,8 +74,8 @@ CODES: Final[dict[str, str]] = {
 class OpsError(Exception):
     """An error that is meant for the operator: what, where, and what to do next.
 
-    `code` is one of `CODES`; `hint` says the next move in words; `command` is the one command to run next,
-    where there is one; `exit_code` is what the process ends with.
+    `code` is one of `CODES`; `hint` says the next move in words; `command` is the one task to run next
+    (without the program's name), where there is one; `exit_code` is what the process ends with.
     """
 
     exit_code: int = 2

@@ -50,7 +50,7 @@ MUTATIONS = [
     Mutation(INSPECTION, "if digest != recorded or", "if False and", CORRUPTION),
     Mutation(INSPECTION, "return compare_measures(recorded, found)", "return []", CORRUPTION),
     Mutation("ops/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
-    Mutation("ops/manifest.py", 'if isinstance(version, int) and version > VERSION:', "if False:", "tests/fixtures_ci"),
+    Mutation("ops/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
     Mutation("ops/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
     Mutation("ops/evidence.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
     Mutation("ops/actions/catalogue.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
@@ -81,7 +81,9 @@ MUTATIONS = [
 def survives(mutation: Mutation, folder: Path) -> bool:
     """Whether all the named tests pass on a tree with this mutation."""
     tree = folder / "tree"
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".nox", "artifacts", ".*_cache"))
+    shutil.copytree(
+        ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".nox", "artifacts", ".*_cache")
+    )
     path = tree / mutation.file
     text = path.read_text()
     if mutation.old not in text:
@@ -103,7 +105,10 @@ def main(numbers: list[int]) -> int:
             continue
         with tempfile.TemporaryDirectory() as folder:
             survived = survives(mutation, Path(folder))
-        print(f"{number:3} {'SURVIVED' if survived else 'noticed '}  {mutation.file}: {mutation.old.strip()}", flush=True)
+        print(
+            f"{number:3} {'SURVIVED' if survived else 'noticed '}  {mutation.file}: {mutation.old.strip()}",
+            flush=True,
+        )
         survivors += [number] if survived else []
     print(f"{len(survivors)} survived: {survivors}" if survivors else "every mutation was noticed")
     return 1 if survivors else 0

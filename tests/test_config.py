@@ -19,7 +19,7 @@ every = "24h"
 drill_every = "30d"
 rpo = "24h"
 rto = "15m"
-stores = ["local", "second"]
+stores = ["second"]
 tags = ["b3"]
 min_free = "50GB"
 owner = "market data"
@@ -60,7 +60,7 @@ def test_a_full_configuration(tmp_path: Path) -> None:
     source = config.source("prices")
     assert source.source.info.location == str(tmp_path / "dados" / "data.db")
     assert source.objectives.rto == timedelta(minutes=15)
-    assert source.stores == ("local", "second")
+    assert source.stores == ("second",)
     assert source.min_free == 50 * 10**9
     assert source.assertions == (
         Assertion(fresh="prices.date", max_age=timedelta(days=7)),
@@ -117,6 +117,12 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         (SQLITE + 'min_free = "lots"\n', "config.invalid_value", ["min_free", "50GB"]),
         (SQLITE + 'password = "hunter2"\n', "config.secret_in_file", ["password_env", "password_file"]),
         (SQLITE + 'stores = ["x"]\n', "config.unknown_store", ["'x'"]),
+        (
+            SQLITE
+            + 'stores = ["local", "b"]\n[store.local]\nkind = "local"\npath = "x"\n[store.b]\nkind = "local"\npath = "y"\n',
+            "config.invalid_value",
+            ["further stores"],
+        ),
         (SQLITE + 'stores = "local"\n', "config.invalid_value", ["stores"]),
         (SQLITE + SQLITE.replace("source.a", "source.b"), "config.duplicate_place", ["'a'", "'b'"]),
         (SQLITE.replace("a.db", "${NO_SUCH}/a.db"), "config.undefined_variable", ["NO_SUCH", "[source.a]"]),

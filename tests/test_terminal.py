@@ -17,7 +17,12 @@ def on_a_terminal(arguments: list[str], cwd: Path, answer: str | None = None) ->
     """Run `drillbook` on a pseudo-terminal, answer its question; exit code and all that a person saw."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [CONSOLE, *arguments], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+        [CONSOLE, *arguments],
+        cwd=cwd,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm"},
     ) as process:
         os.close(theirs)
         seen = b""
@@ -64,7 +69,9 @@ def test_a_person_is_asked(place: Path, answer: str, code: int, rows: int) -> No
     assert ask(place / "other.db", "SELECT count(*) FROM t") == rows
 
 
-def test_plain_lines_for_long_work(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_for_long_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where standard error is no terminal, long work says every ten seconds how far it is; short work nothing."""
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)

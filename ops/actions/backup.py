@@ -15,7 +15,7 @@ from pathlib import Path
 from ops import __version__
 from ops import manifest as manifest_files
 from ops.actions.catalogue import Backup, newest_time
-from ops.errors import StoreError
+from ops.errors import SourceError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
 from ops.fsio.staging import translated_write_errors
@@ -168,7 +168,12 @@ def _capture(source: Source, staged: Path, job: Job) -> Captured:
 def _measure(source: Source, staged: Path, job: Job) -> Measures:
     with job.step("measure") as facts:
         job.progress.step("measuring rows")
-        measures = source.measure(staged)
+        try:
+            measures = source.measure(staged)
+        except SourceError as error:
+            # The copy is the source's content, and gone in a moment: the source is what must be looked at.
+            message = error.message.replace(str(staged), source.info.location)
+            raise SourceError(message, code=error.code, hint=error.hint) from error
         facts.rows = measures.rows
     return measures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ops import evidence as evidence_files
@@ -157,7 +157,7 @@ def find_backup(store: Store, reference: str, *, source: str | None = None) -> B
         if not candidates:
             of = f" of source {source!r}" if source else ""
             message = f"there is no backup{of} in store {store.name!r} ({store.location})"
-            raise BackupError(message, hint="take one first", command="invoke backup.create --verify")
+            raise BackupError(message, hint="take one first", command="backup.create --verify")
         return candidates[0]
     name = reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX)
     keys = {stored.key for stored in store.list()}
@@ -174,11 +174,9 @@ def _not_found(name: str, keys: set[str], store: Store) -> BackupError:
         message = f"{name} is in store {store.name!r}, but has no manifest: it is no backup"
         return BackupError(message, code="backup.incomplete", hint="use another one; see backup.list")
     message = f"there is no backup {name!r} in store {store.name!r} ({store.location})"
-    return BackupError(message, hint="names are as backup.list prints them", command="invoke backup.list")
+    return BackupError(message, hint="names are as backup.list prints them", command="backup.list")
 
 
-def overdue(moment: datetime | None, every_s: float | None, now: datetime) -> bool:
-    """Whether something that should happen every `every_s` seconds last happened too long ago, or never."""
-    if every_s is None:
-        return False
-    return moment is None or (now - moment).total_seconds() > every_s
+def overdue(moment: datetime | None, every: timedelta | None, now: datetime) -> bool:
+    """Whether something that should happen `every` so often last happened too long ago, or never."""
+    return every is not None and (moment is None or now - moment > every)

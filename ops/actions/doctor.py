@@ -6,15 +6,15 @@ import platform
 import sqlite3
 import stat
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from ops.actions.catalogue import Catalogue, overdue, read_catalogue
+from ops.actions.catalogue import Backup, Catalogue, overdue, read_catalogue
 from ops.actions.inspection import critical
 from ops.errors import OpsError
-from ops.fsio.locking import read_holder
+from ops.fsio.locking import is_held, read_holder
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import free_bytes
+from ops.fsio.space import free_bytes, room_to_restore
 from ops.model import Finding, Objectives, Severity
 from ops.naming import SAFETY_TAG
 from ops.ports import LocalFiles, Source, Store
@@ -98,20 +98,30 @@ def _examine_store(patient: Patient, scratch: Path) -> list[Finding]:
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         message = f"{folder} can be read by others (mode {stat.S_IMODE(folder.stat().st_mode):04o})"
         findings.append(_warning("doctor.permissions", f"{message}; chmod 700 it", str(folder)))
-    if (holder := read_holder(store.lock_path(patient.source.info.name))) is not None:
-        findings.append(_ok("doctor.lock", f"locked now, or last, by {holder}"))
+    lock = store.lock_path(patient.source.info.name)
+    if is_held(lock):
+        findings.append(_ok("doctor.lock", f"at work now: {read_holder(lock) or 'a run that just started'}"))
+    return [*findings, *_examine_space(patient, folder, scratch)]
+
+
+def _examine_space(patient: Patient, folder: Path, scratch: Path) -> list[Finding]:
     try:
         estimate = patient.source.estimate()
     except OpsError:
-        return findings
-    for place, purpose in ((folder, "the next backup"), (scratch, "the next drill")):
-        free = free_bytes(place)
-        needed = max(patient.min_free or 2 * estimate, estimate) if place == folder else 2 * estimate
-        text = f"{format_size(free)} free in {place}, {format_size(needed)} needed for {purpose}"
-        findings.append(
-            _ok("doctor.space", text) if free >= needed else _critical("space.insufficient", text, str(place))
-        )
-    return findings
+        return []
+    reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
+    return [
+        _room(folder, reserve, "the next backup"),
+        _room(scratch, room_to_restore(estimate), "the next drill"),
+    ]
+
+
+def _room(place: Path, needed: int, purpose: str) -> Finding:
+    free = free_bytes(place)
+    text = f"{format_size(free)} free in {place}, {format_size(needed)} needed for {purpose}"
+    if free >= needed:
+        return _ok("doctor.space", text)
+    return _critical("space.insufficient", text, str(place))
 
 
 def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> list[Finding]:
@@ -120,29 +130,45 @@ def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> l
         for backup in catalogue.backups
         if backup.manifest.source.name == patient.source.info.name and SAFETY_TAG not in backup.manifest.tags
     ]
-    objectives, findings = patient.objectives, []
     if not mine:
-        return [_warning("doctor.no_backup", "there is no backup yet: invoke backup.create --verify")]
-    newest = mine[0]
-    if newest.manifest.created_at > now:
-        findings.append(
-            _warning("clock.behind", f"{newest.name} is from the future: is the clock right?", "clock")
+        return [_warning("doctor.no_backup", "there is no backup yet: run backup.create --verify")]
+    objectives = patient.objectives
+    return [
+        *_examine_age(mine[0], objectives.every, now),
+        *_examine_verified(mine[0], objectives.verify_every, now),
+        _examine_proven(mine, objectives.drill_every, now),
+    ]
+
+
+def _examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[Finding]:
+    created = newest.manifest.created_at
+    age = format_duration(max(0.0, (now - created).total_seconds()))
+    if overdue(created, every, now):
+        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name)]
+    findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
+    if created > now:
+        message = f"{newest.name} is from the future: is the clock right?"
+        findings.append(_warning("clock.behind", message, "clock"))
+    return findings
+
+
+def _examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:
+    """Nothing unless regular verifying was promised; a drill looks deeper than a verify and counts as one."""
+    looks = [item.finished_at for item in (newest.last("verify"), newest.last("drill")) if item is not None]
+    if not overdue(max(looks, default=None), verify_every, now):
+        return []
+    return [
+        _warning(
+            "verify.overdue", "the newest backup was not verified in time: run backup.verify", newest.name
         )
-    age = format_duration(max(0.0, (now - newest.manifest.created_at).total_seconds()))
-    every_s = objectives.every.total_seconds() if objectives.every else None
-    if overdue(newest.manifest.created_at, every_s, now):
-        findings.append(_warning("backup.overdue", f"the newest backup is {age} old", newest.name))
-    else:
-        findings.append(_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old"))
+    ]
+
+
+def _examine_proven(mine: list[Backup], drill_every: timedelta | None, now: datetime) -> Finding:
     proven = next((backup for backup in mine if backup.proven), None)
     drill = proven.last("drill") if proven else None
-    drill_every_s = objectives.drill_every.total_seconds() if objectives.drill_every else None
     if proven is None or drill is None:
-        findings.append(_warning("drill.overdue", "no backup of this source is proven: invoke backup.drill"))
-    elif overdue(drill.finished_at, drill_every_s, now):
-        findings.append(
-            _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
-        )
-    else:
-        findings.append(_ok("doctor.drill", f"{proven.name} is proven"))
-    return findings
+        return _warning("drill.overdue", "no backup of this source is proven: run backup.drill")
+    if overdue(drill.finished_at, drill_every, now):
+        return _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
+    return _ok("doctor.drill", f"{proven.name} is proven")

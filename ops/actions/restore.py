@@ -86,6 +86,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     target = _chosen_target(source, request)
     with job.step("restore") as facts:
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
+        facts.checksum = backup.manifest.files[0].sha256
         if target is None:
             return _rehearse(backup, source, request, job)
         if not isinstance(source, Restorable):

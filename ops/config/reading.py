@@ -174,6 +174,11 @@ def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Pl
         if name not in stores:
             hint = f"configured: {', '.join(stores)}"
             raise ConfigError(f"{place}: unknown store {name!r}", code="config.unknown_store", hint=hint)
+    if len(names) > 1:
+        hint = "name the one that backups are made in"
+        raise ConfigError(
+            f"{place}, stores: copies to further stores are not made by this version", hint=hint
+        )
     return names or (next(iter(stores)),)
 
 

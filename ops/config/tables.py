@@ -109,7 +109,10 @@ def require_known(values: Iterable[str], known: Iterable[str], place: Place) -> 
             continue
         if key in _SECRETS:
             message = f"{place}: a secret must not stand in the configuration ({key})"
-            hint = f"give {key}_env (a variable's name), {key}_file (a path) or {key}_command (a program) instead"
+            hint = (
+                f"remove it; kinds that need one take {key}_env (a variable's name), {key}_file (a path)"
+                f" or {key}_command (a program)"
+            )
             raise ConfigError(message, code="config.secret_in_file", hint=hint)
         close = difflib.get_close_matches(key, names, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(names))}"

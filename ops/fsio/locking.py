@@ -77,6 +77,22 @@ def _held(path: Path, wait_s: float) -> LockHeldError:
     return LockHeldError(message, hint="let it finish, or wait for it with --wait SECONDS")
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock at `path` now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def read_holder(path: Path) -> Holder | None:
     """Who wrote the lock file last, or None when nobody is named in it."""
     try:

@@ -22,7 +22,12 @@ def require_room_to_restore(folder: Path, size: int) -> None:
 
     No larger reserve than that: in an emergency a restore that just fits must go ahead. Raises SpaceError.
     """
-    require_space(folder, size, min_free=size + size // 10, purpose="a restored copy")
+    require_space(folder, size, min_free=room_to_restore(size), purpose="a restored copy")
+
+
+def room_to_restore(size: int) -> int:
+    """Bytes that must be free to restore a backup of `size` bytes."""
+    return size + size // 10
 
 
 def require_space(folder: Path, estimate: int, *, min_free: int | None, purpose: str) -> None:

@@ -26,6 +26,7 @@ class Outcome:
     """
 
     task: str
+    program: str = "drillbook"
     results: list[Mapping[str, object]] = field(default_factory=list)
     findings: list[Mapping[str, object]] = field(default_factory=list)
     errors: list[Mapping[str, object]] = field(default_factory=list)
@@ -41,8 +42,8 @@ class Outcome:
 
     def fail(self, error: OpsError, source: str = "") -> None:
         """One thing that could not be done."""
-        self.errors.append(error_document(error, source))
-        self.text.append(error_text(error, source))
+        self.errors.append(error_document(error, source, self.program))
+        self.text.append(error_text(error, source, self.program))
         self.exit_code = max(self.exit_code, error.exit_code)
 
     def notice(self, findings: Sequence[Finding]) -> None:
@@ -65,13 +66,13 @@ class Outcome:
         return json.dumps(document, indent=2)
 
 
-def error_document(error: OpsError, source: str = "") -> dict[str, object]:
+def error_document(error: OpsError, source: str, program: str) -> dict[str, object]:
     """An error as plain JSON values; `hint` and `command` are null where there is none."""
     return {
         "code": error.code,
         "message": error.message,
         "hint": error.hint or None,
-        "command": error.command or None,
+        "command": f"{program} {error.command}" if error.command else None,
         "source": source or None,
     }
 

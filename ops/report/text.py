@@ -17,8 +17,8 @@ from ops.units import format_duration, format_size, format_time
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
+_ALWAYS_SHOWN: Final = {"drill.kept"}
 _SHORT_DIGEST: Final = 12
-_LONGEST_CELL: Final = 60
 
 
 def printable(text: str) -> str:
@@ -49,20 +49,24 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<{width}}  {printable(value)}" for name, value in pairs)
 
 
-def error_text(error: OpsError, source: str = "") -> str:
-    """An error with its code, the next move, and the command to run."""
+def error_text(error: OpsError, source: str = "", program: str = "drillbook") -> str:
+    """An error with its code, the next move, and the command to run under the name `program`."""
     about = f" ({source})" if source else ""
     lines = [f"CRITICAL{about}: {printable(error.message)}", f"  code  {error.code}"]
     if error.hint:
         lines.append(f"  next  {printable(error.hint)}")
     if error.command:
-        lines.append(f"  run   {error.command}")
+        lines.append(f"  run   {program} {error.command}")
     return "\n".join(lines)
 
 
 def findings_text(findings: Sequence[Finding], *, all_of_them: bool = False) -> str:
     """What needs a look, one finding a line; with `all_of_them` also what was fine."""
-    shown = [item for item in findings if all_of_them or item.severity is not Severity.OK]
+    shown = [
+        item
+        for item in findings
+        if all_of_them or item.severity is not Severity.OK or item.code in _ALWAYS_SHOWN
+    ]
     return "\n".join(_finding_line(item) for item in shown)
 
 
@@ -70,9 +74,11 @@ def _finding_line(finding: Finding) -> str:
     line = f"  {_MARKS[finding.severity]:<8}  {printable(finding.message)}"
     if finding.where and finding.where not in finding.message:
         line += f"  [{printable(finding.where)}]"
+    if finding.severity is Severity.OK:
+        return f"{line}: {printable(finding.found)}" if finding.found else line
     if finding.expected or finding.found:
         line += f"  expected: {printable(finding.expected) or '-'}; found: {printable(finding.found) or '-'}"
-    return f"{line}  ({finding.code})" if finding.severity is not Severity.OK else line
+    return f"{line}  ({finding.code})"
 
 
 def taken_text(taken: Taken) -> str:

@@ -118,7 +118,7 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
 
 
 def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
-    outcome = Outcome(task)
+    outcome = Outcome(task, program_name())
     signal.signal(signal.SIGTERM, _terminate)
     try:
         _require_format(flags.format)

@@ -10,13 +10,16 @@ import pytest
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.doctor import Patient, examine, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
+from ops.fsio.locking import source_lock
 from ops.joblog import Job
 from ops.model import Finding, Objectives, Severity
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import run_drillbook
 
-PROMISED = Objectives(every=timedelta(hours=24), drill_every=timedelta(days=30))
+PROMISED = Objectives(
+    every=timedelta(hours=24), verify_every=timedelta(days=2), drill_every=timedelta(days=30)
+)
 
 
 def looked(source: SqliteSource, store: LocalStore, scratch: Path, **named: object) -> dict[str, Finding]:
@@ -35,6 +38,14 @@ def test_all_is_well(source: SqliteSource, store: LocalStore, scratch: Path) -> 
     assert {finding.severity for finding in examine_machine(scratch)} == {Severity.OK}
 
 
+def test_run_at_work(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
+    """A run that holds the source's lock now is named; one that ended, or was killed, is not."""
+    take_backup(source, store, BackupRequest(), Job())
+    assert "doctor.lock" not in looked(source, store, scratch)
+    with source_lock(store.lock_path("prices"), job_id="job-7", now=datetime.now(UTC)):
+        assert "job-7" in looked(source, store, scratch)["doctor.lock"].message
+
+
 def test_no_backup_and_no_drill(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A source without backup, and one whose backups were never drilled, are warnings."""
     assert looked(source, store, scratch)["doctor.no_backup"].severity is Severity.WARNING
@@ -47,7 +58,7 @@ def test_too_old(source: SqliteSource, store: LocalStore, scratch: Path) -> None
     backup = take_backup(source, store, BackupRequest(), Job()).backup
     run_drill(backup, source, DrillRequest(scratch=scratch), Job())
     later = looked(source, store, scratch, now=datetime.now(UTC) + timedelta(days=60))
-    assert {"backup.overdue", "drill.overdue"} <= later.keys()
+    assert {"backup.overdue", "verify.overdue", "drill.overdue"} <= later.keys()
     assert "clock.behind" in looked(source, store, scratch, now=datetime.now(UTC) - timedelta(days=1))
 
 
@@ -80,20 +91,29 @@ def test_scratch_that_can_not_be_made(tmp_path: Path) -> None:
     assert Severity.CRITICAL in {finding.severity for finding in examine_machine(tmp_path / "file")}
 
 
-def test_looking_changes_nothing(source: SqliteSource, store: LocalStore, scratch: Path, database: Path) -> None:
+def test_looking_changes_nothing(
+    source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
     """Doctor leaves no file in the store, beside the database, or in the scratch folder."""
     take_backup(source, store, BackupRequest(), Job())
-    before = sorted(path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*"))
+    before = sorted(
+        path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*")
+    )
     looked(source, store, scratch)
     examine_machine(scratch)
-    after = sorted(path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*"))
+    after = sorted(
+        path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*")
+    )
     assert before == after
 
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_exit_codes(tmp_path: Path, database: Path, gone: bool) -> None:
     """Doctor ends with 2 when the next backup would fail, with 1 when something only wants a look."""
-    environment = {"DATA_DIR": str(tmp_path / "no" if gone else database.parent), "BACKUP_DIR": str(tmp_path / "b")}
+    environment = {
+        "DATA_DIR": str(tmp_path / "no" if gone else database.parent),
+        "BACKUP_DIR": str(tmp_path / "b"),
+    }
     done = run_drillbook("doctor", "--format", "json", cwd=tmp_path, environment=environment)
     assert done.returncode == (2 if gone else 1)
     assert json.loads(done.stdout)["exit_code"] == done.returncode

@@ -13,6 +13,7 @@ from ops.actions.assertions import parse_moment
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
+from ops.digest import document_seal
 from ops.fsio.scratch import SCRATCH_PREFIX
 from ops.joblog import Job
 from ops.model import Assertion, Evidence, Finding, Objectives, Severity, Verdict
@@ -250,6 +251,19 @@ def test_tampered_evidence_does_not_count(
     record.write_text(record.read_text().replace('"failed"', '"passed"'))
     assert not find_backup(store, backup.name).proven
     assert [finding.code for finding in read_catalogue(store).findings] == ["backup.evidence_invalid"]
+
+
+def test_evidence_is_about_these_bytes(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path
+) -> None:
+    """A drill of other bytes under the same name proves nothing about what lies there now."""
+    drill(backup, source, scratch)
+    (record,) = store.options.path.glob("*.drill-*")
+    document = {**json.loads(record.read_bytes()), "payload_sha256": "0" * 64}
+    record.write_text(json.dumps({**document, "seal": document_seal(document)}))
+    found = find_backup(store, backup.name)
+    assert len(found.evidence) == 1
+    assert not found.proven
 
 
 def test_junit(backup: Backup, source: SqliteSource, scratch: Path) -> None:
