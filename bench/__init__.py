@@ -1,0 +1,1 @@
+"""Drillbook against plain tools, side by side: `python -m bench`."""

@@ -1,0 +1,90 @@
+"""The command line: `python -m bench [--size 1GiB] [--repeat 3] [--only PART] [--cache FOLDER] [--write]`."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.create import measure_create
+from bench.data import database_of
+from bench.digesting import measure_digest
+from bench.listing import measure_list
+from bench.machine import facts
+from bench.memory import measure_memory
+from bench.proof import measure_proof
+from bench.report import Section, page
+from bench.stream import measure_litestream
+from bench.timing import say
+from ops.units import parse_size
+
+PARTS = ("create", "proof", "list", "memory", "litestream", "digest")
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    """Measure, print the page, and with `--write` also keep it."""
+    options = _options()
+    load, *_ = os.getloadavg()
+    say(f"database of {options.size} bytes")
+    database = database_of(options.size, options.cache)
+    sections = []
+    for part in PARTS:
+        if options.only in {None, part}:
+            say(part)
+            sections.append(_measure(part, database, options.repeat))
+    text = page(facts(database, options.repeat, load), sections)
+    sys.stdout.write(text)
+    if options.write:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _measure(part: str, database: Path, rounds: int) -> Section:
+    match part:
+        case "create":
+            return measure_create(database, rounds)
+        case "proof":
+            return measure_proof(database, rounds)
+        case "list":
+            return measure_list(rounds)
+        case "memory":
+            return measure_memory(database)
+        case "litestream":
+            return measure_litestream(database, rounds)
+        case _:
+            return measure_digest(database, rounds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Drillbook against plain tools.")
+    parser.add_argument("--size", type=_size, default="1GiB", help="of the database (default: 1GiB)")
+    parser.add_argument("--repeat", type=_rounds, default=3, metavar="N", help="rounds (default: 3)")
+    parser.add_argument("--only", choices=PARTS, help="one part alone")
+    cache = Path(tempfile.gettempdir()) / "drillbook-bench"
+    parser.add_argument("--cache", type=Path, default=cache, help="folder for the database and the runs")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md; all parts only")
+    options = parser.parse_args()
+    if options.write and options.only:
+        parser.error("--write writes the whole page: leave --only out")
+    options.cache = options.cache.absolute()
+    return options
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _rounds(text: str) -> int:
+    rounds = int(text)
+    if rounds < 1:
+        raise argparse.ArgumentTypeError("at least one round")
+    return rounds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
