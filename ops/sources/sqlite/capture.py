@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ops.errors import SourceError
 from ops.fsio.copying import ShortSourceError, copy_with_sha256, sha256_of
+from ops.fsio.staging import fsync_descriptor
 from ops.model import Captured, FileEntry
 from ops.progress import Progress
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
@@ -139,13 +140,19 @@ def _copy_planned(
     """Copy by the plan; the SHA-256 of the result. `release` is called when the source is needed no more."""
     progress.step("copying", plan.size)
     target = os.open(into, os.O_RDWR | os.O_CLOEXEC)
+
+    def let_go() -> None:
+        release()
+        # The disk writes while the other thread still hashes: both end at nearly the same time.
+        fsync_descriptor(target)
+
     try:
         return copy_with_sha256(
             source,
             target,
             plan.size,
             amend=None if plan.overlay is None else _amend_from_log(plan.overlay, plan.log, target),
-            copied=release,
+            copied=let_go,
             progress=progress,
         )
     except ShortSourceError as error:

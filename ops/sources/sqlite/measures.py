@@ -1,51 +1,64 @@
 """Row counts and content digests of every table of a database that nobody writes.
 
-Reading rows is Python's work here and holds the interpreter lock, so large databases are measured in worker
-processes, a range of rowids each: the digest adds up from any partition.
+Hashing millions of small records is Python's work and holds the interpreter lock, so large databases are measured
+in worker processes, some pages each: the digest adds up from any partition.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ops.digest import ALGORITHM, add_sums, sum_rows, table_digest
+from ops.digest import ALGORITHM, add_sums, table_digest
+from ops.errors import SourceError
 from ops.model import Measures, TableMeasure
 from ops.proc import run_in_workers, worker_count
+from ops.sources.sqlite.btree import MalformedPageError, PageFile, page_file, sum_pages, walk_tree
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
-from ops.sources.sqlite.schema import Table, header_facts, list_tables, quoted, rowid_word
+from ops.sources.sqlite.schema import Table, header_facts, list_tables, quoted
 
-_WORKERS_FROM_BYTES: Final = 48 << 20
-"""Below this size two worker processes take longer to start than they save."""
-_BATCH: Final = 500
+_WORKERS_FROM_BYTES: Final = 24 << 20
+"""Below this size worker processes take longer to start than they save."""
+_PARTS_PER_WORKER: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class RowRange:
-    """A part of a table: all rows, or those whose rowid is in `rowids` (both ends included)."""
+class Part:
+    """Some of the pages of one table."""
 
     path: Path
     table: str
-    columns: tuple[str, ...]
-    rowids: tuple[int, int] | None
+    pages: tuple[int, ...]
+    is_index: bool
+    with_rowid: bool
 
 
 def measure_database(path: Path, *, digests: bool) -> Measures:
     """What the database at `path` holds; with `digests` also a content digest of each table.
 
-    Raises SourceError when it can not be read.
+    Raises SourceError when it can not be read, or when what lies on its pages is not what SQLite counts.
     """
     header = require_database_file(path)
     with translated_errors(path, "measuring"), contextlib.closing(connect_still(path)) as connection:
         tables = list_tables(connection)
         facts = header_facts(connection, header)
-        if not digests:
-            return _result({table.name: _counted(connection, table) for table in tables}, facts, None)
-    return _result(_digested(path, tables), facts, ALGORITHM)
+    counts = _count_tables(path, tables)
+    if not digests:
+        return _result({name: TableMeasure(rows) for name, rows in counts.items()}, facts, None)
+    digested = _digest_tables(path, header, tables)
+    for name, measure in digested.items():
+        if measure.rows != counts[name]:
+            raise _malformed(
+                path, f"table {name!r} has {measure.rows} rows on its pages, SQLite counts {counts[name]}"
+            )
+    return _result(digested, facts, ALGORITHM)
 
 
 def _result(tables: dict[str, TableMeasure], facts: dict[str, str | int], algorithm: str | None) -> Measures:
@@ -53,19 +66,30 @@ def _result(tables: dict[str, TableMeasure], facts: dict[str, str | int], algori
     return Measures(tables=tables, facts=facts, engine=engine, digest_algorithm=algorithm)
 
 
-def _counted(connection: sqlite3.Connection, table: Table) -> TableMeasure:
-    (rows,) = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
-    return TableMeasure(rows)
+def _count_tables(path: Path, tables: list[Table]) -> dict[str, int]:
+    """Rows of each table. SQLite counts with the interpreter lock released: threads are enough."""
+    with ThreadPoolExecutor(worker_count()) as pool:
+        counts = pool.map(lambda table: _count(path, table), tables)
+        return {table.name: count for table, count in zip(tables, counts, strict=True)}
 
 
-def _digested(path: Path, tables: list[Table]) -> dict[str, TableMeasure]:
+def _count(path: Path, table: Table) -> int:
+    with (
+        translated_errors(path, f"counting {table.name!r}"),
+        contextlib.closing(connect_still(path)) as connection,
+    ):
+        (rows,) = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
+    return int(rows)
+
+
+def _digest_tables(path: Path, header: bytes, tables: list[Table]) -> dict[str, TableMeasure]:
     large = path.stat().st_size >= _WORKERS_FROM_BYTES
-    ranges = [
-        part for table in tables for part in split_table(path, table, 4 * worker_count() if large else 1)
-    ]
-    sums = run_in_workers(sum_range, ranges) if large else [sum_range(part) for part in ranges]
+    with _opened(path, header) as file:
+        share = file.size // file.page_size // (worker_count() * _PARTS_PER_WORKER) + 1
+        parts = [part for table in tables for part in _split(path, file, table, share if large else None)]
+    sums = run_in_workers(sum_part, parts) if large else [sum_part(part) for part in parts]
     by_table: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for part, counted in zip(ranges, sums, strict=True):
+    for part, counted in zip(parts, sums, strict=True):
         by_table[part.table].append(counted)
     return {table.name: _table_measure(table, by_table[table.name]) for table in tables}
 
@@ -75,45 +99,35 @@ def _table_measure(table: Table, parts: list[tuple[int, int]]) -> TableMeasure:
     return TableMeasure(rows, table_digest(table.columns, rows, add_sums(total for _, total in parts)))
 
 
-def split_table(path: Path, table: Table, parts: int) -> list[RowRange]:
-    """The table in up to `parts` ranges of rowids that together are all of it."""
-    if table.rowids is None:
-        return [RowRange(path, table.name, table.columns, None)]
-    low, high = table.rowids
-    step = max(1, (high - low) // parts + 1)
-    starts = range(low, high + 1, step)
-    return [RowRange(path, table.name, table.columns, (at, min(at + step - 1, high))) for at in starts]
+def _split(path: Path, file: PageFile, table: Table, share: int | None) -> list[Part]:
+    """The pages of a table in parts of `share` pages (None: all at once)."""
+    tree = walk_tree(file, table.root)
+    step = share or len(tree.pages)
+    return [
+        Part(path, table.name, tree.pages[at : at + step], tree.is_index, table.rowid_is_value)
+        for at in range(0, len(tree.pages), step)
+    ]
 
 
-def sum_range(part: RowRange) -> tuple[int, int]:
-    """Row count and row sum (see `ops.digest`) of one part of a table."""
-    with translated_errors(part.path, f"reading table {part.table!r}"):
-        with contextlib.closing(connect_still(part.path)) as connection:
-            try:
-                return sum_selected(connection, part)
-            except sqlite3.OperationalError as error:
-                if "decode" not in str(error).lower():
-                    raise
-        with contextlib.closing(connect_still(part.path)) as connection:
-            # Text that is not UTF-8: SQLite stores it as it came, and so must the digest see it.
-            connection.text_factory = _decode_any
-            return sum_selected(connection, part)
+def sum_part(part: Part) -> tuple[int, int]:
+    """Row count and sum of row hashes (see `ops.digest`) of some pages of a table."""
+    with _opened(part.path, require_database_file(part.path)) as file:
+        return sum_pages(file, part.pages, is_index=part.is_index, with_rowid=part.with_rowid)
 
 
-def _decode_any(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
+@contextlib.contextmanager
+def _opened(path: Path, header: bytes) -> Iterator[PageFile]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield page_file(descriptor, header)
+    except MalformedPageError as error:
+        raise _malformed(path, str(error)) from error
+    finally:
+        os.close(descriptor)
 
 
-def sum_selected(connection: sqlite3.Connection, part: RowRange) -> tuple[int, int]:
-    """Row count and row sum of one part of a table, over a connection of the caller's."""
-    columns = ", ".join(map(quoted, part.columns))
-    where = "" if part.rowids is None else f" WHERE {rowid_word(part.columns)} BETWEEN ? AND ?"
-    # NOT INDEXED: a covering index may be damaged while the table is not, or the other way round.
-    cursor = connection.execute(
-        f"SELECT {columns} FROM {quoted(part.table)} NOT INDEXED{where}", part.rowids or ()
+def _malformed(path: Path, what: str) -> SourceError:
+    hint = "restore the newest proven backup; keep this file for 'sqlite3 FILE .recover'"
+    return SourceError(
+        f"measuring of {path} failed: database is malformed: {what}", code="source.corrupt", hint=hint
     )
-    count = total = 0
-    while rows := cursor.fetchmany(_BATCH):
-        count += len(rows)
-        total += sum_rows(rows)
-    return count, total

@@ -16,12 +16,14 @@ _WAL_FORMAT: Final = 2
 class Table:
     """One table with rows of its own. `columns` are those whose values are stored, in order.
 
-    `rowids` is the smallest and greatest rowid, or None where there is no rowid or no row.
+    `root` is the page at which its tree begins. `rowid_is_value`: one column is another name for the rowid, so
+    that the rowid is content and not just a place.
     """
 
     name: str
     columns: tuple[str, ...]
-    rowids: tuple[int, int] | None
+    root: int
+    rowid_is_value: bool
 
 
 def quoted(name: str) -> str:
@@ -34,28 +36,21 @@ def list_tables(connection: sqlite3.Connection) -> list[Table]:
 
     Virtual tables themselves hold none: what they show lies in the tables behind them.
     """
-    names = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+    found = connection.execute(
+        "SELECT name, rootpage FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
     )
-    return [_table(connection, name) for (name,) in names.fetchall()]
+    return [_table(connection, name, root) for name, root in found.fetchall()]
 
 
-def _table(connection: sqlite3.Connection, name: str) -> Table:
+def _table(connection: sqlite3.Connection, name: str, root: int) -> Table:
+    rows = connection.execute("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (name,)).fetchall()
     # hidden: 0 an ordinary column, 3 a generated one that is stored; 2 is computed when it is read and may
     # need functions that only the application has (https://www.sqlite.org/pragma.html#pragma_table_xinfo).
-    rows = connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (name,)).fetchall()
-    columns = tuple(column for column, hidden in rows if hidden in {0, 3})
-    rowid = rowid_word(columns) if _has_rowids(connection, name) else None
-    if rowid is None:
-        return Table(name, columns, None)
-    low, high = connection.execute(f"SELECT min({rowid}), max({rowid}) FROM {quoted(name)}").fetchone()
-    return Table(name, columns, None if low is None else (low, high))
-
-
-def _has_rowids(connection: sqlite3.Connection, name: str) -> bool:
-    # pragma_table_list is the one place that says "without rowid" outright (SQLite >= 3.37).
-    row = connection.execute("SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (name,)).fetchone()
-    return row is not None and not row[0]
+    columns = tuple(column for column, _, _, hidden in rows if hidden in {0, 3})
+    keys = [declared.upper() for _, declared, pk, _ in rows if pk]
+    # A primary key that is not the rowid itself needs an index of its own, or is the table (WITHOUT ROWID).
+    indexed = connection.execute("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (name,)).fetchone()
+    return Table(name, columns, root, rowid_is_value=keys == ["INTEGER"] and indexed is None)
 
 
 def rowid_word(columns: tuple[str, ...]) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Final
 
-from ops.digest import table_digest
+from ops.digest import add_sums, sum_rows, table_digest
 from ops.errors import BackupError, RefusedError
 from ops.model import Finding, Severity
 from ops.sources.sqlite.connection import connect_live, file_uri, translated_errors
-from ops.sources.sqlite.measures import RowRange, sum_selected
-from ops.sources.sqlite.schema import Table, list_tables, quoted, rowid_word
+from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
+
+_BATCH: Final = 500
 
 
 def replace_table(backup: Path, target: Path, name: str, *, timeout_s: float) -> list[Finding]:
@@ -99,17 +101,26 @@ def _copy_rows(connection: sqlite3.Connection, name: str) -> None:
 
 def _require_equal(connection: sqlite3.Connection, backup: Path, name: str) -> None:
     with contextlib.closing(connect_live(backup, timeout_s=0)) as original:
-        expected = _digest(original, backup, name)
-    if _digest(connection, backup, name) != expected:
+        expected = _digest(original, name)
+    if _digest(connection, name) != expected:
         message = f"table {name!r} did not arrive as it is in the backup; nothing was changed"
         raise BackupError(message, code="backup.checksum_mismatch")
 
 
-def _digest(connection: sqlite3.Connection, path: Path, name: str) -> str:
+def _digest(connection: sqlite3.Connection, name: str) -> str:
+    """The digest of a table's rows as this connection sees them, committed or not."""
+    connection.text_factory = _decode_any
     table = next(table for table in list_tables(connection) if table.name == name)
-    rows, total = sum_selected(connection, _whole(path, table))
-    return table_digest(table.columns, rows, total)
+    columns = ", ".join(map(quoted, table.columns))
+    # NOT INDEXED: a covering index may be damaged while the table is not, or the other way round.
+    cursor = connection.execute(f"SELECT {columns} FROM main.{quoted(name)} NOT INDEXED")
+    count = total = 0
+    while rows := cursor.fetchmany(_BATCH):
+        count += len(rows)
+        total += sum_rows(rows)
+    return table_digest(table.columns, count, add_sums([total]))
 
 
-def _whole(path: Path, table: Table) -> RowRange:
-    return RowRange(path, table.name, table.columns, None)
+def _decode_any(text: bytes) -> str:
+    """Text as SQLite stored it, also where it is not UTF-8."""
+    return text.decode("utf-8", "surrogateescape")
