@@ -2,7 +2,8 @@
 
 Each row is some bytes, each row's bytes are hashed with SHA-256, and the hashes are added as numbers modulo
 2**256 - 1. Addition forgets order but not multiplicity, and partial sums can be computed anywhere and added.
-A table's digest is the SHA-256 over the algorithm's name, the column names, the row count and the sum.
+A table's digest is the SHA-256 of a JSON array: the algorithm's name, the column names, the row count and the
+sum as 64 hexadecimal digits.
 
 Two kinds of row bytes are in use, and never compared with each other:
 
@@ -86,11 +87,8 @@ def add_sums(sums: Iterable[int]) -> int:
 
 def table_digest(columns: Sequence[str], rows: int, row_sum: int) -> str:
     """The hex digest of a table from its column names in order, its row count and the sum of its rows' hashes."""
-    digest = hashlib.sha256(ALGORITHM.encode())
-    digest.update(encode_row(tuple(columns)))
-    digest.update(encode_row((rows,)))
-    digest.update(row_sum.to_bytes(32, "little"))
-    return digest.hexdigest()
+    content = json.dumps([ALGORITHM, list(columns), rows, f"{row_sum:064x}"], separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 SEAL: Final = "seal"
