@@ -78,9 +78,9 @@ def format_size(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` for people: "0.4 s", "12 s", "3m 05s", "2h 10m", "3d 4h"."""
+    """`seconds` for people: "0.04 s", "1.4 s", "12 s", "3m 05s", "2h 10m", "3d 4h"."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest_s = divmod(round(seconds), 60)

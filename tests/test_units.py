@@ -90,7 +90,7 @@ def test_sizes_for_people(size: int, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0.04, "0.0 s"), (59, "59 s"), (65, "1m 05s"), (7200, "2h 00m"), (200_000, "2d 7h")],
+    [(0.04, "0.04 s"), (1.44, "1.4 s"), (59, "59 s"), (65, "1m 05s"), (7200, "2h 00m"), (200_000, "2d 7h")],
 )
 def test_durations_for_people(seconds: float, expected: str) -> None:
     """Durations are shown with two units at most."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
+from ops.digest import document_seal
 from ops.errors import BackupError, OpsError
 from ops.ports import Store
 from ops.progress import silent
@@ -124,6 +126,22 @@ def test_sweep_keeps_what_only_looks_unfinished(tmp_path: Path) -> None:
         store.sweep()
         assert read(store, "precious.db") == b"somebody else's"
     assert [stored.key for stored in store.list()] == ["precious.db"]
+
+
+def test_sweep_compares_before_it_removes(tmp_path: Path) -> None:
+    """A whole staged manifest takes away the payload that it describes, and no other file of that name."""
+    (frozen,) = (Path(__file__).parents[2] / "fixtures" / "backups" / "v1").glob("*.manifest.json")
+    document = json.loads(frozen.read_bytes())
+    payload = frozen.with_name(document["payload"]).read_bytes()
+    document["payload"] = document["files"][0]["path"] = "precious.db"
+    document["seal"] = document_seal(document)
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    for content, kept in ((payload[:-1] + b"?", True), (payload, False)):
+        put(store, "precious.db", content)
+        (tmp_path / "store" / ".tmp-precious.db.manifest.json").write_text(json.dumps(document))
+        store.sweep()
+        assert [stored.key for stored in store.list()] == (["precious.db"] if kept else [])
+        store.delete("precious.db")
 
 
 def test_unreadable_folder(tmp_path: Path) -> None:
