@@ -32,7 +32,10 @@ def drill_demo(session: nox.Session, drillbook: str, to: Path, *options: str, ou
     config = ("--config", str(to / "ops.toml"))
     session.run(drillbook, "demo", "--out", str(to), external=True)
     session.run(drillbook, "backup.create", *config, "--verify", external=True)
-    session.run(drillbook, "backup.drill", *config, "--no-network", *options, external=True, stdout=out)
+    log = {"LOG_FILE": str(out.name).replace(".json", ".log.jsonl")} if out else {}
+    session.run(
+        drillbook, "backup.drill", *config, "--no-network", *options, external=True, stdout=out, env=log
+    )
 
 
 @nox.session

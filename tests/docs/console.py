@@ -32,7 +32,7 @@ _VARYING: Final = (
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ][\d:.]+Z)?\b"), "DATE"),
     (re.compile(r"(?<=Z-)[0-9a-f]{8}(?=\.json)"), "JOB"),
     (re.compile(r"(?<=drillbook-scratch-)\w{8}"), "RANDOM"),
-    (re.compile(r"\b(\d{1,2}(\.\d)? s|[0-9]m [0-9]{2}s)(?![\w.])"), "SECONDS"),
+    (re.compile(r"\b(\d{1,2}(\.\d{1,2})? s|[0-9]m [0-9]{2}s)(?![\w.])"), "SECONDS"),
     (re.compile(r"\b(fetch|load|check|assert) \d+\.\d\d\b"), r"\1 N"),
     (re.compile(r"(\"[a-z_]*_ms\": )\d+"), r"\1N"),
     (re.compile(r"\b[\d.]+ [KMGT]iB\b"), "SIZE"),
