@@ -67,6 +67,9 @@ class Restorable(Protocol):
     def require_idle(self, target: Path) -> None:
         """Raise RefusedError that names the processes which have `target` open."""
 
+    def settle(self, target: Path) -> None:
+        """Let the kind finish or undo what a writer that died left half done in `target`, if it can."""
+
     def change_mark(self, target: Path) -> str | None:
         """A value that differs after any committed change of `target`; None when it can not be read at all."""
 
@@ -83,7 +86,8 @@ class Restorable(Protocol):
 
         `built` must be on the target's own file system. `unchanged_since` is a `change_mark` of the target:
         if it changed since, nothing is done. `damaged` says that the target can not be opened any more and
-        was kept. Owner and mode stay as they were. Raises RefusedError; afterwards `target` is the old or
+        was kept. Owner and mode stay as they were; where nothing was, the owner
+        becomes that of the folder. Raises RefusedError; afterwards `target` is the old or
         the new data, whole.
         """
 

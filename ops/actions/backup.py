@@ -15,7 +15,7 @@ from pathlib import Path
 from ops import __version__
 from ops import manifest as manifest_files
 from ops.actions.catalogue import Backup, newest_time
-from ops.errors import SourceError, StoreError
+from ops.errors import RefusedError, SourceError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
 from ops.fsio.staging import translated_write_errors
@@ -65,6 +65,7 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
         _require_room(source, store, request)
     created, warning = _recorded_time(store, source, started)
     name = request.name or _free_name(source, store, started)
+    _require_free(store, name)
     with store.stage(name) as staged:
         captured = _capture(source, staged, job)
         measures = _measure(source, staged, job)
@@ -149,6 +150,15 @@ def _free_name(source: Source, store: Store, moment: datetime) -> str:
     raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
 
 
+def _require_free(store: Store, name: str) -> None:
+    """Raise RefusedError before the work begins when a file of the backup-to-be exists."""
+    taken = {stored.key for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
+    if taken:
+        message = f"{', '.join(sorted(taken))} exists in {store.location}"
+        hint = "names are never reused; choose another with --out, or leave --out away"
+        raise RefusedError(message, code="refused.name_taken", hint=hint)
+
+
 def _is_staged(store: Store, name: str) -> bool:
     """Whether somebody is writing that very name now; what the dead had staged was swept before."""
     if not isinstance(store, LocalFiles):
@@ -194,6 +204,17 @@ def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
             staged_checksum.write_text(
                 checksum_line(manifest.files[0].sha256, name), "utf-8", "surrogateescape"
             )
-        store.put(name, staged)
-        store.put(checksum_key(name), staged_checksum)
-        store.put(manifest_key(name), staged_manifest)
+        published: list[str] = []
+        try:
+            for key, file in (
+                (name, staged),
+                (checksum_key(name), staged_checksum),
+                (manifest_key(name), staged_manifest),
+            ):
+                store.put(key, file)
+                published.append(key)
+        except BaseException:
+            # Also when the process is told to end: without its manifest it is no backup, only a large file.
+            for key in published:
+                store.delete(key)
+            raise

@@ -8,6 +8,7 @@ written meanwhile; one atomic swap. At every moment the target is the old data o
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,9 +100,10 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
 
 
 def _chosen_target(source: Source, request: RestoreRequest) -> Path | None:
-    if request.target is not None or not isinstance(source, Restorable):
-        return request.target
-    return source.live_target() if request.yes else None
+    if request.target is not None:
+        # Behind symbolic links: what is swapped must be the file, not a link to it.
+        return Path(os.path.realpath(request.target))
+    return source.live_target() if request.yes and isinstance(source, Restorable) else None
 
 
 def _guard(target: Path, request: RestoreRequest) -> None:
@@ -187,6 +189,7 @@ class _Kept:
 
 
 def _keep_old(source: Restorable, target: Path, request: RestoreRequest, job: Job) -> _Kept:
+    source.settle(target)
     mark = source.change_mark(target)
     live = source.at(target)
     try:

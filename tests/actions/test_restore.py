@@ -245,6 +245,40 @@ def test_over_a_damaged_database(
     assert log.read_bytes() == b"a log that belongs to the damaged file"
 
 
+def test_through_a_symbolic_link(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path
+) -> None:
+    """A target that is a symbolic link stays one: the file behind it is replaced."""
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    execute(database, "DELETE FROM notes")
+    restore(backup, source, store, scratch, target=link, yes=True)
+    assert link.is_symlink()
+    assert ask(database, "SELECT count(*) FROM notes") == 200
+
+
+def test_over_a_hot_journal(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """What a dead writer left half done is rolled back first: the safety backup is what was committed."""
+    script = (
+        "import os, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "connection.execute('PRAGMA journal_mode=DELETE')\n"
+        "connection.execute('PRAGMA cache_size=1')\n"
+        "connection.execute('BEGIN')\n"
+        "connection.execute('UPDATE notes SET body = hex(randomblob(4000))')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, database], check=False)
+    assert database.with_name("data.db-journal").stat().st_size
+    restored = restore(backup, source, store, scratch, yes=True)
+    assert restored.safety is not None
+    safety = store.path_of(find_backup(store, restored.safety).name)
+    assert ask(safety, "SELECT count(*) FROM notes WHERE body LIKE 'note %'") == 200
+    assert sorted(file.name for file in database.parent.iterdir()) == ["data.db"]
+
+
 def test_stale_log_is_never_replayed(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path
 ) -> None:
@@ -391,6 +425,18 @@ def test_restored_owner_is_the_old_one(
     os.chown(database, 65534, 65534)
     restore(backup, source, store, scratch, yes=True)
     assert (database.stat().st_uid, database.stat().st_gid) == (65534, 65534)
+
+
+@pytest.mark.needs_root
+def test_restored_where_nothing_was_belongs_to_the_folder(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+) -> None:
+    """Root restores a file that was deleted: it belongs to the folder's owner, who can open it."""
+    database.unlink()
+    os.chown(database.parent, 65534, 65534)
+    restore(backup, source, store, scratch, yes=True)
+    assert (database.stat().st_uid, database.stat().st_gid) == (65534, 65534)
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
 
 
 def test_folder_as_target(

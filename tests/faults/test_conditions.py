@@ -15,7 +15,7 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import find_backup, read_catalogue
-from ops.errors import LockHeldError, OpsError
+from ops.errors import LockHeldError, OpsError, StoreError
 from ops.joblog import Job
 from ops.naming import parse_checksum_line
 from ops.sources.sqlite.source import SqliteSource
@@ -156,6 +156,30 @@ def test_an_existing_name_is_never_overwritten(tmp_path: Path, source: SqliteSou
         assert caught.value.code == "refused.name_taken"
         assert [file.name for file in precious.parent.iterdir() if file.is_file()] == ["precious.db"]
         assert precious.read_bytes() == b"not a backup"
+
+
+@pytest.mark.parametrize("error", [SystemExit(143), StoreError("no more names")])
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_publication_that_fails_leaves_nothing(
+    source: SqliteSource,
+    store: LocalStore,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: int,
+    error: BaseException,
+) -> None:
+    """When publishing fails or is ended at its first, second or third file, none of them is left."""
+    real, calls = LocalStore.put, iter(range(1, 9))
+
+    def put(self: LocalStore, key: str, file: Path) -> None:
+        if next(calls) == failing:
+            raise error
+        real(self, key, file)
+
+    monkeypatch.setattr(LocalStore, "put", put)
+    with pytest.raises(type(error)):
+        take_backup(source, store, BackupRequest(), Job())
+    assert list(store.list()) == []
+    assert not list(store.options.path.glob(".tmp-*"))
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

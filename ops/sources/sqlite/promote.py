@@ -54,6 +54,17 @@ def change_mark(path: Path) -> str | None:
     return "|".join(marks) or None
 
 
+def settle(target: Path) -> None:
+    """Let SQLite roll back what a dead writer left in a journal beside `target`; nothing where there is none.
+
+    Any program that opens the database would do the same. What can not be rolled back stays as it is.
+    """
+    with contextlib.suppress(OSError, sqlite3.Error):
+        if target.with_name(target.name + "-journal").stat().st_size:
+            with contextlib.closing(connect_live(target, timeout_s=0, writable=True)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
 def require_idle(path: Path) -> None:
     """Return when no other process has the database at `path` open; raises RefusedError that names them."""
     if occupants := find_occupants(path):
@@ -75,10 +86,11 @@ def promote_file(built: Path, target: Path, *, unchanged_since: str | None, dama
     require_idle(target)
     if not target.exists():
         _move_strays_aside(target)
+        _take_over_owner(built, target.parent.stat(), mode=stat.S_IMODE(built.stat().st_mode))
         publish(built, target)
         return []
     status = target.stat()
-    _take_over_owner(built, status)
+    _take_over_owner(built, status, mode=stat.S_IMODE(status.st_mode))
     with _unlocked_damage(target) if damaged else _alone_with(target, unchanged_since):
         _swap(built, target)
     if late := find_holders({(status.st_dev, status.st_ino)}):
@@ -137,13 +149,13 @@ def _unlocked_damage(target: Path) -> Iterator[None]:
     yield
 
 
-def _take_over_owner(built: Path, old: os.stat_result) -> None:
-    """Owner and mode of the old file for the new one: the application must be able to open it as before."""
+def _take_over_owner(built: Path, old: os.stat_result, *, mode: int) -> None:
+    """Make the new file belong to the owner of the old one (or of the folder): the application must open it."""
     new = built.stat()
     with translated_write_errors(built):
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             os.chown(built, old.st_uid, old.st_gid)
-        built.chmod(stat.S_IMODE(old.st_mode))
+        built.chmod(mode)
 
 
 def keep_damaged(target: Path, stamp: str) -> tuple[Path, str]:

@@ -109,6 +109,10 @@ class SqliteSource:
         """Raise RefusedError when another process has `target` open."""
         promote.require_idle(target)
 
+    def settle(self, target: Path) -> None:
+        """Have SQLite roll back a hot journal."""
+        promote.settle(target)
+
     def change_mark(self, target: Path) -> str | None:
         """A value that differs after any committed change."""
         return promote.change_mark(target)
