@@ -131,7 +131,7 @@ def drills_text(drills: Sequence[Evidence]) -> str:
         for drill in drills
     ]
     columns = ["Source", "Backup", "Verdict", "Rows", "Size", "RTO (promised)", "RPO (promised)", "Seconds"]
-    parts = [table(columns, rows)]
+    parts = [table(columns, rows), *map(_drill_line, drills)]
     parts += [
         f"\n{drill.source.name}, {printable(drill.backup)}:\n{text}"
         for drill in drills
@@ -140,6 +140,11 @@ def drills_text(drills: Sequence[Evidence]) -> str:
     passed = sum(drill.verdict is Verdict.PASSED for drill in drills)
     parts.append(f"\n{passed} of {len(drills)} restored, checked and proven.")
     return "\n".join(parts)
+
+
+def _drill_line(drill: Evidence) -> str:
+    took = format_duration(drill.duration_ms / 1000)
+    return f"  {drill.source.name}: job {drill.job_id}, sha256 {drill.payload_sha256}, {took}"
 
 
 def _against(taken_ms: int | None, objective_ms: int | None) -> str:
