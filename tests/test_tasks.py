@@ -281,6 +281,26 @@ def test_listing_loads_nothing_heavy() -> None:
     assert not heavy & set(loaded.stdout.split())
 
 
+def test_log_on_a_full_disk_does_not_stop_a_backup(place: Path) -> None:
+    """When log lines can not be written, the backup is made all the same, and a warning says what was lost."""
+    flags = ["--config", "demo/ops.toml", "--source", "prices"]
+    done = run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_FILE": "/dev/full"})
+    assert done.returncode == 0, done.stderr
+    assert "a log line could not be written" in done.stderr
+    assert len(list((place / "demo" / "backups").glob("*.manifest.json"))) == 1
+
+
+def test_result_on_a_full_disk_is_no_success(place: Path) -> None:
+    """When the answer itself can not be written, that is exit code 2 and one sentence, not a traceback."""
+    console = str(Path(sys.executable).with_name("drillbook"))
+    command = [console, "backup.create", "--config", "demo/ops.toml"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=place, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert done.returncode == 2
+    assert "the result could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_output_survives_a_closed_pipe(place: Path) -> None:
     """A reader that goes away early does not turn the answer into a traceback."""
     command = f"{Path(sys.executable).with_name('drillbook')} backup.list --config demo/ops.toml | head -c 1"

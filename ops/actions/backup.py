@@ -18,7 +18,7 @@ from ops.actions.catalogue import Backup, newest_time
 from ops.errors import RefusedError, SourceError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
-from ops.fsio.staging import translated_write_errors
+from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
 from ops.joblog import Job, milliseconds
 from ops.model import Captured, Finding, Manifest, Measures, Severity
 from ops.naming import checksum_key, checksum_line, manifest_key, payload_name
@@ -164,7 +164,7 @@ def _is_staged(store: Store, name: str) -> bool:
     if not isinstance(store, LocalFiles):
         return False
     path = store.path_of(name)
-    return path.with_name(f".tmp-{name}").exists()
+    return path.with_name(f"{STAGED_PREFIX}{name}").exists()
 
 
 def _capture(source: Source, staged: Path, job: Job) -> Captured:

@@ -18,9 +18,14 @@ from pathlib import Path
 from ops import __version__
 from ops.actions.assertions import check_assertions
 from ops.actions.catalogue import Backup
-from ops.actions.inspection import check_checksum_file, check_restored, critical, fetch_payload
+from ops.actions.inspection import (
+    check_checksum_file,
+    check_restored,
+    check_sizes,
+    critical,
+    fetch_payload,
+)
 from ops.actions.recording import keep_evidence
-from ops.actions.verify import check_sizes
 from ops.errors import OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room_to_restore

@@ -71,10 +71,7 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
                 size += len(block)
                 progress.advance(len(block))
     except BackupError:
-        message = f"the payload {entry.path} is gone"
-        return Finding(
-            severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
-        )
+        return _gone(entry)
     except OSError as error:
         message = f"{entry.path} can not be read to its end: {error.strerror}"
         return Finding(
@@ -86,14 +83,7 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
 def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
     """One finding: the file is what the manifest says, or in what it differs."""
     if size != entry.size:
-        return Finding(
-            severity=Severity.CRITICAL,
-            code="backup.size_mismatch",
-            message=f"{entry.path} has another size than recorded",
-            where=entry.path,
-            expected=f"{entry.size} bytes",
-            found=f"{size} bytes",
-        )
+        return _wrong_size(entry, size)
     if sha256 != entry.sha256:
         return Finding(
             severity=Severity.CRITICAL,
@@ -105,6 +95,36 @@ def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
         )
     return Finding(
         severity=Severity.OK, code="backup.checksum", message=f"SHA-256 of {entry.path} as recorded"
+    )
+
+
+def check_sizes(backup: Backup) -> list[Finding]:
+    """A critical finding for each file of the payload that is gone or has another size; empty when all fit."""
+    there = {stored.key: stored.size for stored in backup.store.list()}
+    findings = []
+    for entry in backup.manifest.files:
+        if entry.path not in there:
+            findings.append(_gone(entry))
+        elif there[entry.path] != entry.size:
+            findings.append(_wrong_size(entry, there[entry.path]))
+    return findings
+
+
+def _gone(entry: FileEntry) -> Finding:
+    message = f"the payload {entry.path} is gone"
+    return Finding(
+        severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
+    )
+
+
+def _wrong_size(entry: FileEntry, size: int) -> Finding:
+    return Finding(
+        severity=Severity.CRITICAL,
+        code="backup.size_mismatch",
+        message=f"{entry.path} has another size than recorded",
+        where=entry.path,
+        expected=f"{entry.size} bytes",
+        found=f"{size} bytes",
     )
 
 

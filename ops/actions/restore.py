@@ -17,8 +17,14 @@ from pathlib import Path
 
 from ops.actions.backup import BackupRequest, held_lock, take_backup_under_lock
 from ops.actions.catalogue import Backup
-from ops.actions.inspection import check_checksum_file, check_restored, critical, fetch_payload
-from ops.actions.verify import VerifyRequest, check_sizes, verify_backup
+from ops.actions.inspection import (
+    check_checksum_file,
+    check_restored,
+    check_sizes,
+    critical,
+    fetch_payload,
+)
+from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room_to_restore

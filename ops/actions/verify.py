@@ -12,6 +12,7 @@ from ops.actions.inspection import (
     check_checksum_file,
     check_in_place,
     check_restored,
+    check_sizes,
     check_stored_files,
     critical,
     fetch_payload,
@@ -94,32 +95,3 @@ def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) 
     except SourceError as error:
         return [*findings, critical(error, "load")]
     return findings + check_restored(source, loaded, backup.manifest.measures, job.progress)
-
-
-def check_sizes(backup: Backup) -> list[Finding]:
-    """A critical finding for each file of the payload that is gone or has another size; empty when all fit."""
-    there = {stored.key: stored.size for stored in backup.store.list()}
-    findings = []
-    for entry in backup.manifest.files:
-        if entry.path not in there:
-            message = f"the payload {entry.path} is gone"
-            findings.append(
-                Finding(
-                    severity=Severity.CRITICAL,
-                    code="backup.payload_missing",
-                    message=message,
-                    where=entry.path,
-                )
-            )
-        elif there[entry.path] != entry.size:
-            findings.append(
-                Finding(
-                    severity=Severity.CRITICAL,
-                    code="backup.size_mismatch",
-                    message=f"{entry.path} has another size than recorded",
-                    where=entry.path,
-                    expected=f"{entry.size} bytes",
-                    found=f"{there[entry.path]} bytes",
-                )
-            )
-    return findings

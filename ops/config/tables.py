@@ -140,7 +140,7 @@ def _readers(place: Place) -> dict[Any, Callable[[object], object]]:
         timedelta: lambda value: parse_duration(_text(value, '"24h"')),
         Size: lambda value: value if isinstance(value, int) else parse_size(_text(value, '"50GB"')),
         Fraction: _fraction,
-        Path: lambda value: place.folder / Path(os.path.expanduser(_text(value, "a path"))),  # noqa: PTH111
+        Path: lambda value: place.folder / Path(os.path.expanduser(_text(value, "a path"))),  # noqa: PTH111 - expanduser of pathlib raises for an unknown user
     }
 
 

@@ -32,11 +32,6 @@ class StagedFile:
     path: Path
     descriptor: int
 
-    @property
-    def final_name(self) -> str:
-        """The name that the file gets when it is published."""
-        return self.path.name.removeprefix(STAGED_PREFIX)
-
 
 @contextlib.contextmanager
 def staged_file(folder: Path, name: str) -> Iterator[StagedFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -105,9 +106,18 @@ def make_sink(environ: Mapping[str, str]) -> LineSink:
     def write(line: str) -> None:
         if _LEVELS[level] == 0 or json.loads(line)["status"] != "ok":
             # One write a line: lines of runs that share the file do not mix.
-            os.write(descriptor, f"{line}\n".encode())
+            try:
+                os.write(descriptor, f"{line}\n".encode())
+            except OSError as error:
+                _complain(error)
 
     return write
+
+
+def _complain(error: OSError) -> None:
+    """Say that a log line was lost. A full disk under the log must not be the end of a backup elsewhere."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"WARNING: a log line could not be written: {error.strerror}\n")
 
 
 def _open_log(target: str) -> int:

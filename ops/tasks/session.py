@@ -20,7 +20,7 @@ from ops.errors import BackupError, ConfigError, OpsError
 from ops.joblog import Job
 from ops.naming import manifest_key
 from ops.ports import Source, Store
-from ops.report.outcome import Outcome
+from ops.report.outcome import CRITICAL, Outcome
 from ops.tasks.listening import TerminalProgress, make_progress, make_sink
 
 _FORMATS: Final = ("text", "json")
@@ -151,8 +151,16 @@ def _emit(outcome: Outcome, wanted: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     if not encoding.lower().startswith("utf"):
         text = text.replace("\u2500", "-")
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # What is still buffered would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = (
+            f"the result could not be written ({error.strerror}); what was done is done: see backup.list"
+        )
+        raise Exit(message, CRITICAL) from error
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
