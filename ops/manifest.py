@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final
 from ops.digest import SEAL, document_seal
 from ops.errors import BackupError
 from ops.model import FileEntry, Finding, Manifest, Measures, Severity, SourceInfo, TableMeasure
+from ops.naming import checksum_text
 from ops.units import format_time, parse_time
 
 VERSION: Final = 1
@@ -33,6 +35,16 @@ _KNOWN: Final = {
     "duration_ms",
     SEAL,
 }
+
+
+def payload_sha256(manifest: Manifest) -> str:
+    """The one digest that stands for the whole payload.
+
+    For a payload of one file it is that file's; for a folder, that of its checksum file.
+    """
+    if len(manifest.files) == 1 and manifest.files[0].path == manifest.payload:
+        return manifest.files[0].sha256
+    return hashlib.sha256(checksum_text(manifest.files).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def to_json(manifest: Manifest) -> bytes:

@@ -9,7 +9,6 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 
 class Severity(enum.StrEnum):
@@ -136,11 +135,19 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a source's capture produced: the files with digests, and the moment they show."""
+    """What a source's capture produced.
+
+    `files` have paths relative to the payload's folder (for a payload of one file: its name, whatever it is).
+    `measures` are of the snapshot that was captured, `data_as_of` its moment. `extra` are further entries for
+    the manifest, which `load` gets back. `findings` are what was noticed without being a reason to stop.
+    """
 
     files: tuple[FileEntry, ...]
     data_as_of: datetime
     method: str
+    measures: Measures
+    extra: Mapping[str, object] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +211,33 @@ class Objectives:
     rto: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A restored copy in a place of its own: the folder, and the path that programs open."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOptions:
+    """What of a backup is restored, and how. A kind refuses what it can not do.
 
-    folder: Path
-    target: Path
+    `tables`: only these, into a target that is there; `truncate`: in the place of the rows that such a table
+    has. `schema_only`: structure without rows. `no_owner`, `no_acl`: everything belongs to who restores it,
+    with default rights.
+    """
+
+    tables: tuple[str, ...] = ()
+    truncate: bool = False
+    schema_only: bool = False
+    no_owner: bool = False
+    no_acl: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptTarget:
+    """How the data that a restore replaces is kept.
+
+    `safety` is the manifest of its verified safety backup, `mark` the target's change mark before that was
+    taken; `damaged` is where it is kept instead when it can not be backed up any more.
+    """
+
+    safety: Manifest | None = None
+    mark: str | None = None
+    damaged: str | None = None
 
 
 def worst(findings: tuple[Finding, ...] | list[Finding]) -> Severity:

@@ -1,7 +1,7 @@
 """The names of the files that make up a backup; the same in every store. Pure.
 
-backup-20260101T000000Z.db                       the payload
-backup-20260101T000000Z.db.checksum              one line that `sha256sum -c` reads
+backup-20260101T000000Z.db                       the payload: a file, or a folder of files
+backup-20260101T000000Z.db.checksum              one line a file, as `sha256sum -c` reads them
 backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
 backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
 """
@@ -9,9 +9,11 @@ backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from ops.model import FileEntry
 from ops.units import format_stamp
 
 MANIFEST_SUFFIX: Final = ".manifest.json"
@@ -50,6 +52,16 @@ def payload_of_evidence(key: str) -> str | None:
     return match["payload"] if match else None
 
 
+def top_name(key: str) -> str:
+    """The name in the store's folder itself of what `key` is or lies in."""
+    return key.partition("/")[0]
+
+
+def checksum_text(files: Sequence[FileEntry]) -> str:
+    """The checksum file of a payload: one line for each of its files, in their order."""
+    return "".join(checksum_line(entry.sha256, entry.path) for entry in files)
+
+
 def checksum_line(sha256: str, name: str) -> str:
     """The line that `sha256sum` writes for a file, with its escapes for odd names.
 
@@ -57,6 +69,12 @@ def checksum_line(sha256: str, name: str) -> str:
     """
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
+
+
+def parse_checksum_text(text: str) -> list[tuple[str, str | None]]:
+    """Digest and name of each line of a checksum file; raises ValueError when one can not be read."""
+    lines = text.strip("\r\n \t\ufeff").split("\n")
+    return [parse_checksum_line(line) for line in lines]
 
 
 def parse_checksum_line(text: str) -> tuple[str, str | None]:

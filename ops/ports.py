@@ -5,14 +5,73 @@ A kind never learns about stores, reports or retention; a store never learns abo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from ops.model import Captured, Finding, Level, Loaded, Measures, SourceInfo
+from ops.model import (
+    Captured,
+    Finding,
+    KeptTarget,
+    Manifest,
+    Measures,
+    RestoreOptions,
+    SourceInfo,
+)
 from ops.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A payload that was fetched from its store and is what the manifest says.
+
+    Where it lies, the private folder that it lies in, and the manifest.
+    """
+
+    payload: Path
+    folder: Path
+    manifest: Manifest
+
+
+class Copy(Protocol):
+    """Restored data in a place of its own that nobody else uses. Methods raise SourceError when it can not be read."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people and for programs: a path, or an address without secrets."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a program's environment needs to reach the place, beside its name."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What was noticed while it was loaded."""
+
+    def expected(self, recorded: Measures) -> Measures:
+        """What of a manifest's measures this copy should hold: all, unless only a part was asked for."""
+
+    def check(self) -> list[Finding]:
+        """All that the kind's own rules find in it; empty never: what was looked at is a finding too."""
+
+    def measure(self, like: Measures) -> Measures:
+        """Comparable facts about it, as deep as `like` was measured. Changes nothing."""
+
+
+@runtime_checkable
+class Queryable(Protocol):
+    """A copy that answers assertions."""
+
+    def count_rows(self, table: str) -> int:
+        """Rows of `table`; raises ConfigError when the question can not be asked, as do the others."""
+
+    def newest(self, column: str) -> object:
+        """The greatest value of `table.column`, None when there is none."""
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """The rows of one read-only statement, at most a hundred."""
 
 
 class Source(Protocol):
@@ -23,8 +82,16 @@ class Source(Protocol):
         """Name, kind and place, free of secrets."""
 
     @property
+    def scope(self) -> str:
+        """How much of it a backup holds: `full`, or a word of the kind."""
+
+    @property
     def base_and_suffix(self) -> tuple[str, str]:
         """What stands before and behind the time in a payload's name."""
+
+    @property
+    def payload_is_folder(self) -> bool:
+        """Whether its payloads are folders of files, or single files."""
 
     def estimate(self) -> int:
         """Bytes that a payload will take, rather too many than too few. Touches nothing."""
@@ -33,80 +100,78 @@ class Source(Protocol):
         """Begin to read as a backup would, and stop at once; a few words about what was found."""
 
     def capture(self, into: Path, progress: Progress) -> Captured:
-        """Fill the empty private file `into` with a copy that is consistent at one moment.
+        """Fill the empty private file or folder `into` with a copy that is consistent at one moment, and measure it.
 
-        Never writes to the source. The digests are of the bytes in `into`.
+        Never writes to the source. The digests are of the bytes in `into`, the measures of the same moment.
         """
 
-    def measure(self, copy: Path, *, like: Measures | None = None) -> Measures:
-        """Comparable facts about a payload or loaded target at `copy`, which nobody writes. Changes nothing.
+    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+        """What can be seen in a stored payload without restoring it; empty never. Changes nothing."""
 
-        As deep as `like` was measured; without it, as the source's options say.
+    def load(self, fetched: Fetched, progress: Progress) -> AbstractContextManager[Copy]:
+        """A fetched payload as usable data for as long as the block runs; leftovers only inside its folder.
+
+        May move the payload. Raises SourceError when the payload can not be loaded, ToolError when this
+        machine can not load it.
         """
 
-    def check(self, copy: Path, level: Level) -> list[Finding]:
-        """All that the kind's own rules find in `copy`; empty never: what was looked at is a finding too."""
-
-    def load(self, payload: Path, folder: Path) -> Loaded:
-        """Turn a fetched payload into usable data inside `folder`. May move the payload. May be called once."""
+    def room_to_load(self, manifest: Manifest) -> int:
+        """Bytes that `load` needs in its folder, the payload included."""
 
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A source whose live data can be replaced by a loaded copy."""
+    """A source whose live data can be replaced. A target is a text: a path, or an address without secrets."""
 
-    def live_target(self) -> Path:
-        """Where the live data is."""
+    def target_of(self, to: str | None) -> str:
+        """The target that an operator means by `to`; None: the live data. Raises ConfigError when it is none."""
 
-    def at(self, target: Path) -> Source:
+    def is_there(self, target: str) -> bool:
+        """Whether there is anything at `target`."""
+
+    def same_place(self, target: str) -> bool:
+        """Whether `target` is this source, by identity, whatever it is called."""
+
+    def at(self, target: str) -> Source:
         """The same source, with its data at `target`."""
 
-    def same_place(self, target: Path) -> bool:
-        """Whether `target` is this source, by identity (device and inode), whatever it is called."""
+    def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
+        """The steps that replace (or make) `target`, in words; `safety` is where the old data is kept. Touches nothing."""
 
-    def require_idle(self, target: Path) -> None:
-        """Raise RefusedError that names the processes which have `target` open."""
+    def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> Sequence[Finding]:
+        """Return when nothing stands in the way of a restore; what was noticed.
 
-    def settle(self, target: Path) -> None:
+        Raises RefusedError, ToolError or SpaceError that names everything at once; then nothing was touched.
+        """
+
+    def build_folder(self, target: str, scratch: Path) -> Path:
+        """The folder under which the scratch place for building beside `target` must be."""
+
+    def build(
+        self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
+    ) -> AbstractContextManager[Copy]:
+        """The payload loaded beside `target`, so that `promote` can put it there in one step."""
+
+    def settle(self, target: str) -> None:
         """Let the kind finish or undo what a writer that died left half done in `target`, if it can."""
 
-    def change_mark(self, target: Path) -> str | None:
-        """A value that differs after any committed change of `target`; None when it can not be read at all."""
+    def change_mark(self, target: str) -> str | None:
+        """A value that differs after any committed change of `target`; None when there is no such value."""
 
-    def keep_damaged(self, target: Path, stamp: str) -> tuple[Path, str]:
-        """Keep a target that can not be backed up any more beside itself; where, and the command that undoes.
+    def keep_damaged(self, target: str, stamp: str) -> tuple[str, str]:
+        """Keep a target that can not be backed up any more; where, and the command that undoes.
 
-        The target itself stays in its place.
+        The target itself stays in its place until `promote`.
         """
 
-    def promote(
-        self, built: Path, target: Path, *, unchanged_since: str | None, damaged: bool
-    ) -> Sequence[Finding]:
+    def promote(self, built: Copy, target: str, kept: KeptTarget) -> Sequence[Finding]:
         """Put `built` in the place of `target` in one step, after making sure that nobody writes there.
 
-        `built` must be on the target's own file system. `unchanged_since` is a `change_mark` of the target:
-        if it changed since, nothing is done. `damaged` says that the target can not be opened any more and
-        was kept. Owner and mode stay as they were; where nothing was, the owner
-        becomes that of the folder. Raises RefusedError; afterwards `target` is the old or
-        the new data, whole.
+        Raises RefusedError; afterwards `target` is the old or the new data, whole.
         """
 
-    def replace_table(self, backup: Path, target: Path, table: str) -> Sequence[Finding]:
-        """Replace one table of `target` by the backup's, in one transaction, compared before it commits."""
-
-
-@runtime_checkable
-class Queryable(Protocol):
-    """A kind whose restored copy answers assertions. `copy` is a `Loaded.target`."""
-
-    def count_rows(self, copy: Path, table: str) -> int:
-        """Rows of `table`."""
-
-    def newest(self, copy: Path, column: str) -> object:
-        """The greatest value of `table.column`, None when there is none."""
-
-    def query(self, copy: Path, sql: str) -> list[tuple[object, ...]]:
-        """The rows of one read-only statement, at most a hundred."""
+    def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
+        """Put the tables of `options` into `target` in one transaction, compared before it commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +183,10 @@ class StoredFile:
 
 
 class Store(Protocol):
-    """A place where backups live: flat keys, each written once. Methods raise StoreError or SpaceError."""
+    """A place where backups live. Methods raise StoreError or SpaceError.
+
+    A key is a name, each written once, or `NAME/…` for a file of the folder that was put as NAME.
+    """
 
     @property
     def name(self) -> str:
@@ -128,14 +196,14 @@ class Store(Protocol):
     def location(self) -> str:
         """Where it is, for people, free of secrets."""
 
-    def stage(self, key: str) -> AbstractContextManager[Path]:
-        """An empty private file for building `key` where `put` can take it without another copy.
+    def stage(self, key: str, *, folder: bool = False) -> AbstractContextManager[Path]:
+        """An empty private file (or folder) for building `key` where `put` can take it without another copy.
 
         Gone when the block ends, unless it was put. Raises RefusedError when somebody else builds this key.
         """
 
     def put(self, key: str, file: Path) -> None:
-        """Store `file` as `key`: durable when this returns, whole or not at all, private, never replacing.
+        """Store the file or folder as `key`: durable when this returns, whole or not at all, private, never replacing.
 
         Takes the file over when it came from `stage(key)`. Raises RefusedError when the key exists.
         """
@@ -153,7 +221,7 @@ class Store(Protocol):
         """All complete files, in no order; never one that is still being written."""
 
     def delete(self, key: str) -> None:
-        """Remove `key`; fine when it is gone already."""
+        """Remove `key`, a folder with all that is in it; fine when it is gone already."""
 
 
 @runtime_checkable

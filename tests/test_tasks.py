@@ -195,7 +195,7 @@ def test_log_lines(place: Path) -> None:
     flags = ["--config", "demo/ops.toml", "--source", "prices"]
     done = run_drillbook("backup.create", *flags, cwd=place)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [line["event"] for line in lines] == ["check space", "capture", "measure", "publish"]
+    assert [line["event"] for line in lines] == ["check space", "capture", "publish"]
     for line in lines:
         assert line.keys() == {
             "job_id", "event", "source", "started_at", "finished_at", "duration_ms", "rows", "bytes", "checksum",
@@ -208,7 +208,7 @@ def test_log_lines(place: Path) -> None:
     log = {"LOG_FILE": str(place / "log.jsonl")}
     done = run_drillbook("backup.create", *flags, cwd=place, environment=log)
     assert done.stderr == ""
-    assert len((place / "log.jsonl").read_text().splitlines()) == 4
+    assert len((place / "log.jsonl").read_text().splitlines()) == 3
     assert (place / "log.jsonl").stat().st_mode & 0o777 == 0o600
     quiet = run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_LEVEL": "ERROR"})
     assert quiet.stderr == ""

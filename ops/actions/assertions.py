@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from ops.errors import OpsError, ToolError
-from ops.model import Assertion, Finding, Loaded, Manifest, Severity
-from ops.ports import Queryable, Source
+from ops.model import Assertion, Finding, Manifest, Severity
+from ops.ports import Copy, Queryable
 from ops.proc import run_program
 from ops.units import format_duration, format_time
 
@@ -18,11 +20,11 @@ _SECONDS_IN_MILLISECONDS: Final = 10**11
 
 
 def check_assertions(
-    assertions: Sequence[Assertion], source: Source, loaded: Loaded, manifest: Manifest
+    assertions: Sequence[Assertion], copy: Copy, folder: Path, manifest: Manifest
 ) -> list[Finding]:
     """One finding for each assertion, in the order given; commands last, because they may change the copy."""
     return [
-        _check(assertion, source, loaded, manifest)
+        _check(assertion, copy, folder, manifest)
         for assertion in sorted(assertions, key=lambda assertion: assertion.command is not None)
     ]
 
@@ -36,18 +38,18 @@ def describe(assertion: Assertion) -> str:
     return f"fresh {assertion.fresh}" if assertion.fresh else f"row_count {assertion.row_count}"
 
 
-def _check(assertion: Assertion, source: Source, loaded: Loaded, manifest: Manifest) -> Finding:
+def _check(assertion: Assertion, copy: Copy, folder: Path, manifest: Manifest) -> Finding:
     where = describe(assertion)
     try:
         if assertion.command is not None:
-            return _check_command(assertion, where, loaded, manifest)
-        if not isinstance(source, Queryable):
+            return _check_command(assertion, where, _surroundings(copy, folder, manifest))
+        if not isinstance(copy, Queryable):
             return _undecided(where, f"kind {manifest.source.kind!r} can only be asked by command")
         if assertion.row_count is not None:
-            return _check_rows(assertion, where, source, loaded, manifest)
+            return _check_rows(assertion, where, copy, manifest)
         if assertion.fresh is not None:
-            return _check_fresh(assertion, where, source, loaded, manifest)
-        return _check_query(assertion, where, source, loaded)
+            return _check_fresh(assertion, where, copy, manifest)
+        return _check_query(assertion, where, copy)
     except OpsError as error:
         # The assertion itself can not be asked: nothing is known about the backup by that.
         return _undecided(where, error.message)
@@ -70,11 +72,9 @@ def _outcome(where: str, *, passed: bool, expected: str, found: str) -> Finding:
     )
 
 
-def _check_rows(
-    assertion: Assertion, where: str, source: Queryable, loaded: Loaded, manifest: Manifest
-) -> Finding:
+def _check_rows(assertion: Assertion, where: str, copy: Queryable, manifest: Manifest) -> Finding:
     table = assertion.row_count or ""
-    count = source.count_rows(loaded.target, table)
+    count = copy.count_rows(table)
     expected, passed = [], True
     if assertion.min is not None:
         expected.append(f"at least {assertion.min}")
@@ -92,11 +92,9 @@ def _check_rows(
     return _outcome(where, passed=passed, expected=", ".join(expected), found=str(count))
 
 
-def _check_fresh(
-    assertion: Assertion, where: str, source: Queryable, loaded: Loaded, manifest: Manifest
-) -> Finding:
+def _check_fresh(assertion: Assertion, where: str, copy: Queryable, manifest: Manifest) -> Finding:
     """How old the newest value was at the moment of the snapshot: a backup does not go stale by lying there."""
-    value = source.newest(loaded.target, assertion.fresh or "")
+    value = copy.newest(assertion.fresh or "")
     limit = assertion.max_age or timedelta()
     expected = f"younger than {format_duration(limit.total_seconds())} at the backup"
     if value is None:
@@ -126,8 +124,8 @@ def parse_moment(value: object) -> datetime | None:
     return None
 
 
-def _check_query(assertion: Assertion, where: str, source: Queryable, loaded: Loaded) -> Finding:
-    rows = source.query(loaded.target, assertion.query or "")
+def _check_query(assertion: Assertion, where: str, copy: Queryable) -> Finding:
+    rows = copy.query(assertion.query or "")
     if assertion.expect is None:
         found = f"{len(rows)} rows"
         return _outcome(where, passed=bool(rows), expected="at least one row", found=found)
@@ -141,18 +139,34 @@ def _check_query(assertion: Assertion, where: str, source: Queryable, loaded: Lo
     return _outcome(where, passed=passed, expected=repr(assertion.expect), found=found)
 
 
-def _check_command(assertion: Assertion, where: str, loaded: Loaded, manifest: Manifest) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """Where a command runs, and its environment."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+
+def _surroundings(copy: Copy, folder: Path, manifest: Manifest) -> _Surroundings:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {
-        "DRILL_TARGET": str(loaded.target),
-        "DRILL_FOLDER": str(loaded.folder),
+        **copy.environment,
+        "DRILL_TARGET": copy.place,
+        "DRILL_FOLDER": str(folder),
         "DRILL_BACKUP": manifest.payload,
         "DRILL_SOURCE": manifest.source.name,
     }
+    return _Surroundings(folder, environment)
+
+
+def _check_command(assertion: Assertion, where: str, around: _Surroundings) -> Finding:
     timeout_s = assertion.timeout.total_seconds()
     try:
         ended = run_program(
-            assertion.command or (), timeout_s=timeout_s, environment=environment, folder=loaded.folder
+            assertion.command or (),
+            timeout_s=timeout_s,
+            environment=around.environment,
+            folder=around.folder,
         )
     except ToolError as error:
         return _undecided(where, error.message)

@@ -15,13 +15,13 @@ from pathlib import Path
 from ops import __version__
 from ops import manifest as manifest_files
 from ops.actions.catalogue import Backup, newest_time
-from ops.errors import RefusedError, SourceError, StoreError
+from ops.errors import RefusedError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
 from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
 from ops.joblog import Job, milliseconds
-from ops.model import Captured, Finding, Manifest, Measures, Severity
-from ops.naming import checksum_key, checksum_line, manifest_key, payload_name
+from ops.model import Captured, FileEntry, Finding, Manifest, Severity
+from ops.naming import checksum_key, checksum_text, manifest_key, payload_name, top_name
 from ops.ports import LocalFiles, Source, Store
 
 _TOOL = {"name": "drillbook", "version": __version__}
@@ -33,7 +33,6 @@ class BackupRequest:
 
     name: str | None = None
     tags: tuple[str, ...] = ()
-    scope: str = "full"
     min_free: int | None = None
     wait_s: float = 0
 
@@ -66,9 +65,8 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
     created, warning = _recorded_time(store, source, started)
     name = request.name or _free_name(source, store, started)
     _require_free(store, name)
-    with store.stage(name) as staged:
+    with store.stage(name, folder=source.payload_is_folder) as staged:
         captured = _capture(source, staged, job)
-        measures = _measure(source, staged, job)
         finished = job.clock()
         manifest = Manifest(
             version=manifest_files.VERSION,
@@ -76,20 +74,20 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
             created_at=created,
             source=source.info,
             payload=name,
-            files=(replace(captured.files[0], path=name),),
-            measures=measures,
+            files=_stored_files(captured, name, folder=source.payload_is_folder),
+            measures=captured.measures,
             tool=_TOOL,
-            scope=request.scope,
+            scope=source.scope,
             tags=request.tags,
             data_as_of=captured.data_as_of,
             started_at=started,
             finished_at=finished,
             duration_ms=milliseconds(started, finished),
-            extra={"capture": captured.method},
+            extra={"capture": captured.method, **captured.extra},
         )
         with job.step("publish"):
             _publish(store, staged, manifest)
-    return Taken(Backup(store=store, manifest=manifest), captured, (*findings, *warning))
+    return Taken(Backup(store=store, manifest=manifest), captured, (*findings, *warning, *captured.findings))
 
 
 @contextlib.contextmanager
@@ -142,7 +140,7 @@ def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetim
 def _free_name(source: Source, store: Store, moment: datetime) -> str:
     """The payload name for `moment`, or for the next second in which none of its files exists."""
     base, suffix = source.base_and_suffix
-    taken = {stored.key for stored in store.list()}
+    taken = {top_name(stored.key) for stored in store.list()}
     for seconds in range(3600):
         name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
         if taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name):
@@ -152,7 +150,7 @@ def _free_name(source: Source, store: Store, moment: datetime) -> str:
 
 def _require_free(store: Store, name: str) -> None:
     """Raise RefusedError before the work begins when a file of the backup-to-be exists."""
-    taken = {stored.key for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
+    taken = {top_name(stored.key) for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
     if taken:
         message = f"{', '.join(sorted(taken))} exists in {store.location}"
         hint = "names are never reused; choose another with --out, or leave --out away"
@@ -171,21 +169,17 @@ def _capture(source: Source, staged: Path, job: Job) -> Captured:
     with job.step("capture") as facts, translated_write_errors(staged):
         captured = source.capture(staged, job.progress)
         facts.bytes = sum(entry.size for entry in captured.files)
-        facts.checksum = captured.files[0].sha256
+        facts.rows = captured.measures.rows
+        if len(captured.files) == 1:
+            facts.checksum = captured.files[0].sha256
     return captured
 
 
-def _measure(source: Source, staged: Path, job: Job) -> Measures:
-    with job.step("measure") as facts:
-        job.progress.step("measuring rows")
-        try:
-            measures = source.measure(staged)
-        except SourceError as error:
-            # The copy is the source's content, and gone in a moment: the source is what must be looked at.
-            message = error.message.replace(str(staged), source.info.location)
-            raise SourceError(message, code=error.code, hint=error.hint) from error
-        facts.rows = measures.rows
-    return measures
+def _stored_files(captured: Captured, name: str, *, folder: bool) -> tuple[FileEntry, ...]:
+    """The files under the names that they have in the store."""
+    if not folder:
+        return (replace(captured.files[0], path=name),)
+    return tuple(replace(entry, path=f"{name}/{entry.path}") for entry in captured.files)
 
 
 def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
@@ -201,9 +195,7 @@ def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
         with translated_write_errors(staged_manifest):
             staged_manifest.write_bytes(manifest_files.to_json(manifest))
         with translated_write_errors(staged_checksum):
-            staged_checksum.write_text(
-                checksum_line(manifest.files[0].sha256, name), "utf-8", "surrogateescape"
-            )
+            staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
         published: list[str] = []
         try:
             for key, file in (

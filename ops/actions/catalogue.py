@@ -19,6 +19,7 @@ from ops.naming import (
     SAFETY_TAG,
     manifest_key,
     payload_of_evidence,
+    top_name,
 )
 from ops.ports import Store
 
@@ -40,7 +41,7 @@ class Backup:
 
     def last(self, action: str) -> Evidence | None:
         """The newest evidence of `action` (`verify` or `drill`) about exactly these bytes."""
-        digest = self.manifest.files[0].sha256
+        digest = manifest_files.payload_sha256(self.manifest)
         kept = [item for item in self.evidence if item.action == action and item.payload_sha256 == digest]
         return max(kept, key=lambda item: item.started_at, default=None)
 
@@ -66,7 +67,7 @@ def newest_time(store: Store, source: str) -> datetime | None:
     """
     times = []
     for stored in store.list():
-        if stored.key.endswith(MANIFEST_SUFFIX):
+        if _is_manifest(stored.key):
             with contextlib.suppress(OpsError):
                 manifest = read_manifest(store, stored.key)
                 if manifest.source.name == source:
@@ -79,7 +80,7 @@ def read_catalogue(store: Store) -> Catalogue:
 
     Raises StoreError when the store can not be read.
     """
-    keys = {stored.key for stored in store.list()}
+    keys = {stored.key for stored in store.list() if "/" not in stored.key}
     evidence_keys = defaultdict(list)
     for key in keys:
         if (payload := payload_of_evidence(key)) is not None:
@@ -96,6 +97,10 @@ def read_catalogue(store: Store) -> Catalogue:
         backups.append(Backup(store=store, manifest=manifest, evidence=evidence))
     backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
     return Catalogue(tuple(backups), (*findings, *_incomplete(keys)))
+
+
+def _is_manifest(key: str) -> bool:
+    return key.endswith(MANIFEST_SUFFIX) and "/" not in key
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
@@ -160,7 +165,7 @@ def find_backup(store: Store, reference: str, *, source: str | None = None) -> B
             raise BackupError(message, hint="take one first", command="backup.create --verify")
         return candidates[0]
     name = reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX)
-    keys = {stored.key for stored in store.list()}
+    keys = {top_name(stored.key) for stored in store.list()}
     if manifest_key(name) not in keys:
         raise _not_found(name, keys, store)
     manifest = read_manifest(store, manifest_key(name))

@@ -28,9 +28,9 @@ from ops.actions.inspection import (
 from ops.actions.recording import keep_evidence
 from ops.errors import OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room_to_restore
+from ops.fsio.space import require_room
 from ops.joblog import Job, milliseconds
-from ops.manifest import age_s
+from ops.manifest import age_s, payload_sha256
 from ops.model import (
     Assertion,
     Evidence,
@@ -41,7 +41,7 @@ from ops.model import (
     verdict_of,
     worst,
 )
-from ops.ports import Source
+from ops.ports import Fetched, Source
 from ops.units import format_duration
 
 
@@ -93,13 +93,13 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
         except OpsError as error:
             run.findings.append(critical(error))
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
-        facts.checksum = backup.manifest.files[0].sha256
+        facts.checksum = payload_sha256(backup.manifest)
     evidence = _evidence(backup, request.objectives, job, run, started=started)
     return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
 
 
 def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, run: _Run) -> None:
-    require_room_to_restore(request.scratch, backup.manifest.size)
+    require_room(request.scratch, source.room_to_load(backup.manifest))
     with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
         if request.keep_scratch:
             message = f"the restored copy stays at {scratch} (remove it yourself)"
@@ -114,16 +114,18 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
             run.findings += arrived
         if run.broken:
             return
-        with run.phase("load"):
-            try:
-                loaded = source.load(payload, scratch)
-            except SourceError as error:
-                run.findings.append(critical(error, "load"))
-                return
-        with run.phase("check"):
-            run.findings += check_restored(source, loaded, backup.manifest.measures, job.progress)
-        with run.phase("assert"):
-            run.findings += check_assertions(request.assertions, source, loaded, backup.manifest)
+        with contextlib.ExitStack() as stack:
+            with run.phase("load"):
+                try:
+                    loading = source.load(Fetched(payload, scratch, backup.manifest), job.progress)
+                    copy = stack.enter_context(loading)
+                except SourceError as error:
+                    run.findings.append(critical(error, "load"))
+                    return
+            with run.phase("check"):
+                run.findings += check_restored(copy, backup.manifest.measures, job.progress)
+            with run.phase("assert"):
+                run.findings += check_assertions(request.assertions, copy, scratch, backup.manifest)
 
 
 def _evidence(backup: Backup, objectives: Objectives, job: Job, run: _Run, *, started: datetime) -> Evidence:
@@ -140,7 +142,7 @@ def _evidence(backup: Backup, objectives: Objectives, job: Job, run: _Run, *, st
         job_id=job.job_id,
         backup=backup.name,
         source=manifest.source,
-        payload_sha256=manifest.files[0].sha256,
+        payload_sha256=payload_sha256(manifest),
         started_at=started,
         finished_at=finished,
         duration_ms=milliseconds(started, finished),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from ops.actions.catalogue import Backup
 from ops.errors import BackupError, OpsError, SourceError, ToolError
+from ops.fsio.staging import make_private_folder
 from ops.manifest import compare_measures
-from ops.model import FileEntry, Finding, Level, Loaded, Measures, Severity
-from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_line
-from ops.ports import LocalFiles, Source, Store
+from ops.model import FileEntry, Finding, Manifest, Measures, Severity
+from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
+from ops.ports import Copy, LocalFiles, Source, Store
 from ops.progress import Progress
 
 _BLOCK: Final = 1 << 20
@@ -35,25 +37,41 @@ def check_checksum_file(backup: Backup) -> Finding:
     with backup.store.open(key) as file:
         content = file.read(_MOST_CHECKSUM_BYTES)
     try:
-        digest, name = parse_checksum_line(content.decode("utf-8", "surrogateescape"))
+        found = parse_checksum_text(content.decode("utf-8", "surrogateescape"))
     except ValueError as error:
         message = f"{key}: {error}"
         return Finding(
             severity=Severity.CRITICAL, code="backup.checksum_file_invalid", message=message, where=key
         )
-    recorded = backup.manifest.files[0].sha256
-    if digest != recorded or (name is not None and Path(name).name != backup.name):
+    if contradiction := _contradiction(found, backup.manifest):
+        expected, other = contradiction
         return Finding(
             severity=Severity.CRITICAL,
             code="backup.checksum_mismatch",
             message=f"{key} contradicts the manifest",
             where=key,
-            expected=f"{recorded}  {backup.name}",
-            found=f"{digest}  {name or ''}",
+            expected=expected,
+            found=other,
         )
     return Finding(
         severity=Severity.OK, code="backup.checksum_file", message=f"{key} agrees with the manifest"
     )
+
+
+def _contradiction(found: list[tuple[str, str | None]], manifest: Manifest) -> tuple[str, str] | None:
+    """The first line that is not as the manifest has it: expected and found; None when all agree."""
+    if len(found) == 1 and len(manifest.files) == 1:
+        # One file: its digest may stand alone, and it may be named with the folder that it was hashed in.
+        digest, name = found[0]
+        found = [(digest, manifest.files[0].path if name is None else Path(name).name)]
+        if "/" in manifest.files[0].path and name is not None:
+            found = [(digest, name)]
+    lines = [f"{digest}  {name or ''}" for digest, name in found]
+    recorded = [f"{entry.sha256}  {entry.path}" for entry in manifest.files]
+    for expected, other in zip_longest(sorted(recorded), sorted(lines), fillvalue=""):
+        if expected != other:
+            return expected, other
+    return None
 
 
 def check_stored_files(backup: Backup, progress: Progress) -> list[Finding]:
@@ -107,7 +125,14 @@ def check_sizes(backup: Backup) -> list[Finding]:
             findings.append(_gone(entry))
         elif there[entry.path] != entry.size:
             findings.append(_wrong_size(entry, there[entry.path]))
-    return findings
+    known = {entry.path for entry in backup.manifest.files}
+    strays = sorted(key for key in there if key.startswith(f"{backup.name}/") and key not in known)
+    return findings + [_stray(key) for key in strays]
+
+
+def _stray(key: str) -> Finding:
+    message = f"{key} lies in the payload and was not stored with it"
+    return Finding(severity=Severity.CRITICAL, code="backup.file_extra", message=message, where=key)
 
 
 def _gone(entry: FileEntry) -> Finding:
@@ -129,36 +154,39 @@ def _wrong_size(entry: FileEntry, size: int) -> Finding:
 
 
 def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
-    """The payload copied into `folder`, and whether it arrived as recorded. Its digest is of what arrived."""
-    entry = backup.manifest.files[0]
-    target = folder / entry.path
-    digest = backup.store.get(entry.path, target, progress)
-    return target, [compare_file(entry, digest, target.stat().st_size)]
+    """The payload copied into `folder`, and whether it arrived as recorded. Its digests are of what arrived."""
+    findings = []
+    for entry in backup.manifest.files:
+        target = folder / entry.path
+        make_private_folder(target.parent)
+        digest = backup.store.get(entry.path, target, progress)
+        findings.append(compare_file(entry, digest, target.stat().st_size))
+    return folder / backup.name, findings
 
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
-    """The kind's quick check on the stored payload, where it lies if it can be opened there."""
+    """The kind's look at the stored payload, where it lies if it can be opened there."""
     if isinstance(backup.store, LocalFiles):
-        return source.check(backup.store.path_of(backup.name), Level.QUICK)
+        return source.inspect(backup.store.path_of(backup.name), backup.manifest)
     payload, findings = fetch_payload(backup, scratch, progress)
-    return [*findings, *source.check(payload, Level.QUICK)]
+    return [*findings, *source.inspect(payload, backup.manifest)]
 
 
-def check_restored(source: Source, loaded: Loaded, recorded: Measures, progress: Progress) -> list[Finding]:
+def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:
     """All checks of the kind on a restored copy, and its measures against those of the manifest.
 
     Both run at once: one mostly inside the database library, the other in worker processes.
     """
     progress.step("checking and measuring the restored copy")
     with ThreadPoolExecutor(1) as pool:
-        checking = pool.submit(source.check, loaded.target, Level.FULL)
-        measured = _compare(source, loaded, recorded)
-        return [*checking.result(), *measured]
+        checking = pool.submit(copy.check)
+        measured = _compare(copy, copy.expected(recorded))
+        return [*copy.findings, *checking.result(), *measured]
 
 
-def _compare(source: Source, loaded: Loaded, recorded: Measures) -> list[Finding]:
+def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
     try:
-        found = source.measure(loaded.target, like=recorded)
+        found = copy.measure(recorded)
     except SourceError as error:
         return [critical(error, "measure")]
     except ToolError as error:

@@ -8,11 +8,10 @@ written meanwhile; one atomic swap. At every moment the target is the old data o
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.actions.backup import BackupRequest, held_lock, take_backup_under_lock
@@ -27,28 +26,28 @@ from ops.actions.inspection import (
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room_to_restore
 from ops.joblog import Job
-from ops.model import Finding, Level, Severity, Verdict, worst
+from ops.manifest import payload_sha256
+from ops.model import Finding, KeptTarget, Level, RestoreOptions, Severity, Verdict
 from ops.naming import SAFETY_TAG
-from ops.ports import Restorable, Source, Store
+from ops.ports import Copy, Fetched, Restorable, Source, Store
 from ops.units import format_stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequest:
-    """Where to restore to. `target` None means the source's own place (with `yes`) or a scratch place.
+    """Where to restore to. `to` None means the source's own place (with `yes`) or a scratch place.
 
-    `command` is how this program is called, and `flags` what to add, for the undo command; `safety_store` is where the safety backup
-    of what is overwritten goes; `sources` are all configured sources, which a restore without `yes` may
-    never touch.
+    `command` is how this program is called, and `flags` what to add, for the undo command; `safety_store` is where
+    the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
+    `yes` may never touch.
     """
 
     scratch: Path
     safety_store: Store
     sources: Sequence[Source] = ()
-    target: Path | None = None
-    table: str | None = None
+    to: str | None = None
+    options: RestoreOptions = field(default_factory=RestoreOptions)
     yes: bool = False
     command: str = "invoke"
     flags: str = ""
@@ -59,7 +58,7 @@ class RestoreRequest:
 class Restored:
     """What a restore did: where the data is now (None: it was a rehearsal), what was found, how to go back."""
 
-    target: Path | None
+    target: str | None
     findings: tuple[Finding, ...]
     safety: str | None = None
     undo: str | None = None
@@ -68,20 +67,14 @@ class Restored:
 
 def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> list[str]:
     """What `restore_backup` would do, step by step, in words. Touches nothing."""
-    name = backup.name
-    target = _chosen_target(source, request)
+    target = chosen_target(source, request)
     if target is None:
         return [
-            f"restore {name} into a scratch place under {request.scratch}, verify it there, and remove it"
+            f"restore {backup.name} into a scratch place under {request.scratch}, verify it there, and remove it"
         ]
-    steps = [f"build {name} beside {target} and verify it: checksum, integrity, counts and digests"]
-    if not target.exists():
-        return [*steps, f"publish it as {target}"]
-    steps = ["refuse if another process has it open", *steps]
-    steps.append(f"keep what is there as a safety backup in {request.safety_store.location}")
-    if request.table:
-        return [*steps[1:], f"replace table {request.table} in one transaction"]
-    return [*steps, f"swap {target} in one step", "print the command that undoes it"]
+    return list(
+        _restorable(source).plan(target, backup.manifest, request.options, request.safety_store.location)
+    )
 
 
 def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
@@ -90,33 +83,33 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     Raises RefusedError when it could hurt something, BackupError when the backup can not be restored as it
     was recorded; then the target is as it was before.
     """
-    target = _chosen_target(source, request)
+    target = chosen_target(source, request)
     with job.step("restore") as facts:
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
-        facts.checksum = backup.manifest.files[0].sha256
+        facts.checksum = payload_sha256(backup.manifest)
         if target is None:
             return _rehearse(backup, source, request, job)
-        if not isinstance(source, Restorable):
-            raise RefusedError(
-                f"kind {backup.manifest.source.kind!r} has no data that a restore could replace"
-            )
-        _guard(target, request)
+        live = _restorable(source)
+        _guard(live, target, request)
         with held_lock(source, request.safety_store, request.wait_s, job):
-            return _restore_over(backup, source, target, request, job)
+            return _Restore(backup, live, target, request, job).run()
 
 
-def _chosen_target(source: Source, request: RestoreRequest) -> Path | None:
-    if request.target is not None:
-        # Behind symbolic links: what is swapped must be the file, not a link to it.
-        return Path(os.path.realpath(request.target))
-    return source.live_target() if request.yes and isinstance(source, Restorable) else None
+def chosen_target(source: Source, request: RestoreRequest) -> str | None:
+    """The target that the request means; None for a scratch place."""
+    if request.to is None and not request.yes:
+        return None
+    return _restorable(source).target_of(request.to)
 
 
-def _guard(target: Path, request: RestoreRequest) -> None:
+def _restorable(source: Source) -> Restorable:
+    if not isinstance(source, Restorable):
+        raise RefusedError(f"kind {source.info.kind!r} has no data that a restore could replace")
+    return source
+
+
+def _guard(live: Restorable, target: str, request: RestoreRequest) -> None:
     """Raise RefusedError unless `target` may be written: only `--yes` may touch what exists or is a source."""
-    if target.is_dir():
-        message = f"{target} is a folder; name the file to restore to"
-        raise RefusedError(message, code="refused.target_occupied")
     if request.yes:
         return
     for source in request.sources:
@@ -124,7 +117,7 @@ def _guard(target: Path, request: RestoreRequest) -> None:
             message = f"{target} is the live data of source {source.info.name!r}"
             hint = "add --yes if it is really to be replaced; what is there is kept as a safety backup"
             raise RefusedError(message, code="refused.target_is_source", hint=hint)
-    if target.exists():
+    if live.is_there(target):
         hint = "name a new place, or add --yes to replace it (what is there is kept as a safety backup)"
         raise RefusedError(f"{target} exists", hint=hint)
 
@@ -137,88 +130,94 @@ def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job)
     return Restored(target=None, findings=evidence.findings, next_command=command if passed else None)
 
 
-def _restore_over(
-    backup: Backup, source: Source, target: Path, request: RestoreRequest, job: Job
-) -> Restored:
-    if not isinstance(source, Restorable):
-        raise TypeError(source)
-    if not request.table:
-        source.require_idle(target)
-    if not target.parent.is_dir():
-        raise RefusedError(
-            f"folder {target.parent} is not there", hint="make it first, with the owner it needs"
-        )
-    require_room_to_restore(target.parent, backup.manifest.size)
-    with scratch_folder(target.parent) as beside:
-        built, findings = _build(backup, source, beside, job)
-        if request.table and not target.exists():
-            raise RefusedError(f"{target} is not there: one table needs a database to go into")
-        kept = _keep_old(source, target, request, job) if target.exists() else _Kept()
-        if request.table:
-            findings += source.replace_table(built, target, request.table)
-        else:
-            findings += source.promote(
-                built, target, unchanged_since=kept.mark, damaged=kept.damaged is not None
+@dataclass(frozen=True, slots=True)
+class _Restore:
+    """One restore into `target`, whose source's lock is held."""
+
+    backup: Backup
+    live: Restorable
+    target: str
+    request: RestoreRequest
+    job: Job
+
+    def run(self) -> Restored:
+        """The steps in their order; the target is the old or the new data after each."""
+        live, target, options = self.live, self.target, self.request.options
+        findings = list(live.prepare(target, self.backup.manifest, options))
+        with scratch_folder(live.build_folder(target, self.request.scratch)) as beside:
+            fetched, arrived = self._fetch(beside)
+            with self._built(fetched) as (built, checked):
+                kept, said = self._keep_old() if live.is_there(target) else (_Kept(), [])
+                if options.tables:
+                    done = live.replace_tables(built, target, options)
+                else:
+                    done = live.promote(built, target, kept.target)
+        findings += [*arrived, *checked, *done, *said]
+        return Restored(target=target, findings=tuple(findings), safety=kept.name, undo=kept.undo)
+
+    def _fetch(self, folder: Path) -> tuple[Fetched, list[Finding]]:
+        findings = [check_checksum_file(self.backup), *check_sizes(self.backup)]
+        self._require_right(findings)
+        payload, arrived = fetch_payload(self.backup, folder, self.job.progress)
+        self._require_right(arrived)
+        return Fetched(payload, folder, self.backup.manifest), [*findings, *arrived]
+
+    @contextlib.contextmanager
+    def _built(self, fetched: Fetched) -> Iterator[tuple[Copy, list[Finding]]]:
+        """The copy beside the target, checked and measured; raises BackupError when it is not right."""
+        options, manifest = self.request.options, self.backup.manifest
+        building = self.live.build(fetched, self.target, options, self.job.progress)
+        with contextlib.ExitStack() as stack:
+            try:
+                built = stack.enter_context(building)
+                checked = check_restored(built, manifest.measures, self.job.progress)
+            except SourceError as error:
+                checked = [critical(error, "load")]
+            self._require_right(checked)
+            yield built, checked
+
+    def _require_right(self, findings: Sequence[Finding]) -> None:
+        bad = [item for item in findings if item.severity is Severity.CRITICAL and not item.inherited]
+        if bad:
+            where = f" ({bad[0].where})" if bad[0].where else ""
+            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+            message = (
+                f"{self.backup.name} can not be restored as it was recorded: {bad[0].message}{where}{more}"
             )
-    return Restored(target=target, findings=(*findings, *kept.findings), safety=kept.name, undo=kept.undo)
+            hint = "nothing was touched; choose another backup (backup.list), newest proven first"
+            raise BackupError(message, code="backup.not_restorable", hint=hint)
 
-
-def _build(backup: Backup, source: Source, folder: Path, job: Job) -> tuple[Path, list[Finding]]:
-    """The restored copy in `folder`, verified, and what was found; raises BackupError when it is not right."""
-    findings = [check_checksum_file(backup), *check_sizes(backup)]
-    if worst(findings) is not Severity.CRITICAL:
-        payload, arrived = fetch_payload(backup, folder, job.progress)
-        findings += arrived
-    if worst(findings) is not Severity.CRITICAL:
+    def _keep_old(self) -> tuple[_Kept, list[Finding]]:
+        self.live.settle(self.target)
+        mark = self.live.change_mark(self.target)
+        source, store = self.live.at(self.target), self.request.safety_store
         try:
-            loaded = source.load(payload, folder)
-            findings += check_restored(source, loaded, backup.manifest.measures, job.progress)
+            taken = take_backup_under_lock(source, store, BackupRequest(tags=(SAFETY_TAG,)), self.job)
         except SourceError as error:
-            findings.append(critical(error, "load"))
-    bad = [item for item in findings if item.severity is Severity.CRITICAL and not item.inherited]
-    if bad:
-        message = f"{backup.name} can not be restored as it was recorded: {bad[0].message}"
-        hint = "nothing was touched; choose another backup (backup.list), newest proven first"
-        raise BackupError(message, code="backup.not_restorable", hint=hint)
-    return loaded.target, findings
+            if error.code == "source.locked":
+                raise
+            return self._keep_damaged(error.message)
+        look = VerifyRequest(Level.QUICK, self.request.scratch)
+        if verify_backup(taken.backup, source, look, self.job).verdict is not Verdict.PASSED:
+            return self._keep_damaged("its safety backup does not verify")
+        name, place = taken.backup.name, shlex.quote(self.target)
+        command = f"{self.request.command} backup.restore --from {shlex.quote(name)} --to {place} --yes"
+        message = f"what was there is kept as safety backup {name}"
+        finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
+        target = KeptTarget(safety=taken.backup.manifest, mark=mark)
+        return _Kept(name=name, undo=f"{command}{self.request.flags}", target=target), [finding]
+
+    def _keep_damaged(self, why: str) -> tuple[_Kept, list[Finding]]:
+        kept, undo = self.live.keep_damaged(self.target, format_stamp(self.job.clock()))
+        message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
+        finding = Finding(severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=kept)
+        return _Kept(name=kept, undo=undo, target=KeptTarget(damaged=kept)), [finding]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What is kept of the old data: a safety backup's name, or where the damaged files are; how to go back."""
+    """What is kept of the old data: under which name, how to go back, and what the kind must know of it."""
 
     name: str | None = None
-    damaged: Path | None = None
     undo: str | None = None
-    mark: str | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-def _keep_old(source: Restorable, target: Path, request: RestoreRequest, job: Job) -> _Kept:
-    source.settle(target)
-    mark = source.change_mark(target)
-    live = source.at(target)
-    try:
-        taken = take_backup_under_lock(live, request.safety_store, BackupRequest(tags=(SAFETY_TAG,)), job)
-    except SourceError as error:
-        if error.code == "source.locked":
-            raise
-        return _keep_damaged(source, target, error.message, job.clock())
-    evidence = verify_backup(taken.backup, live, VerifyRequest(Level.QUICK, request.scratch), job)
-    if evidence.verdict is not Verdict.PASSED:
-        return _keep_damaged(source, target, "its safety backup does not verify", job.clock())
-    name = taken.backup.name
-    place = shlex.quote(str(target))
-    undo = f"{request.command} backup.restore --from {shlex.quote(name)} --to {place} --yes{request.flags}"
-    message = f"what was there is kept as safety backup {name}"
-    finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
-    return _Kept(name=name, undo=undo, mark=mark, findings=(finding,))
-
-
-def _keep_damaged(source: Restorable, target: Path, why: str, now: datetime) -> _Kept:
-    kept, undo = source.keep_damaged(target, format_stamp(now))
-    message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
-    finding = Finding(
-        severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=str(kept)
-    )
-    return _Kept(name=str(kept), damaged=kept, undo=undo, findings=(finding,))
+    target: KeptTarget = field(default_factory=KeptTarget)

@@ -20,10 +20,11 @@ from ops.actions.inspection import (
 from ops.actions.recording import keep_evidence
 from ops.errors import SourceError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room_to_restore
+from ops.fsio.space import require_room
 from ops.joblog import Job, milliseconds
+from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding, Level, Severity, verdict_of, worst
-from ops.ports import Source
+from ops.ports import Fetched, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
         findings += _look(backup, source, request, job)
         facts.rows = backup.manifest.measures.rows
         facts.bytes = backup.manifest.size
-        facts.checksum = backup.manifest.files[0].sha256
+        facts.checksum = payload_sha256(backup.manifest)
     finished = job.clock()
     evidence = Evidence(
         action="verify",
@@ -55,7 +56,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
         job_id=job.job_id,
         backup=backup.name,
         source=backup.manifest.source,
-        payload_sha256=backup.manifest.files[0].sha256,
+        payload_sha256=payload_sha256(backup.manifest),
         started_at=started,
         finished_at=finished,
         duration_ms=milliseconds(started, finished),
@@ -73,12 +74,12 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
 
 def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> list[Finding]:
     if request.level is Level.QUICK:
-        findings = check_stored_files(backup, job.progress)
+        findings = check_sizes(backup) or check_stored_files(backup, job.progress)
         if worst(findings) is Severity.CRITICAL:
             return findings
         with scratch_folder(request.scratch) as scratch:
             return findings + check_in_place(backup, source, scratch, job.progress)
-    require_room_to_restore(request.scratch, backup.manifest.size)
+    require_room(request.scratch, source.room_to_load(backup.manifest))
     with scratch_folder(request.scratch) as scratch:
         return _restore_and_check(backup, source, scratch, job)
 
@@ -91,7 +92,8 @@ def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) 
     if worst(findings) is Severity.CRITICAL:
         return findings
     try:
-        loaded = source.load(payload, scratch)
+        with source.load(Fetched(payload, scratch, backup.manifest), job.progress) as copy:
+            findings += check_restored(copy, backup.manifest.measures, job.progress)
     except SourceError as error:
-        return [*findings, critical(error, "load")]
-    return findings + check_restored(source, loaded, backup.manifest.measures, job.progress)
+        findings.append(critical(error, "load"))
+    return findings

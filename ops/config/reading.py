@@ -232,7 +232,7 @@ def source_of_kind(kind: str, name: str, location: str) -> Source:
     if kind not in SOURCES:
         raise ConfigError(f"unknown kind {kind!r}", code="config.unknown_kind")
     options_type, driver = SOURCES[kind]
-    return driver(name, options_type(path=Path(location)))
+    return driver(name, options_type.of_location(location))
 
 
 def store_at(folder: Path) -> Store:

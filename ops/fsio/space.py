@@ -22,7 +22,12 @@ def require_room_to_restore(folder: Path, size: int) -> None:
 
     No larger reserve than that: in an emergency a restore that just fits must go ahead. Raises SpaceError.
     """
-    require_space(folder, size, min_free=room_to_restore(size), purpose="a restored copy")
+    require_room(folder, room_to_restore(size))
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Return when `folder` has `needed` bytes for a restored copy; raises SpaceError."""
+    require_space(folder, needed, min_free=needed, purpose="a restored copy")
 
 
 def room_to_restore(size: int) -> int:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +70,55 @@ def _create_locked(path: Path) -> int:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def staged_folder(folder: Path, name: str) -> Iterator[StagedFile]:
+    """A new empty folder `.tmp-<name>` in `folder`, mode 0700, locked; gone afterwards unless it was published.
+
+    Raises as `staged_file` does.
+    """
+    path = folder / f"{STAGED_PREFIX}{name}"
+    with translated_write_errors(path):
+        descriptor = _make_locked_folder(path)
+    try:
+        yield StagedFile(path, descriptor)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_locked_folder(path: Path) -> int:
+    while True:
+        try:
+            path.mkdir(PRIVATE_FOLDER)
+        except FileExistsError:
+            if not remove_if_stale(path):
+                message = f"{path.name} is being written by another process"
+                raise RefusedError(message, code="refused.name_taken") from None
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.fchmod(descriptor, PRIVATE_FOLDER)
+            # A cleaner may have taken the folder between its creation and its lock.
+            if _still_names(path, descriptor):
+                return descriptor
+            os.close(descriptor)
+
+
 def remove_if_stale(path: Path) -> bool:
     """True when `path` is gone afterwards, because nobody living holds its lock; False when somebody does."""
     with claimed_from_dead(path) as claimed:
         if claimed:
-            path.unlink(missing_ok=True)
+            remove_tree(path)
     return not path.exists()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all in it; fine when it is gone already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -129,6 +173,24 @@ def _link_without_replacing(staged: Path, final: Path) -> None:
         message = f"{final} exists"
         hint = "names are never reused; choose another with --out, or leave --out away"
         raise RefusedError(message, code="refused.name_taken", hint=hint) from None
+
+
+def publish_folder(staged: Path, final: Path) -> None:
+    """Give a complete staged folder its final name, durably; see `publish`.
+
+    rename(2) replaces nothing but an empty folder, and the staged name's lock keeps others from publishing the
+    same name meanwhile.
+    """
+    with translated_write_errors(final):
+        if final.exists() or final.is_symlink():
+            message = f"{final} exists"
+            raise RefusedError(message, code="refused.name_taken", hint="names are never reused")
+        for place, _, files in os.walk(staged):
+            for name in files:
+                fsync_file(Path(place, name))
+            fsync_folder(Path(place))
+        staged.rename(final)
+        fsync_folder(final.parent)
 
 
 def replace_durably(staged: Path, final: Path) -> None:

@@ -6,6 +6,7 @@ from ops.actions.backup import Taken
 from ops.actions.catalogue import Backup
 from ops.actions.restore import Restored
 from ops.evidence import finding_document, to_document
+from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding
 from ops.units import format_time
 
@@ -24,7 +25,7 @@ def backup_document(backup: Backup) -> dict[str, object]:
         "data_as_of": format_time(manifest.data_as_of),
         "size": manifest.size,
         "rows": manifest.measures.rows,
-        "sha256": manifest.files[0].sha256,
+        "sha256": payload_sha256(manifest),
         "tags": list(manifest.tags),
         "verified": None if verify is None else str(verify.verdict),
         "drilled": None if drill is None else str(drill.verdict),
@@ -59,10 +60,10 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
         "job_id": job_id,
         "backup": backup.name,
         "source": backup.manifest.source.name,
-        "target": None if restored.target is None else str(restored.target),
+        "target": restored.target,
         "size": backup.manifest.size,
         "rows": backup.manifest.measures.rows,
-        "sha256": backup.manifest.files[0].sha256,
+        "sha256": payload_sha256(backup.manifest),
         "duration_ms": duration_ms,
         "safety": restored.safety,
         "undo": restored.undo,

@@ -12,6 +12,7 @@ from ops.actions.backup import Taken
 from ops.actions.catalogue import Backup
 from ops.actions.restore import Restored
 from ops.errors import OpsError
+from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding, Severity, Verdict
 from ops.units import format_duration, format_size, format_time
 
@@ -91,7 +92,7 @@ def taken_text(taken: Taken) -> str:
         ("store", f"{taken.backup.store.name} ({taken.backup.store.location})"),
         ("size", format_size(manifest.size)),
         ("rows", f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"),
-        ("sha256", manifest.files[0].sha256),
+        ("sha256", payload_sha256(manifest)),
         ("duration", format_duration(manifest.duration_ms / 1000)),
     ]
     lines = [f"Backup of {manifest.source.name} taken", facts(pairs)]
@@ -191,7 +192,7 @@ def shown_text(backup: Backup) -> str:
         ("created", format_time(manifest.created_at)),
         ("data as of", format_time(manifest.data_as_of)),
         ("size", format_size(manifest.size)),
-        ("sha256", manifest.files[0].sha256),
+        ("sha256", payload_sha256(manifest)),
         ("scope", manifest.scope),
         ("tags", ", ".join(manifest.tags) or "-"),
         ("made by", " ".join(manifest.tool.values())),
@@ -223,7 +224,7 @@ def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
     where = (
         "a scratch place (rehearsal: nothing else was touched)"
         if restored.target is None
-        else str(restored.target)
+        else restored.target
     )
     pairs = [
         ("backup", backup.name),
@@ -231,7 +232,7 @@ def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
         ("rows", str(backup.manifest.measures.rows)),
-        ("sha256", backup.manifest.files[0].sha256),
+        ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]
     parts = ["Restore", facts(pairs), findings_text(restored.findings, all_of_them=True)]

@@ -13,13 +13,19 @@ from ops import manifest as manifest_files
 from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.fsio.copying import copy_with_sha256, sha256_of
 from ops.fsio.staging import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
     STAGED_PREFIX,
     claimed_from_dead,
     make_private_folder,
     publish,
+    publish_folder,
+    remove_tree,
     staged_file,
+    staged_folder,
     translated_write_errors,
 )
+from ops.model import FileEntry
 from ops.naming import MANIFEST_SUFFIX, checksum_key
 from ops.ports import StoredFile
 from ops.progress import Progress, silent
@@ -53,7 +59,8 @@ class LocalStore:
 
     def path_of(self, key: str) -> Path:
         """Where the file of `key` lies; raises RefusedError for a key that would lead out of the folder."""
-        if not key or "/" in key or "\0" in key or key in {".", ".."} or key.startswith(STAGED_PREFIX):
+        parts = key.split("/")
+        if "\0" in key or key.startswith(STAGED_PREFIX) or any(part in {"", ".", ".."} for part in parts):
             message = f"{key!r} is no name for a file in a store"
             raise RefusedError(message, code="refused.unsafe_name")
         return self.options.path / key
@@ -63,22 +70,28 @@ class LocalStore:
         return self.options.path / _LOCKS / f"{source}.lock"
 
     @contextlib.contextmanager
-    def stage(self, key: str) -> Iterator[Path]:
-        """A private file `.tmp-<key>` in the folder itself."""
-        self.path_of(key)
+    def stage(self, key: str, *, folder: bool = False) -> Iterator[Path]:
+        """A private file or folder `.tmp-<key>` in the folder itself."""
+        self._require_top(key)
         make_private_folder(self.options.path)
-        with staged_file(self.options.path, key) as staged:
+        staging = staged_folder if folder else staged_file
+        with staging(self.options.path, key) as staged:
             yield staged.path
 
     def put(self, key: str, file: Path) -> None:
         """Publish `file`: by its name alone when it was staged here, else through a copy."""
-        final = self.path_of(key)
+        final = self._require_top(key)
+        is_folder = file.is_dir()
         if file.parent == self.options.path and file.name == f"{STAGED_PREFIX}{key}":
-            publish(file, final)
+            (publish_folder if is_folder else publish)(file, final)
             return
-        with self.stage(key) as staged:
-            _copy_into(file, staged, silent)
-            publish(staged, final)
+        with self.stage(key, folder=is_folder) as staged:
+            if is_folder:
+                _copy_folder_into(file, staged)
+                publish_folder(staged, final)
+            else:
+                _copy_into(file, staged, silent)
+                publish(staged, final)
 
     def open(self, key: str) -> BinaryIO:
         """The stored file, unbuffered."""
@@ -104,21 +117,20 @@ class LocalStore:
                     os.close(target)
 
     def list(self) -> Iterable[StoredFile]:
-        """The files of the folder, without what is being written and what is hidden."""
+        """The files of the folder and of the payloads that are folders, without what is being written or hidden."""
         try:
-            with os.scandir(self.options.path) as entries:
-                for entry in entries:
-                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                        yield StoredFile(entry.name, entry.stat(follow_symlinks=False).st_size)
+            for entry in _entries(self.options.path):
+                if not entry.name.startswith("."):
+                    yield from _files(entry, entry.name)
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._unreadable("the folder", error) from error
 
     def delete(self, key: str) -> None:
-        """Remove the file."""
+        """Remove the file or folder."""
         with translated_write_errors(self.path_of(key)):
-            self.path_of(key).unlink(missing_ok=True)
+            remove_tree(self.path_of(key))
 
     def sweep(self) -> Sequence[str]:
         """Remove staged files of dead writers, and what they had published of an unfinished backup.
@@ -141,7 +153,7 @@ class LocalStore:
             keys = self._unfinished(staged)
         for key in keys:
             self.delete(key)
-        staged.unlink(missing_ok=True)
+        remove_tree(staged)
         return [*keys, staged.name]
 
     def _unfinished(self, staged_manifest: Path) -> Names:
@@ -151,19 +163,55 @@ class LocalStore:
         """
         try:
             manifest = manifest_files.from_json(staged_manifest.read_bytes(), staged_manifest.name)
-            entry = manifest.files[0]
-            with self.open(entry.path) as payload:
-                digest, size = sha256_of(payload.fileno())
+            if any(not self._is_stored(entry) for entry in manifest.files):
+                return []
         except (OpsError, OSError):
             return []
-        if (digest, size) != (entry.sha256, entry.size):
+        payload, checksum = manifest.payload, checksum_key(manifest.payload)
+        known = {entry.path for entry in manifest.files}
+        if any(file.key not in known for file in self.list() if file.key.startswith(f"{payload}/")):
             return []
-        checksum = checksum_key(entry.path)
-        return [entry.path, *([checksum] if self.path_of(checksum).exists() else [])]
+        return [payload, *([checksum] if self.path_of(checksum).exists() else [])]
+
+    def _is_stored(self, entry: FileEntry) -> bool:
+        with self.open(entry.path) as file:
+            return sha256_of(file.fileno()) == (entry.sha256, entry.size)
+
+    def _require_top(self, key: str) -> Path:
+        """Where `key` lies, which must be a name in the folder itself."""
+        path = self.path_of(key)
+        if path.parent != self.options.path:
+            message = f"{key!r} is no name for a payload"
+            raise RefusedError(message, code="refused.unsafe_name")
+        return path
 
     def _unreadable(self, what: str, error: OSError) -> StoreError:
         message = f"{what} in store {self.name!r} ({self.location}) can not be read: {error.strerror}"
         return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [*entries]
+
+
+def _files(entry: os.DirEntry[str], key: str) -> Iterator[StoredFile]:
+    """The file, or the files below the folder; links are neither."""
+    if entry.is_file(follow_symlinks=False):
+        yield StoredFile(key, entry.stat(follow_symlinks=False).st_size)
+    elif entry.is_dir(follow_symlinks=False):
+        for inner in _entries(Path(entry.path)):
+            yield from _files(inner, f"{key}/{inner.name}")
+
+
+def _copy_folder_into(folder: Path, staged: Path) -> None:
+    for place, _, names in os.walk(folder):
+        inside = staged / Path(place).relative_to(folder)
+        with translated_write_errors(inside):
+            inside.mkdir(PRIVATE_FOLDER, exist_ok=True)
+            for name in names:
+                (inside / name).touch(PRIVATE_FILE, exist_ok=False)
+                _copy_into(Path(place, name), inside / name, silent)
 
 
 def _copy_into(file: Path, staged: Path, progress: Progress) -> None:

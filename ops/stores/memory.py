@@ -30,19 +30,23 @@ class MemoryStore:
         return "memory"
 
     @contextlib.contextmanager
-    def stage(self, key: str) -> Iterator[Path]:
-        """A file in a private temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="drillbook-stage-") as folder:
-            path = Path(folder) / key
-            path.touch(0o600)
+    def stage(self, key: str, *, folder: bool = False) -> Iterator[Path]:
+        """A file or folder in a private temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="drillbook-stage-") as parent:
+            path = Path(parent) / key
+            path.mkdir(0o700) if folder else path.touch(0o600)
             yield path
 
     def put(self, key: str, file: Path) -> None:
-        """Remember the file's content."""
-        if key in self.files:
+        """Remember the content of the file, or of all files of the folder."""
+        if any(name == key or name.startswith(f"{key}/") for name in self.files):
             message = f"{key} exists"
             raise RefusedError(message, code="refused.name_taken")
-        self.files[key] = file.read_bytes()
+        if file.is_dir():
+            inside = [path for path in file.rglob("*") if path.is_file()]
+            self.files |= {f"{key}/{path.relative_to(file)}": path.read_bytes() for path in inside}
+        else:
+            self.files[key] = file.read_bytes()
 
     def open(self, key: str) -> BinaryIO:
         """The content as a stream."""
@@ -60,8 +64,9 @@ class MemoryStore:
         return [StoredFile(key, len(content)) for key, content in self.files.items()]
 
     def delete(self, key: str) -> None:
-        """Forget the file."""
-        self.files.pop(key, None)
+        """Forget the file or folder."""
+        for name in [name for name in self.files if name == key or name.startswith(f"{key}/")]:
+            del self.files[name]
 
     def _content(self, key: str) -> bytes:
         try:

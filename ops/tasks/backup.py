@@ -132,11 +132,16 @@ def verify(
 
 @task(
     klass=OpsTask,
+    iterable=["table"],
     help={
         "from_": f"{_BACKUP} (default: latest)",
         "source": "whose latest",
-        "to": "file to restore to (default with --yes: the source's own place; without: a scratch place)",
-        "table": "restore only this table, into the existing file",
+        "to": "file or database to restore to (default with --yes: the source's own; without: a scratch place)",
+        "table": "restore only this table, into data that is there; may be given several times",
+        "truncate": "PostgreSQL: replace the rows that a table of --table has",
+        "schema_only": "PostgreSQL: structure without rows",
+        "no_owner": "PostgreSQL: everything belongs to the role that restores",
+        "no_acl": "PostgreSQL: leave rights (GRANT, REVOKE) away",
         "yes": "really replace what is there; it is kept as a safety backup first",
         "dry_run": "say what would be done, step by step, and do nothing",
         "verify": "accepted for scripts; every restore is verified",
@@ -149,7 +154,11 @@ def restore(
     from_: str = "latest",
     source: str = "",
     to: str = "",
-    table: str = "",
+    table: list[str] | None = None,
+    truncate: bool = False,
+    schema_only: bool = False,
+    no_owner: bool = False,
+    no_acl: bool = False,
     yes: bool = False,
     dry_run: bool = False,
     verify: bool = False,
@@ -163,7 +172,17 @@ def restore(
     from ops.tasks.session import Flags, conduct
 
     wanted = restoring.Wanted(
-        backup=from_, source=source, to=to, table=table, yes=yes, dry_run=dry_run, wait=wait
+        backup=from_,
+        source=source,
+        to=to,
+        tables=tuple(table or ()),
+        truncate=truncate,
+        schema_only=schema_only,
+        no_owner=no_owner,
+        no_acl=no_acl,
+        yes=yes,
+        dry_run=dry_run,
+        wait=wait,
     )
     conduct(
         "backup.restore",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import RefusedError
 from ops.joblog import milliseconds
+from ops.model import RestoreOptions
+from ops.ports import Restorable, Source
 from ops.report.documents import restored_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import printable, restored_text
@@ -23,7 +24,11 @@ class Wanted:
     backup: str
     source: str
     to: str
-    table: str
+    tables: tuple[str, ...]
+    truncate: bool
+    schema_only: bool
+    no_owner: bool
+    no_acl: bool
     yes: bool
     dry_run: bool
     wait: str
@@ -38,16 +43,22 @@ def restore(session: Session, wanted: Wanted) -> None:
         scratch=session.config.scratch,
         safety_store=session.safety_store(backup),
         sources=[configured.source for configured in session.config.sources.values()],
-        target=Path(wanted.to).absolute() if wanted.to else None,
-        table=wanted.table or None,
+        to=wanted.to or None,
+        options=RestoreOptions(
+            tables=wanted.tables,
+            truncate=wanted.truncate,
+            schema_only=wanted.schema_only,
+            no_owner=wanted.no_owner,
+            no_acl=wanted.no_acl,
+        ),
         yes=wanted.yes,
         command=program_name(),
         flags=session.config_flag,
         wait_s=seconds("--wait", wanted.wait),
     )
-    if wanted.table and not wanted.yes and not wanted.dry_run:
-        hint = "add --yes; the whole file is kept as a safety backup first"
-        raise RefusedError("--table changes an existing file", code="refused.interactive_only", hint=hint)
+    if wanted.tables and not wanted.yes and not wanted.dry_run:
+        hint = "add --yes; all that is there is kept as a safety backup first"
+        raise RefusedError("--table changes data that is there", code="refused.interactive_only", hint=hint)
     if wanted.dry_run:
         steps = plan_restore(backup, source, request)
         text = "\n".join(
@@ -56,7 +67,7 @@ def restore(session: Session, wanted: Wanted) -> None:
         session.outcome.add({"backup": backup.name, "dry_run": True, "steps": steps}, text)
         return
     started = job.clock()
-    restored: Restored = restore_backup(backup, source, _confirmed(request), job)
+    restored: Restored = restore_backup(backup, source, _confirmed(source, request), job)
     duration_ms = milliseconds(started, job.clock())
     session.outcome.add(
         restored_document(backup, restored, job.job_id, duration_ms),
@@ -65,13 +76,13 @@ def restore(session: Session, wanted: Wanted) -> None:
     )
 
 
-def _confirmed(request: RestoreRequest) -> RestoreRequest:
+def _confirmed(source: Source, request: RestoreRequest) -> RestoreRequest:
     """The request with `yes` when a person at a terminal says so; unchanged where nobody can be asked."""
-    target = request.target
-    if request.yes or target is None or not target.exists() or not sys.stdin.isatty():
+    if request.yes or request.to is None or not sys.stdin.isatty() or not isinstance(source, Restorable):
         return request
-    sys.stderr.write(
-        f"{printable(str(target))} exists. Replace it, keeping it as a safety backup? Type yes: "
-    )
+    target = source.target_of(request.to)
+    if not source.is_there(target):
+        return request
+    sys.stderr.write(f"{printable(target)} exists. Replace it, keeping it as a safety backup? Type yes: ")
     sys.stderr.flush()
     return replace(request, yes=sys.stdin.readline().strip() == "yes")

@@ -18,7 +18,7 @@ from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import BackupError, RefusedError
 from ops.joblog import Job
-from ops.model import Verdict
+from ops.model import RestoreOptions, Verdict
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute, run_drillbook
@@ -41,7 +41,11 @@ def backup(source: SqliteSource, store: LocalStore) -> Backup:
 def restore(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, **flags: object
 ) -> Restored:
-    """Restore with these fields of the request."""
+    """Restore with these fields of the request; `target` and `table` in short."""
+    if target := flags.pop("target", None):
+        flags["to"] = str(target)
+    if table := flags.pop("table", None):
+        flags["options"] = RestoreOptions(tables=(str(table),))
     request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], **flags)  # type: ignore[arg-type]
     return restore_backup(backup, source, request, Job())
 

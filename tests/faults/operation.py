@@ -26,7 +26,7 @@ def main(action: str, database: str, folder: str, name: str) -> None:
         take_backup(source, store, BackupRequest(), Job())
     else:
         request = RestoreRequest(
-            scratch=Path(folder).parent, safety_store=store, sources=[source], yes=True, target=Path(database)
+            scratch=Path(folder).parent, safety_store=store, sources=[source], yes=True, to=database
         )
         restore_backup(find_backup(store, name), source, request, Job())
     print("done", flush=True)

@@ -139,7 +139,7 @@ def test_restore_onto_a_full_disk(
     live = disk / "live.db"
     execute(live, "CREATE TABLE kept (a); INSERT INTO kept VALUES (zeroblob(1500000));")
     before = live.read_bytes()
-    request = RestoreRequest(scratch=tmp_path, safety_store=store, target=live, yes=True)
+    request = RestoreRequest(scratch=tmp_path, safety_store=store, to=str(live), yes=True)
     with pytest.raises(OpsError) as caught:
         restore_backup(backup, bank, request, Job())
     assert caught.value.code in {"space.insufficient", "space.disk_full"}

@@ -14,6 +14,7 @@ from ops.manifest import compare_measures
 from ops.model import Level, Severity, TableMeasure, worst
 from ops.sources.sqlite import check
 from ops.sources.sqlite.check import check_database
+from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.occupants import find_occupants
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
@@ -73,7 +74,7 @@ def test_measuring_leaves_nothing_beside_the_copy(database: Path, store: LocalSt
     """Looking at a payload in WAL mode makes no -wal and no -shm in the store."""
     source = SqliteSource("s", SqliteOptions(path=database))
     backup = take_backup(source, store, BackupRequest(), Job()).backup
-    source.check(store.path_of(backup.name), Level.FULL)
+    SqliteCopy(store.path_of(backup.name)).check()
     assert sorted(file.name for file in store.options.path.iterdir() if file.is_file()) == [
         backup.name, f"{backup.name}.checksum", f"{backup.name}.manifest.json",
     ]  # fmt: skip
@@ -183,6 +184,6 @@ def test_nobody_but_others_occupies(database: Path) -> None:
 def test_questions_about_what_is_not_there(database: Path, source: SqliteSource) -> None:
     """A question that SQLite does not accept is an error about the question, with its text."""
     with pytest.raises(OpsError, match="selekt"):
-        source.query(database, "selekt 1")
-    assert source.newest(database, "prices.date") == "2026-01-02"
-    assert source.count_rows(database, "notes") == 200
+        SqliteCopy(database).query("selekt 1")
+    assert SqliteCopy(database).newest("prices.date") == "2026-01-02"
+    assert SqliteCopy(database).count_rows("notes") == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,68 @@ def test_what_is_put_is_there(any_store: Store, tmp_path: Path) -> None:
     into = tmp_path / "fetched"
     assert any_store.get("a.db", into, silent) == hashlib.sha256(b"content").hexdigest()
     assert into.read_bytes() == b"content"
+
+
+def put_folder(store: Store, key: str, files: dict[str, bytes]) -> None:
+    """Store a folder the way actions do."""
+    with store.stage(key, folder=True) as staged:
+        for name, content in files.items():
+            (staged / name).parent.mkdir(exist_ok=True)
+            (staged / name).write_bytes(content)
+        store.put(key, staged)
+
+
+def test_a_folder_is_put_as_one(any_store: Store, tmp_path: Path) -> None:
+    """The files of a folder are listed, opened and fetched under its name, and deleted with it, and with no other."""
+    put_folder(any_store, "a.pg", {"toc": b"1", "data/2.zst": b"22"})
+    put(any_store, "a.pg2", b"neighbour")
+    assert {stored.key: stored.size for stored in any_store.list()} == {
+        "a.pg/toc": 1, "a.pg/data/2.zst": 2, "a.pg2": 9,
+    }  # fmt: skip
+    assert read(any_store, "a.pg/data/2.zst") == b"22"
+    any_store.get("a.pg/toc", tmp_path / "fetched", silent)
+    assert (tmp_path / "fetched").read_bytes() == b"1"
+    any_store.delete("a.pg")
+    any_store.delete("a.pg")
+    assert [stored.key for stored in any_store.list()] == ["a.pg2"]
+
+
+def test_a_folder_is_written_once(any_store: Store) -> None:
+    """A second put of a folder's name is refused, and the first content stays; so is an empty folder's."""
+    put_folder(any_store, "a.pg", {"toc": b"first"})
+    with pytest.raises(OpsError) as caught:
+        put_folder(any_store, "a.pg", {"toc": b"second", "more": b""})
+    assert caught.value.code == "refused.name_taken"
+    assert read(any_store, "a.pg/toc") == b"first"
+    assert [stored.key for stored in any_store.list()] == ["a.pg/toc"]
+
+
+def test_a_folder_of_another_place_is_copied(any_store: Store, tmp_path: Path) -> None:
+    """A folder that was not staged in the store can be put too, and stays where it was."""
+    folder = tmp_path / "made" / "elsewhere"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").write_bytes(b"x" * 100_000)
+    any_store.put("b.pg", folder)
+    assert read(any_store, "b.pg/deep/file") == b"x" * 100_000
+    assert (folder / "deep" / "file").exists()
+
+
+def test_local_folders_are_private_and_swept(tmp_path: Path) -> None:
+    """A staged folder is 0700, its published form too; one of a dead writer is swept, a living one's is not."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    with store.stage("a.pg", folder=True) as staged:
+        assert stat.S_IMODE(staged.stat().st_mode) == 0o700
+        (staged / "x").write_bytes(b"x")
+        assert store.sweep() == []
+        with pytest.raises(OpsError), store.stage("a.pg", folder=True):
+            pass
+        store.put("a.pg", staged)
+    assert stat.S_IMODE(store.path_of("a.pg").stat().st_mode) == 0o700
+    dead = store.options.path / ".tmp-dead.pg"
+    (dead / "data").mkdir(parents=True)
+    (dead / "data" / "half").write_bytes(b"x")
+    assert store.sweep() == [".tmp-dead.pg"]
+    assert not dead.exists()
 
 
 def test_a_key_is_written_once(any_store: Store) -> None:
@@ -96,7 +159,9 @@ def test_fetching_never_overwrites(any_store: Store, tmp_path: Path) -> None:
     assert into.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("key", ["../x", "a/b", "", ".", "..", "a\0b", ".tmp-x"])
+@pytest.mark.parametrize(
+    "key", ["../x", "a/../b", "a//b", "/a", "a/", "", ".", "..", "a\0b", ".tmp-x", ".tmp-x/y"]
+)
 def test_local_keys_stay_inside(tmp_path: Path, key: str) -> None:
     """A key that would lead out of the folder, or into the staging area, is refused."""
     store = LocalStore("l", LocalOptions(path=tmp_path / "store"))

@@ -23,10 +23,19 @@ from pathlib import Path
 from ops.errors import SourceError
 from ops.fsio.copying import ShortSourceError, copy_with_sha256, sha256_of
 from ops.fsio.staging import fsync_descriptor
-from ops.model import Captured, FileEntry
+from ops.model import FileEntry
 from ops.progress import Progress
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
 from ops.sources.sqlite.wal import Overlay, UnstableLogError, read_overlay
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The copy's size and digest, the moment that it shows, and how it was made."""
+
+    file: FileEntry
+    data_as_of: datetime
+    method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +48,7 @@ class CaptureOptions:
 
 def capture_database(
     path: Path, into: Path, options: CaptureOptions, clock: Callable[[], datetime], progress: Progress
-) -> Captured:
+) -> Copied:
     """Fill the empty file `into` with the database at `path` as it was at one moment.
 
     Raises SourceError with a code for each way in which a source can be unusable; OSError when `into` can
@@ -69,7 +78,7 @@ def probe_database(path: Path, *, timeout_s: float) -> str:
 
 def _capture_raw(
     path: Path, into: Path, options: CaptureOptions, clock: Callable[[], datetime], progress: Progress
-) -> Captured | None:
+) -> Copied | None:
     had_log = _beside(path, "-wal").exists()
     with contextlib.ExitStack() as descriptors:
         source = _open(descriptors, path)
@@ -84,7 +93,7 @@ def _capture_raw(
     if plan is None:
         return None
     method = "raw" if plan.overlay is None else "raw+wal"
-    return Captured((FileEntry(into.name, plan.size, digest),), moment, method)
+    return Copied(FileEntry(into.name, plan.size, digest), moment, method)
 
 
 @contextlib.contextmanager
@@ -179,7 +188,7 @@ def _amend_from_log(overlay: Overlay, log: int, target: int) -> Callable[[int, i
 
 def _capture_through_api(
     path: Path, into: Path, options: CaptureOptions, clock: Callable[[], datetime], progress: Progress
-) -> Captured:
+) -> Copied:
     """The same through SQLite's online backup, all pages in one step: slower, and right wherever SQLite is.
 
     Source: https://www.sqlite.org/c3ref/backup_finish.html (one step holds one read transaction).
@@ -198,7 +207,7 @@ def _capture_through_api(
         digest, size = sha256_of(descriptor, progress=progress)
     finally:
         os.close(descriptor)
-    return Captured((FileEntry(into.name, size, digest),), moment, "backup-api")
+    return Copied(FileEntry(into.name, size, digest), moment, "backup-api")
 
 
 def _scratch_target(into: Path) -> sqlite3.Connection:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
-from ops.model import Captured, Finding, Level, Loaded, Measures, SourceInfo
+from ops.errors import ConfigError, RefusedError, SourceError
+from ops.fsio.space import require_room_to_restore, room_to_restore
+from ops.model import (
+    Captured,
+    Finding,
+    KeptTarget,
+    Level,
+    Manifest,
+    RestoreOptions,
+    SourceInfo,
+)
+from ops.ports import Copy, Fetched
 from ops.progress import Progress
-from ops.sources.sqlite import promote, questions
+from ops.sources.sqlite import promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
 from ops.sources.sqlite.check import ForeignKeys, check_database
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
+from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.tables import replace_table
 
@@ -34,6 +46,11 @@ class SqliteOptions:
     digests: bool = True
     foreign_keys: ForeignKeys = "check"
 
+    @classmethod
+    def of_location(cls, location: str) -> SqliteOptions:
+        """Default options for the database file at `location`."""
+        return cls(path=Path(location))
+
 
 @dataclass(frozen=True, slots=True)
 class SqliteSource:
@@ -50,6 +67,16 @@ class SqliteSource:
     def info(self) -> SourceInfo:
         """Name, kind and the file's path."""
         return SourceInfo(self.name, self.kind, str(self.options.path))
+
+    @property
+    def scope(self) -> str:
+        """Always the whole file."""
+        return "full"
+
+    @property
+    def payload_is_folder(self) -> bool:
+        """A payload is one file."""
+        return False
 
     @property
     def base_and_suffix(self) -> tuple[str, str]:
@@ -73,72 +100,131 @@ class SqliteSource:
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
         options = CaptureOptions(busy_timeout_s=self.options.busy_timeout.total_seconds())
-        return capture_database(self.options.path, into, options, self.clock, progress)
+        copied = capture_database(self.options.path, into, options, self.clock, progress)
+        progress.step("measuring rows")
+        try:
+            measures = measure_database(into, digests=self.options.digests)
+        except SourceError as error:
+            # The copy is the source's content, and gone in a moment: the source is what must be looked at.
+            message = error.message.replace(str(into), self.info.location)
+            raise SourceError(message, code=error.code, hint=error.hint) from error
+        return Captured((copied.file,), copied.data_as_of, copied.method, measures)
 
-    def measure(self, copy: Path, *, like: Measures | None = None) -> Measures:
-        """Rows, digests and header facts of the database file `copy`."""
-        digests = self.options.digests if like is None else like.digest_algorithm is not None
-        return measure_database(copy, digests=digests)
+    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+        """Header and `quick_check`."""
+        return check_database(payload, Level.QUICK, self.options.foreign_keys)
 
-    def check(self, copy: Path, level: Level) -> list[Finding]:
-        """What SQLite's own checks find in `copy`."""
-        return check_database(copy, level, self.options.foreign_keys)
-
-    def load(self, payload: Path, folder: Path) -> Loaded:
+    @contextlib.contextmanager
+    def load(self, fetched: Fetched, progress: Progress) -> Iterator[SqliteCopy]:
         """The payload is the database: it is opened, and its schema read, where an application would."""
+        payload = fetched.payload
         with translated_errors(payload, "opening"), contextlib.closing(connect_still(payload)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        return Loaded(folder, payload)
+        yield SqliteCopy(payload, self.options.foreign_keys)
 
-    def live_target(self) -> Path:
-        """The file itself, behind symbolic links."""
-        return Path(os.path.realpath(self.options.path))
+    def room_to_load(self, manifest: Manifest) -> int:
+        """The payload and a tenth more."""
+        return room_to_restore(manifest.size)
 
-    def same_place(self, target: Path) -> bool:
+    def target_of(self, to: str | None) -> str:
+        """A file, behind symbolic links: what is swapped must be the file, not a link to it."""
+        target = Path(os.path.realpath(self.options.path if to is None else to))
+        if target.is_dir():
+            message = f"{target} is a folder; name the file to restore to"
+            raise RefusedError(message, code="refused.target_occupied")
+        return str(target)
+
+    def is_there(self, target: str) -> bool:
+        """Whether the file exists."""
+        return Path(target).exists()
+
+    def same_place(self, target: str) -> bool:
         """Whether `target` is this database file, by device and inode, or by real path if it is not there."""
         try:
-            return target.samefile(self.options.path)
+            return Path(target).samefile(self.options.path)
         except OSError:
             return os.path.realpath(target) == os.path.realpath(self.options.path)
 
-    def at(self, target: Path) -> SqliteSource:
+    def at(self, target: str) -> SqliteSource:
         """The same source with its database at `target`."""
-        return replace(self, options=replace(self.options, path=target))
+        return replace(self, options=replace(self.options, path=Path(target)))
 
-    def require_idle(self, target: Path) -> None:
-        """Raise RefusedError when another process has `target` open."""
-        promote.require_idle(target)
+    def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
+        """The steps, for a new file, an existing one, or one table."""
+        _require_possible(options)
+        build = (
+            f"build {manifest.payload} beside {target} and verify it: checksum, integrity, counts and digests"
+        )
+        keep = f"keep what is there as a safety backup in {safety}"
+        if not self.is_there(target):
+            return [build, f"publish it as {target}"]
+        if options.tables:
+            return [build, keep, f"replace table {options.tables[0]} in one transaction"]
+        refuse = "refuse if another process has it open"
+        return [refuse, build, keep, f"swap {target} in one step", "print the command that undoes it"]
 
-    def settle(self, target: Path) -> None:
+    def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> Sequence[Finding]:
+        """The folder is there and has room; nobody has the file open; a table has a file to go into."""
+        _require_possible(options)
+        place = Path(target)
+        if not options.tables:
+            promote.require_idle(place)
+        if not place.parent.is_dir():
+            hint = "make it first, with the owner it needs"
+            raise RefusedError(f"folder {place.parent} is not there", hint=hint)
+        if options.tables and not place.exists():
+            raise RefusedError(f"{target} is not there: one table needs a database to go into")
+        require_room_to_restore(place.parent, manifest.size)
+        return []
+
+    def build_folder(self, target: str, scratch: Path) -> Path:
+        """The target's own folder: a rename needs one file system."""
+        return Path(target).parent
+
+    def build(
+        self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
+    ) -> contextlib.AbstractContextManager[SqliteCopy]:
+        """The payload itself is what will be renamed."""
+        return self.load(fetched, progress)
+
+    def settle(self, target: str) -> None:
         """Have SQLite roll back a hot journal."""
-        promote.settle(target)
+        promote.settle(Path(target))
 
-    def change_mark(self, target: Path) -> str | None:
+    def change_mark(self, target: str) -> str | None:
         """A value that differs after any committed change."""
-        return promote.change_mark(target)
+        return promote.change_mark(Path(target))
 
-    def keep_damaged(self, target: Path, stamp: str) -> tuple[Path, str]:
+    def keep_damaged(self, target: str, stamp: str) -> tuple[str, str]:
         """Keep an unusable database file with its log under another name."""
-        return promote.keep_damaged(target, stamp)
+        kept, undo = promote.keep_damaged(Path(target), stamp)
+        return str(kept), undo
 
-    def promote(
-        self, built: Path, target: Path, *, unchanged_since: str | None, damaged: bool
-    ) -> Sequence[Finding]:
+    def promote(self, built: Copy, target: str, kept: KeptTarget) -> Sequence[Finding]:
         """Swap `built` in; see `promote`."""
-        return promote.promote_file(built, target, unchanged_since=unchanged_since, damaged=damaged)
+        damaged = kept.damaged is not None
+        return promote.promote_file(
+            Path(built.place), Path(target), unchanged_since=kept.mark, damaged=damaged
+        )
 
-    def replace_table(self, backup: Path, target: Path, table: str) -> Sequence[Finding]:
+    def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """Replace one table; see `tables`."""
-        return replace_table(backup, target, table, timeout_s=self.options.busy_timeout.total_seconds())
+        timeout_s = self.options.busy_timeout.total_seconds()
+        return replace_table(Path(built.place), Path(target), options.tables[0], timeout_s=timeout_s)
 
-    def count_rows(self, copy: Path, table: str) -> int:
-        """Rows of `table`."""
-        return questions.count_rows(copy, table)
 
-    def newest(self, copy: Path, column: str) -> object:
-        """The greatest value of `table.column`."""
-        return questions.newest(copy, column)
-
-    def query(self, copy: Path, sql: str) -> list[tuple[object, ...]]:
-        """The rows of one read-only statement."""
-        return questions.answer(copy, sql)
+def _require_possible(options: RestoreOptions) -> None:
+    """Raise ConfigError for what an SQLite restore does not know."""
+    asked = [
+        flag
+        for flag, given in (
+            ("--schema-only", options.schema_only),
+            ("--no-owner", options.no_owner),
+            ("--no-acl", options.no_acl),
+        )
+        if given
+    ]
+    if len(options.tables) > 1:
+        asked.append("more than one --table")
+    if asked:
+        raise ConfigError(f"kind 'sqlite' has no {' and no '.join(asked)}", code="usage.bad_value")
