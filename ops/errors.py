@@ -67,6 +67,8 @@ CODES: Final[dict[str, str]] = {
     "store.unwritable": "the store can not be written",
     "tool.failed": "a program that was called failed",
     "tool.missing": "a program or library that is needed is not installed",
+    "tool.too_old": "a program is older than what it is to work with",
+    "tool.unreachable": "a program can not be run by the unprivileged user that must run it",
     "usage.bad_value": "a flag has a value that it does not take",
 }
 """Dotted code -> one line for the documentation."""

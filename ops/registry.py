@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ops.ports import Source, Store
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 
 SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
+    PostgresSource.kind: (PostgresOptions, PostgresSource),
     SqliteSource.kind: (SqliteOptions, SqliteSource),
 }
 """Kind -> (options type, driver)."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NewType
+
+Size = NewType("Size", int)
+"""Bytes; written as "50GB" or a number."""
+
+Fraction = NewType("Fraction", float)
+"""A part of one; written as "5%" or 0.05."""
 
 _SECONDS: Final = {
     "ms": 0.001,

@@ -76,7 +76,16 @@ def _contradiction(found: list[tuple[str, str | None]], manifest: Manifest) -> t
 
 def check_stored_files(backup: Backup, progress: Progress) -> list[Finding]:
     """Size and SHA-256 of every stored file of the payload, read from the store once."""
-    return [_check_file(backup.store, entry, progress) for entry in backup.manifest.files]
+    return summed_up([_check_file(backup.store, entry, progress) for entry in backup.manifest.files])
+
+
+def summed_up(findings: list[Finding]) -> list[Finding]:
+    """What is wrong with single files, or one finding for all when nothing is."""
+    wrong = [finding for finding in findings if finding.severity is not Severity.OK]
+    if wrong or len(findings) == 1:
+        return wrong or findings
+    message = f"SHA-256 of all {len(findings)} files of the payload as recorded"
+    return [Finding(severity=Severity.OK, code="backup.checksum", message=message)]
 
 
 def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
@@ -161,7 +170,7 @@ def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Pat
         make_private_folder(target.parent)
         digest = backup.store.get(entry.path, target, progress)
         findings.append(compare_file(entry, digest, target.stat().st_size))
-    return folder / backup.name, findings
+    return folder / backup.name, summed_up(findings)
 
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.config.model import Config, ConfiguredSource
-from ops.config.tables import Fraction, Place, Size, build, expand_variables, require_known
+from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
 from ops.ports import Source, Store
 from ops.registry import SOURCES, STORES
+from ops.units import Fraction, Size
 
 DEFAULT_FILE: Final = "ops.toml"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")

@@ -19,13 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.errors import ConfigError
-from ops.units import parse_duration, parse_size
-
-Size = typing.NewType("Size", int)
-"""Bytes; written as "50GB" or a number."""
-
-Fraction = typing.NewType("Fraction", float)
-"""A part of one; written as "5%" or 0.05."""
+from ops.units import Fraction, Size, parse_duration, parse_size
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SECRETS: Final = {"password", "passphrase", "secret", "token", "secret_key", "access_key", "api_key"}
@@ -129,7 +123,7 @@ def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noq
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{place}, {key}: {error}") from error
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
-        return tuple(value)
+        return tuple(_convert(typing.get_args(hint)[0], item, key, place) for item in value)
     if isinstance(value, list) and any(typing.get_origin(kind) is tuple for kind in kinds):
         return tuple(value)
     return value

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ops.fsio.marks import end_marked_processes
 from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write_errors
 
 SCRATCH_PREFIX: Final = "drillbook-scratch-"
@@ -22,7 +23,8 @@ def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
     """A new private folder (0700) under `parent`; removed afterwards with all in it unless `keep`.
 
     What dead runs of the same user left under `parent` is removed first; a living run's folder is known by
-    the lock on it. Raises StoreError or SpaceError when the folder can not be made.
+    the lock on it. Processes that are marked in a folder (`ops.fsio.marks`) are ended before it is removed.
+    Raises StoreError or SpaceError when the folder can not be made.
     """
     make_private_folder(parent)
     remove_stale_scratch(parent)
@@ -34,7 +36,7 @@ def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
         yield folder
     finally:
         if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         os.close(descriptor)
 
 
@@ -58,9 +60,14 @@ def remove_stale_scratch(parent: Path) -> list[Path]:
     removed = []
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
         if _is_stale(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             removed.append(folder)
     return removed
+
+
+def _remove(folder: Path) -> None:
+    end_marked_processes(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_stale(folder: Path) -> bool:

@@ -1,0 +1,46 @@
+"""Our own functions in worker processes, for work that holds the interpreter lock."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from ops.errors import ToolError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def worker_count() -> int:
+    """How many processes are worth starting here: the cores that this process may use, at most eight."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, 8)
+
+
+def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """`function(job)` for each job, in that order, computed in fresh worker processes.
+
+    Errors that `function` raises are raised here. Raises ToolError when a worker was killed, as the kernel
+    does when memory runs out. Function, jobs and results must be picklable.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        min(worker_count(), len(jobs)), mp_context=context, initializer=_ignore_interrupts
+    )
+    try:
+        with pool:
+            return list(pool.map(function, jobs))
+    except BrokenProcessPool as error:
+        message = "a worker process was killed while it measured"
+        raise ToolError(message, hint="look at the kernel log for 'out of memory'") from error
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches the whole foreground group; the parent alone decides what is undone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,131 @@
+"""How to reach a database: libpq's keywords, without the password, and the password apart from them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote
+
+from ops.errors import ConfigError
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_PAIR: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*", re.DOTALL)
+_PASSED_ON: Final = (
+    "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+)  # fmt: skip
+_PASSED_ON_PREFIXES: Final = ("PG", "LC_", "KRB5", "SSL_CERT_")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One database, by libpq's keywords (https://www.postgresql.org/docs/current/libpq-connect.html).
+
+    What is not said here comes from the environment, a service file or libpq's defaults.
+    """
+
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def database(self) -> str:
+        """The database's name, empty when the environment decides."""
+        return dict(self.parameters).get("dbname", "")
+
+    @property
+    def conninfo(self) -> str:
+        """The keyword/value text that libpq programs and drivers take; never holds a password."""
+        return " ".join(f"{key}={_escaped(value)}" for key, value in self.parameters)
+
+    @property
+    def location(self) -> str:
+        """For people, and to be given as `--to`: a URI with user, host, port and database, nothing else."""
+        values = dict(self.parameters)
+        if "service" in values:
+            return f"postgresql:///{quote(self.database)}?service={quote(values['service'])}"
+        user = f"{quote(values['user'])}@" if "user" in values else ""
+        host, port = values.get("host", ""), values.get("port", "")
+        if host.startswith("/"):
+            rest = f"&port={port}" if port else ""
+            return f"postgresql://{user}/{quote(self.database)}?host={quote(host)}{rest}"
+        hosts = ",".join(
+            f"{name}:{number}" if number else name for name, number in _hosts_with_ports(host, port)
+        )
+        return f"postgresql://{user}{hosts}/{quote(self.database)}"
+
+    def with_database(self, name: str) -> Address:
+        """Another database of the same server."""
+        return self.with_parameters(dbname=name)
+
+    def with_parameters(self, **values: str) -> Address:
+        """The same with these keywords replaced or added."""
+        return Address(tuple({**dict(self.parameters), **values}.items()))
+
+
+def parse_address(dsn: str) -> Address:
+    """The address that a URI (`postgresql://…`) or a keyword text (`host=… dbname=…`) means.
+
+    Raises ConfigError when it can not be read, and when it holds a password.
+    """
+    values = _parse_uri(dsn) if dsn.startswith(_SCHEMES) else _parse_pairs(dsn)
+    if "password" in values:
+        message = "a password must not stand in an address (dsn)"
+        hint = "remove it; use password_file, password_env, password_command, or ~/.pgpass"
+        raise ConfigError(message, code="config.secret_in_file", hint=hint)
+    return Address(tuple(values.items()))
+
+
+def _parse_uri(dsn: str) -> dict[str, str]:
+    rest, _, query = dsn.split("://", 1)[1].partition("?")
+    place, slash, database = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    values = {}
+    if at:
+        name, colon, _password = user.partition(":")
+        values["user"] = unquote(name)
+        if colon:
+            values["password"] = ""
+    if hosts:
+        pairs = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?", one) for one in hosts.split(",")]
+        if not all(pairs):
+            raise ConfigError(f"address {dsn!r}: {hosts!r} is no host or host:port")
+        values["host"] = ",".join(unquote(pair[1]).strip("[]") for pair in pairs if pair)
+        values["port"] = ",".join(pair[2] or "" for pair in pairs if pair)
+    if slash and database:
+        values["dbname"] = unquote(database)
+    values |= dict(parse_qsl(query, keep_blank_values=True))
+    return {key: value for key, value in values.items() if value or key == "password"}
+
+
+def _parse_pairs(dsn: str) -> dict[str, str]:
+    values, at = {}, 0
+    while at < len(dsn):
+        match = _PAIR.match(dsn, at)
+        if match is None or match.end() == at:
+            hint = "write postgresql://USER@HOST/DATABASE, or host=… dbname=…"
+            raise ConfigError("an address (dsn) can not be read", hint=hint)
+        values[match[1]] = re.sub(r"\\(.)", r"\1", match[3] if match[2] is None else match[2])
+        at = match.end()
+    return values
+
+
+def _hosts_with_ports(hosts: str, ports: str) -> list[tuple[str, str]]:
+    names, numbers = hosts.split(","), ports.split(",")
+    numbers += [numbers[0] if len(numbers) == 1 else ""] * (len(names) - len(numbers))
+    return [
+        (f"[{name}]" if ":" in name else name, number) for name, number in zip(names, numbers, strict=False)
+    ]
+
+
+def _escaped(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def client_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What of our environment a PostgreSQL client needs: libpq's own names, locale and paths; nothing else's secrets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }

@@ -1,0 +1,342 @@
+"""One consistent backup of a database: dumped and measured in the same exported snapshot.
+
+pg_dump writes the files itself, in parallel, while sessions of ours that hold the same snapshot have the server
+count and hash the rows. Both see exactly one moment, so a restored copy must measure the same to the last row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ops.errors import OpsError, SourceError, ToolError
+from ops.fsio.copying import sha256_of
+from ops.model import Captured, FileEntry, Finding, Measures, Severity, TableMeasure
+from ops.proc import worker_count
+from ops.progress import Progress
+from ops.sources.postgres.archive import (
+    DUMP_FILE,
+    DUMP_FOLDER,
+    GLOBALS_FILE,
+    OBJECTS_FILE,
+    SCHEMA_FILE,
+    SCHEMA_FOLDER,
+    list_entries,
+    main_archive,
+)
+from ops.sources.postgres.catalog import (
+    DatabaseObject,
+    definition_facts,
+    list_objects,
+    object_facts,
+    sequence_values,
+)
+from ops.sources.postgres.digests import algorithm_for
+from ops.sources.postgres.measures import (
+    LARGE_OBJECTS,
+    Measuring,
+    estimate_rows,
+    measure_large_objects,
+    measure_tables,
+    newest_values,
+)
+from ops.sources.postgres.needs import (
+    MANIFEST_KEY,
+    Needs,
+    describe_database,
+    list_extensions,
+    list_roles,
+    uses_icu,
+)
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.route import Ran, Route
+from ops.sources.postgres.scope import (
+    PARTIAL,
+    WITHOUT_ROWS,
+    Choice,
+    outside_keys,
+    tenant_condition,
+)
+from ops.sources.postgres.session import Session
+from ops.sources.postgres.snapshot import Snapshot, held_snapshot, join_snapshot
+from ops.sources.postgres.tenant import dump_rows
+
+_ATTEMPTS: Final = 2
+_BLOCKED: Final = ("lock timeout", "could not obtain lock", "deadlock detected")
+_WITHOUT_ROWS: Final = {
+    "f": "foreign table: its rows are on another server",
+    "m": "materialized view: filled anew by the restore",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What was asked of the catalogs in the snapshot, before the dump began."""
+
+    objects: Sequence[DatabaseObject]
+    facts: dict[str, str | int]
+    needs: Needs
+    findings: tuple[Finding, ...]
+
+
+def capture_database(
+    route: Route, options: PostgresOptions, into: Path, clock: Callable[[], datetime], progress: Progress
+) -> Captured:
+    """Fill the empty folder `into`; see `Source.capture`.
+
+    Tried twice when DDL that waits for one of our locks makes pg_dump give up: after the first attempt that
+    DDL has had its turn.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return _Capture(route, options, into, clock, progress).run()
+        except SourceError as error:
+            if error.code != "source.locked" or attempt == _ATTEMPTS:
+                raise
+            for left in into.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    """One attempt."""
+
+    route: Route
+    options: PostgresOptions
+    into: Path
+    clock: Callable[[], datetime]
+    progress: Progress
+
+    def run(self) -> Captured:
+        timeout_s = self.options.lock_timeout.total_seconds()
+        choose = Choice(self.options).tables
+        with (
+            self.route.session() as session,
+            held_snapshot(session, choose, lock_timeout_s=timeout_s, clock=self.clock) as snapshot,
+        ):
+            described = self._describe(session, snapshot)
+            before = sequence_values(session)
+            measures = self._dump_and_measure(session, snapshot, described)
+            self._require_alive(session)
+        with self.route.session() as session:
+            sequences = _ranges(before, sequence_values(session))
+        said = self._keep_globals()
+        entries = self._toc_entries()
+        needs = replace(described.needs, toc_entries=entries, sequences=sequences)
+        self._write_objects(described.objects)
+        self.progress.step("hashing the dump")
+        return Captured(
+            files=tuple(hash_files(self.into)),
+            data_as_of=snapshot.moment,
+            method=f"pg_dump {self.options.format}",
+            measures=measures,
+            extra={MANIFEST_KEY: needs.to_document()},
+            findings=(*described.findings, *said),
+        )
+
+    def _describe(self, session: Session, snapshot: Snapshot) -> Described:
+        objects, database = list_objects(session), describe_database(session)
+        outside = outside_keys(session, snapshot.chosen) if self.options.scope in PARTIAL else {}
+        facts: dict[str, str | int] = {**object_facts(objects), **definition_facts(session)}
+        if outside:
+            # Keys are left out of the restored copy, so these can not be compared there.
+            facts = {name: value for name, value in facts.items() if not _holds_keys(name)}
+        unmeasured = [table for table in snapshot.chosen if table.kind in _WITHOUT_ROWS]
+        estimated = {}
+        if self.options.counts == "estimated" and self.options.scope not in WITHOUT_ROWS:
+            estimated = {
+                table.shown: estimate_rows(session, table) for table in snapshot.chosen if table.holds_rows
+            }
+        needs = Needs(
+            server_version=_dotted(session.version),
+            client_version=self.route.client_version,
+            format=self.options.format,
+            parallel=self.route.writes_folders,
+            codec=self._compression().partition(":")[0],
+            database=database,
+            roles=list_roles(session, objects, database),
+            extensions=list_extensions(session),
+            icu=uses_icu(session, database),
+            newest=newest_values(session, self.options.freshness),
+            estimated=estimated,
+            not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
+            outside_keys=outside,
+        )
+        unlogged = [table.shown for table in snapshot.chosen if table.persistence == "u"]
+        return Described(objects, facts, needs, tuple(_unlogged(unlogged)))
+
+    def _dump_and_measure(self, session: Session, snapshot: Snapshot, described: Described) -> Measures:
+        algorithm = algorithm_for(session.version) if self.options.digests else None
+        if self.options.scope in WITHOUT_ROWS or described.needs.estimated:
+            algorithm = None
+        with ThreadPoolExecutor(1) as pool:
+            measuring = pool.submit(self._measure, session, snapshot, described.needs, algorithm)
+            try:
+                self.progress.step("dumping and measuring")
+                self._dump(session, snapshot)
+                found = measuring.result()
+            except BaseException as error:
+                session.cancel()
+                # What ended the dump may have ended the session first: that says more.
+                if isinstance(error, ToolError) and isinstance(cause := measuring.exception(), OpsError):
+                    raise self._both(error, cause) from error
+                raise
+        engine = {
+            "server": _dotted(session.version),
+            "client": self.route.client_version,
+            "encoding": str(described.needs.database["encoding"]),
+            "collation": str(described.needs.database["collate"]),
+        }
+        return Measures(
+            tables=found, facts=described.facts, engine=engine, digest_algorithm=algorithm if found else None
+        )
+
+    @staticmethod
+    def _both(dump: ToolError, session: OpsError) -> OpsError:
+        if session.code in {"source.unreachable", "source.corrupt"}:
+            return SourceError(f"{session.message}; {dump.message}", code=session.code, hint=session.hint)
+        return dump
+
+    def _measure(
+        self, session: Session, snapshot: Snapshot, needs: Needs, algorithm: str | None
+    ) -> dict[str, TableMeasure]:
+        if self.options.scope in WITHOUT_ROWS or needs.estimated:
+            return {}
+        how = Measuring(algorithm)
+        if self.options.scope == "tenant":
+            how = Measuring(algorithm, where=tenant_condition(self.options))
+        found = measure_tables(
+            self.route, session, snapshot.chosen, how, join=lambda other: join_snapshot(other, snapshot)
+        )
+        if self.options.scope in {"full", "data"}:
+            large = measure_large_objects(session, digests=algorithm is not None)
+            found |= {LARGE_OBJECTS: large} if large else {}
+        return found
+
+    def _compression(self) -> str:
+        if self.options.compress:
+            return self.options.compress
+        return "zstd:1" if "zstd" in self.route.codecs else "gzip:1"
+
+    def _compress_argument(self) -> str:
+        # Before 16 pg_dump knew gzip alone, by its level.
+        method, _, level = self._compression().partition(":")
+        old = int(self.route.client_version.partition(".")[0]) < 16  # noqa: PLR2004 - PostgreSQL 16
+        return f"--compress={level or 6}" if old and method == "gzip" else f"--compress={self._compression()}"
+
+    def _dump(self, session: Session, snapshot: Snapshot) -> None:
+        scope = self.options.scope
+        if scope in PARTIAL:
+            self._pg_dump(snapshot, ["--schema-only"], SCHEMA_FOLDER, SCHEMA_FILE)
+        if scope == "tenant":
+            dump_rows(self.route, session, snapshot, self.options, self.into)
+            return
+        arguments = Choice(self.options).dump_arguments(session, snapshot.chosen)
+        self._pg_dump(snapshot, arguments, DUMP_FOLDER, DUMP_FILE)
+
+    def _pg_dump(self, snapshot: Snapshot, arguments: Sequence[str], folder: str, file: str) -> None:
+        timeout_ms = max(1, round(self.options.lock_timeout.total_seconds() * 1000))
+        common = [
+            f"--snapshot={snapshot.id}",
+            f"--lock-wait-timeout={timeout_ms}",
+            self._compress_argument(),
+            "--no-password",
+            *arguments,
+        ]
+        if not self.route.writes_folders:
+            ran = self.route.run("pg_dump", *common, "--format=custom", stdout=self.into / file)
+        elif self.options.format == "custom":
+            ran = self.route.run("pg_dump", *common, "--format=custom", f"--file={self.into / file}")
+        else:
+            jobs = self.options.jobs or worker_count()
+            target = ["--format=directory", f"--jobs={jobs}", f"--file={self.into / folder}"]
+            ran = self.route.run("pg_dump", *common, *target)
+        _require_dumped(ran)
+
+    @staticmethod
+    def _require_alive(session: Session) -> None:
+        """The snapshot was held to the end: our own transaction still answers."""
+        session.rows("SELECT 1 AS alive")
+
+    def _keep_globals(self) -> list[Finding]:
+        if not self.options.globals:
+            return []
+        passwords = [] if self.options.role_passwords else ["--no-role-passwords"]
+        ran = self.route.run(
+            "pg_dumpall", "--globals-only", "--no-password", *passwords, stdout=self.into / GLOBALS_FILE
+        )
+        if ran.exit_code == 0:
+            return []
+        (self.into / GLOBALS_FILE).unlink(missing_ok=True)
+        message = f"roles and tablespaces could not be kept: {' / '.join(ran.messages[-2:])}"
+        return [Finding(severity=Severity.WARNING, code="postgres.globals_missing", message=message)]
+
+    def _toc_entries(self) -> int:
+        archive = main_archive(self.into)
+        return 0 if archive is None else len(list_entries(self.route, archive))
+
+    def _write_objects(self, objects: Sequence[DatabaseObject]) -> None:
+        document = {"objects": [[item.type, item.identity, item.owner] for item in objects]}
+        (self.into / OBJECTS_FILE).write_text(json.dumps(document, indent=0) + "\n", "ascii")
+
+
+def _require_dumped(ran: Ran) -> None:
+    said = " / ".join(ran.messages)
+    if ran.exit_code and any(words in said for words in _BLOCKED):
+        hint = (
+            "DDL holds or waits for a table: run it again when the migration is over, or raise lock_timeout"
+        )
+        raise SourceError(f"pg_dump could not lock every table: {said}", code="source.locked", hint=hint)
+    ran.require_success("pg_dump")
+
+
+def _holds_keys(fact: str) -> bool:
+    return fact in {"key definitions", "table constraint"}
+
+
+def _unlogged(names: list[str]) -> list[Finding]:
+    if not names:
+        return []
+    message = f"unlogged tables are in the backup, but a crash of the server empties them: {', '.join(names)}"
+    return [Finding(severity=Severity.OK, code="postgres.unlogged", message=message)]
+
+
+def _dotted(version: int) -> str:
+    return f"{version // 10000}.{version % 10000}"
+
+
+def _ranges(
+    before: dict[str, int | None], after: dict[str, int | None]
+) -> dict[str, tuple[int | None, int | None]]:
+    """For each sequence that was there before the dump, the values between which the archive's is."""
+    return {name: (value, after.get(name, value)) for name, value in sorted(before.items())}
+
+
+def hash_files(folder: Path) -> list[FileEntry]:
+    """Every file below `folder` with its size and digest, by path; hashed in parallel."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in paths:
+        path.chmod(0o600)
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o700)
+    with ThreadPoolExecutor(worker_count()) as pool:
+        return list(pool.map(lambda path: _hash_file(path, str(path.relative_to(folder))), paths))
+
+
+def _hash_file(path: Path, name: str) -> FileEntry:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        digest, size = sha256_of(descriptor)
+    finally:
+        os.close(descriptor)
+    return FileEntry(name, size, digest)

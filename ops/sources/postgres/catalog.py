@@ -1,0 +1,282 @@
+"""What a database holds, asked of its catalogs: tables, objects, sequences, and what a restore elsewhere needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ops.sources.postgres.names import qualified, shown
+from ops.sources.postgres.session import Row, Session
+
+FIRST_NORMAL_OID: Final = 16384
+AMCHECK_SCHEMA: Final = "drillbook_amcheck"
+"""Where a drill puts the extension amcheck: no part of what was restored."""
+_USER_SCHEMA: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_NO_MEMBER: Final = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')"
+
+_TABLES: Final = f"""
+SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+       c.relpersistence::text AS persistence, c.relrowsecurity AS row_security,
+       pg_table_size(c.oid) AS bytes, pg_get_userbyid(c.relowner) AS owner,
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable,
+       row_security_active(c.oid) AS filtered, c.relispartition AS is_partition
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
+  AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
+ORDER BY n.nspname, c.relname
+"""
+
+_COLUMNS: Final = """
+SELECT a.attrelid::bigint AS oid, a.attname AS name, t.typname AS type, a.atttypmod AS typmod, tn.nspname AS type_schema,
+       a.attgenerated <> '' AS generated
+FROM pg_attribute a
+LEFT JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_namespace tn ON tn.oid = t.typnamespace
+WHERE a.attrelid = ANY (ARRAY[{oids}]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+ORDER BY a.attrelid, a.attnum
+"""
+
+# Each catalog whose rows pg_dump writes as objects of their own, and which of its rows are such objects.
+_OBJECT_CLASSES: Final = {
+    "pg_namespace": f"o.nspname <> '{AMCHECK_SCHEMA}'",
+    "pg_class": "o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'i', 'I', 'c') AND o.relpersistence <> 't'"
+    " AND o.relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_')"
+    # pg_dump leaves indexes away that a failed CREATE INDEX CONCURRENTLY left behind.
+    " AND NOT (o.relkind = 'i' AND EXISTS (SELECT FROM pg_index x WHERE x.indexrelid = o.oid AND NOT x.indisvalid))",
+    "pg_proc": "TRUE",
+    "pg_type": "o.typtype IN ('d', 'e', 'r', 'b') AND o.typcategory <> 'A'",
+    "pg_constraint": "o.contype IN ('c', 'f', 'p', 'u', 'x')",
+    "pg_trigger": "NOT o.tgisinternal",
+    "pg_rewrite": "o.rulename <> '_RETURN'",
+    "pg_policy": "TRUE",
+    "pg_publication": "TRUE",
+    "pg_event_trigger": "TRUE",
+    "pg_extension": "o.extname <> 'plpgsql'"
+    f" AND o.extnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname = '{AMCHECK_SCHEMA}')",
+    "pg_cast": "TRUE",
+    "pg_operator": "TRUE",
+    "pg_opclass": "TRUE",
+    "pg_opfamily": "TRUE",
+    "pg_collation": "TRUE",
+    "pg_conversion": "TRUE",
+    "pg_ts_config": "TRUE",
+    "pg_ts_dict": "TRUE",
+    "pg_ts_parser": "TRUE",
+    "pg_ts_template": "TRUE",
+    "pg_statistic_ext": "TRUE",
+    "pg_foreign_data_wrapper": "TRUE",
+    "pg_foreign_server": "TRUE",
+    "pg_user_mapping": "TRUE",
+    "pg_language": "TRUE",
+    "pg_am": "TRUE",
+    "pg_transform": "TRUE",
+    "pg_default_acl": "TRUE",
+    "pg_attrdef": "TRUE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column whose values are stored: its name, its type's schema and name, and the type's modifier (-1: none).
+
+    `generated`: the server computes it, so that it can not be loaded.
+    """
+
+    name: str
+    type: str
+    typmod: int
+    generated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table-like relation. `kind` and `persistence` are pg_class's letters; `bytes` without indexes.
+
+    `readable`: our role may read it. `filtered`: row security would hide rows from our role.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    persistence: str
+    row_security: bool
+    bytes: int
+    owner: str
+    readable: bool
+    filtered: bool
+    is_partition: bool
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """Its name in SQL."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def shown(self) -> str:
+        """Its name in manifests."""
+        return shown(self.schema, self.name)
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether it has rows of its own that a dump carries: no partitioned parent, foreign table or view."""
+        return self.kind == "r"
+
+
+def list_tables(session: Session) -> list[Table]:
+    """All tables, partitioned and foreign tables and materialized views that belong to no extension."""
+    rows = session.rows(_TABLES)
+    if not rows:
+        return []
+    columns: dict[int, list[Column]] = defaultdict(list)
+    for row in session.rows(_COLUMNS.format(oids=",".join(str(row["oid"]) for row in rows))):
+        kind = row["type"] if row["type_schema"] == "pg_catalog" else f"{row['type_schema']}.{row['type']}"
+        columns[row["oid"]].append(Column(row["name"], kind, row["typmod"], row["generated"]))
+    return [Table(**row, columns=tuple(columns[row["oid"]])) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DatabaseObject:
+    """One object that an archive carries: its type and identity as pg_identify_object names them, and its owner.
+
+    Source: https://www.postgresql.org/docs/current/functions-info.html
+    """
+
+    type: str
+    identity: str
+    owner: str = ""
+
+
+_OWNED: Final = {
+    "pg_namespace": "nspowner",
+    "pg_class": "relowner",
+    "pg_proc": "proowner",
+    "pg_type": "typowner",
+    "pg_publication": "pubowner",
+    "pg_event_trigger": "evtowner",
+    "pg_operator": "oprowner",
+    "pg_collation": "collowner",
+    "pg_foreign_server": "srvowner",
+    "pg_foreign_data_wrapper": "fdwowner",
+    "pg_ts_config": "cfgowner",
+    "pg_ts_dict": "dictowner",
+    "pg_statistic_ext": "stxowner",
+}
+
+
+def list_objects(session: Session) -> list[DatabaseObject]:
+    """Every object of the database's own, sorted; none of the system's or of an extension's."""
+    parts = []
+    for catalog, condition in _OBJECT_CLASSES.items():
+        owner = f"pg_get_userbyid(o.{_OWNED[catalog]})" if catalog in _OWNED else "''"
+        member = _NO_MEMBER.format(f"'{catalog}'", "o.oid")
+        parts.append(
+            f"SELECT i.type, i.identity, {owner} AS owner FROM {catalog} o,"
+            f" LATERAL pg_identify_object('{catalog}'::regclass, o.oid, 0) i"
+            f" WHERE o.oid >= {FIRST_NORMAL_OID} AND {condition} AND {member}"
+            " AND i.identity !~ '^(pg_toast|pg_temp)'"
+        )
+    rows = session.rows(" UNION ALL ".join(parts))
+    return sorted(
+        DatabaseObject(row["type"], row["identity"], row["owner"] or "")
+        for row in rows
+        if row["identity"] is not None
+    )
+
+
+def object_facts(objects: Sequence[DatabaseObject]) -> dict[str, str]:
+    """For each type of object how many there are, and a digest of their sorted names."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for item in objects:
+        names[item.type].append(item.identity)
+    return {
+        kind: f"{len(found)} {hashlib.sha256(chr(10).join(sorted(found)).encode()).hexdigest()[:16]}"
+        for kind, found in sorted(names.items())
+    }
+
+
+# What of definitions prints the same on every version and after a restore: no expression is parsed and printed.
+_DEFINITIONS: Final = {
+    "column definitions": f"""
+        SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef,
+               a.attidentity, a.attgenerated, coalesce((SELECT collname FROM pg_collation k WHERE k.oid = a.attcollation), '')
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'f', 'c') AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped
+          AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}""",
+    "key definitions": f"""
+        SELECT n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid), k.convalidated
+        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE k.contype IN ('f', 'p', 'u') AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}""",
+    "index definitions": f"""
+        SELECT n.nspname, c.relname, pg_get_indexdef(c.oid), i.indisunique, i.indisvalid
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE i.indexprs IS NULL AND i.indpred IS NULL AND (i.indisvalid OR c.relkind = 'I') AND {_USER_SCHEMA}
+          AND {_NO_MEMBER.format("'pg_class'", "i.indrelid")}""",
+    "function definitions": f"""
+        SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc), p.provolatile,
+               p.prosecdef, p.proisstrict, p.proconfig::text
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE {_USER_SCHEMA} AND p.oid >= {FIRST_NORMAL_OID} AND {_NO_MEMBER.format("'pg_proc'", "p.oid")}""",
+    "trigger states": f"""
+        SELECT n.nspname, c.relname, t.tgname, t.tgenabled, t.tgtype
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE NOT t.tgisinternal AND {_USER_SCHEMA}""",
+    "enum labels": f"""
+        SELECT n.nspname, t.typname, e.enumlabel, row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder)
+        FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
+        WHERE {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_type'", "t.oid")}""",
+    "row security": f"""
+        SELECT n.nspname, c.relname, c.relrowsecurity, c.relforcerowsecurity
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relrowsecurity AND {_USER_SCHEMA}""",
+    "comments": f"""
+        SELECT i.type, i.identity, d.description
+        FROM pg_description d, LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
+        WHERE d.objoid >= {FIRST_NORMAL_OID} AND d.classoid <> 'pg_extension'::regclass
+          AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = d.classoid AND x.objid = d.objoid AND x.deptype = 'e')""",
+}
+
+
+def definition_facts(session: Session) -> dict[str, str]:
+    """For each group of definitions how many there are, and a digest of them as the server states them."""
+    facts = {}
+    for name, sql in _DEFINITIONS.items():
+        ((row),) = session.rows(
+            f"SELECT count(*) AS n, md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"), '')) AS digest"
+            f" FROM ({sql}) t"
+        )
+        if row["n"]:
+            facts[name] = f"{row['n']} {row['digest'][:16]}"
+    return facts
+
+
+_SEQUENCES: Final = f"""
+SELECT n.nspname AS schema, c.relname AS name,
+       CASE WHEN has_sequence_privilege(c.oid, 'SELECT') OR has_sequence_privilege(c.oid, 'USAGE')
+            THEN pg_sequence_last_value(c.oid) END AS last_value
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relpersistence <> 't' AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
+"""
+
+
+def sequence_values(session: Session) -> dict[str, int | None]:
+    """The last value of each sequence, None for one that was never used. Not a part of any snapshot."""
+    return {shown(row["schema"], row["name"]): row["last_value"] for row in session.rows(_SEQUENCES)}
+
+
+def one(session: Session, sql: str) -> Row:
+    """The only row of a question that has one."""
+    (row,) = session.rows(sql)
+    return row
+
+
+def invalid_indexes(session: Session) -> list[str]:
+    """Indexes that the server does not use and pg_dump does not write."""
+    rows = session.rows(
+        "SELECT n.nspname AS schema, c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        f" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND {_USER_SCHEMA}"
+    )
+    return sorted(shown(row["schema"], row["name"]) for row in rows)

@@ -1,0 +1,215 @@
+"""What is looked at in a restored database beside rows: every object, owners, sequences, indexes, freshness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ops.errors import BackupError
+from ops.model import Finding, Severity
+from ops.sources.postgres.archive import OBJECTS_FILE
+from ops.sources.postgres.catalog import (
+    DatabaseObject,
+    invalid_indexes,
+    list_objects,
+    list_tables,
+    one,
+    sequence_values,
+)
+from ops.sources.postgres.measures import newest_values
+from ops.sources.postgres.names import qualified, quoted, shown
+from ops.sources.postgres.needs import Needs
+from ops.sources.postgres.scope import WITHOUT_ROWS
+from ops.sources.postgres.session import Session
+
+_MOST_NAMED: Final = 20
+_ROWS_FACTOR: Final = 2
+_OWNED_SEQUENCES: Final = """
+SELECT sn.nspname AS schema, s.relname AS name, tn.nspname AS table_schema, t.relname AS table_name, a.attname AS column,
+       q.seqincrement AS increment
+FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND q.seqincrement > 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded of the source: what a restore needs, the objects, the scope; and what was asked for now."""
+
+    needs: Needs
+    objects: Sequence[DatabaseObject]
+    scope: str
+    owners: bool = True
+    rows: bool = True
+
+
+def read_objects(payload: Path) -> list[DatabaseObject]:
+    """The objects that were in the source; raises BackupError when their list can not be read."""
+    try:
+        document = json.loads((payload / OBJECTS_FILE).read_bytes())
+        return [DatabaseObject(str(kind), str(name), str(owner)) for kind, name, owner in document["objects"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{OBJECTS_FILE} of the payload can not be read: {error}"
+        raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error
+
+
+def check_database(session: Session, recorded: Recorded) -> list[Finding]:
+    """All that differs from what was recorded; empty never."""
+    findings = _check_objects(session, recorded)
+    findings += _check_indexes(session)
+    if recorded.rows and recorded.scope not in WITHOUT_ROWS:
+        findings += _check_sequences(session, recorded)
+        findings += _check_newest(session, recorded)
+        findings += _check_estimates(session, recorded)
+    return findings
+
+
+def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
+    found = {(item.type, item.identity): item.owner for item in list_objects(session)}
+    outside = recorded.needs.outside_keys
+    missing = [
+        item
+        for item in recorded.objects
+        if (item.type, item.identity) not in found and item.identity not in outside
+    ]
+    findings = [
+        _critical("postgres.object_missing", f"{item.type} {item.identity} was not restored", item.identity)
+        for item in missing[:_MOST_NAMED]
+    ]
+    if len(missing) > _MOST_NAMED:
+        message = f"and {len(missing) - _MOST_NAMED} more objects were not restored"
+        findings.append(_critical("postgres.object_missing", message, ""))
+    if recorded.owners:
+        findings += _check_owners(recorded, found)
+    if findings:
+        return findings
+    without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
+    keys = sum(1 for item in recorded.objects if item.type == "table constraint")
+    message = f"all {len(recorded.objects)} objects are there{without}; {keys} constraints were built anew over the rows"
+    return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
+
+
+def _check_owners(recorded: Recorded, found: dict[tuple[str, str], str]) -> list[Finding]:
+    wrong = [
+        (item, owner)
+        for item in recorded.objects
+        if item.owner and (owner := found.get((item.type, item.identity))) not in {None, item.owner}
+    ]
+    return [
+        Finding(
+            severity=Severity.CRITICAL,
+            code="postgres.owner_differs",
+            message=f"{item.type} {item.identity} belongs to another role",
+            where=item.identity,
+            expected=item.owner,
+            found=str(owner),
+        )
+        for item, owner in wrong[:_MOST_NAMED]
+    ]
+
+
+def _check_indexes(session: Session) -> list[Finding]:
+    return [
+        _critical("postgres.index_invalid", f"index {name} is not valid", name)
+        for name in invalid_indexes(session)
+    ]
+
+
+def _check_sequences(session: Session, recorded: Recorded) -> list[Finding]:
+    found = sequence_values(session)
+    findings = []
+    for name, (before, after) in recorded.needs.sequences.items():
+        if recorded.scope in {"full", "data"} and name in found:
+            findings += _compare_sequence(name, before, after, found[name])
+    findings += _behind(session, found)
+    if findings:
+        return findings
+    message = f"{len(recorded.needs.sequences)} sequences stand where they stood, none behind its column"
+    return [Finding(severity=Severity.OK, code="postgres.sequences", message=message)]
+
+
+def _compare_sequence(name: str, before: int | None, after: int | None, value: int | None) -> list[Finding]:
+    # A sequence is no part of a snapshot: the archive has its value at some moment of the dump.
+    if value in {before, after}:
+        return []
+    low, high = before or 0, after or 0
+    if value is not None and min(low, high) <= value <= max(low, high):
+        return []
+    return [
+        Finding(
+            severity=Severity.CRITICAL,
+            code="postgres.sequence_differs",
+            message=f"sequence {name} has another value than during the dump",
+            where=name,
+            expected=str(before) if before == after else f"{before} to {after}",
+            found=str(value),
+        )
+    ]
+
+
+def _behind(session: Session, values: dict[str, int | None]) -> list[Finding]:
+    findings = []
+    for row in session.rows(_OWNED_SEQUENCES):
+        name = shown(row["schema"], row["name"])
+        table = qualified(row["table_schema"], row["table_name"])
+        greatest = one(session, f"SELECT max({quoted(row['column'])}) AS value FROM {table}")["value"]
+        if greatest is not None and greatest > (values.get(name) or 0):
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    code="postgres.sequence_behind",
+                    message=f"sequence {name} is behind its column, as it was in the source: the next insert may collide",
+                    where=name,
+                    expected=f"at least {greatest}",
+                    found=str(values.get(name)),
+                    inherited=True,
+                )
+            )
+    return findings
+
+
+def _check_newest(session: Session, recorded: Recorded) -> list[Finding]:
+    found = newest_values(session, list(recorded.needs.newest))
+    return [
+        Finding(
+            severity=Severity.OK if found[column] == value else Severity.CRITICAL,
+            code="postgres.newest",
+            message=f"newest {column}",
+            where=column,
+            expected=str(value),
+            found=str(found[column]),
+        )
+        for column, value in recorded.needs.newest.items()
+    ]
+
+
+def _check_estimates(session: Session, recorded: Recorded) -> list[Finding]:
+    """Counts against the planner's expectation in the source: only an order of magnitude, and a warning."""
+    tables = {table.shown: table for table in list_tables(session)}
+    findings = []
+    for name, estimate in recorded.needs.estimated.items():
+        if name not in tables:
+            continue
+        rows = int(one(session, f"SELECT count(*) AS n FROM ONLY {tables[name].sql}")["n"])
+        near = estimate / _ROWS_FACTOR - 100 <= rows <= estimate * _ROWS_FACTOR + 100
+        findings.append(
+            Finding(
+                severity=Severity.OK if near else Severity.WARNING,
+                code="postgres.rows_estimated",
+                message=f"rows of {name}, which were only estimated in the source",
+                where=name,
+                expected=f"about {estimate}",
+                found=str(rows),
+            )
+        )
+    return findings
+
+
+def _critical(code: str, message: str, where: str) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)

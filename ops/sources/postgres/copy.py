@@ -1,0 +1,138 @@
+"""A restored database, as an action sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ops.errors import ConfigError, OpsError
+from ops.model import Finding, Measures, Severity, TableMeasure
+from ops.proc import worker_count
+from ops.sources.postgres.catalog import (
+    AMCHECK_SCHEMA,
+    definition_facts,
+    list_objects,
+    list_tables,
+    object_facts,
+)
+from ops.sources.postgres.check import Recorded, check_database
+from ops.sources.postgres.measures import (
+    LARGE_OBJECTS,
+    Measuring,
+    measure_large_objects,
+    measure_tables,
+    split_column,
+)
+from ops.sources.postgres.names import parse_shown, qualified
+from ops.sources.postgres.route import Route
+from ops.sources.postgres.scope import WITHOUT_ROWS
+
+_MOST_ROWS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresCopy:
+    """A database that nobody else uses, reached by `route`."""
+
+    route: Route
+    recorded: Recorded
+    findings: Sequence[Finding] = ()
+    amcheck: bool = False
+
+    @property
+    def place(self) -> str:
+        """Its address as a URI."""
+        return self.route.address.location
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Libpq's own names, so that psql and every driver reach it without arguments."""
+        names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
+        return {names[key]: value for key, value in self.route.address.parameters if key in names}
+
+    def expected(self, recorded: Measures) -> Measures:
+        """Everything; without rows when only the schema was restored."""
+        if self.recorded.rows:
+            return recorded
+        empty = {name: TableMeasure(0) for name in recorded.tables if name != LARGE_OBJECTS}
+        return replace(recorded, tables=empty, digest_algorithm=None)
+
+    def check(self) -> list[Finding]:
+        """Objects, owners, indexes, sequences, freshness; pg_amcheck where it was asked for."""
+        with self.route.session() as session:
+            found = check_database(session, self.recorded)
+        return found + (self._amcheck() if self.amcheck else [])
+
+    def measure(self, like: Measures) -> Measures:
+        """Rows and digests of the tables that `like` has, and all facts."""
+        with self.route.session() as session:
+            tables = [table for table in list_tables(session) if table.shown in like.tables]
+            algorithm = like.digest_algorithm
+            found = measure_tables(self.route, session, tables, Measuring(algorithm), join=lambda _: True)
+            if LARGE_OBJECTS in like.tables:
+                digests = like.tables[LARGE_OBJECTS].digest is not None
+                large = measure_large_objects(session, digests=digests)
+                found |= {LARGE_OBJECTS: large} if large else {}
+            facts = {**object_facts(list_objects(session)), **definition_facts(session)}
+        return Measures(
+            tables=found,
+            facts={name: value for name, value in facts.items() if name in like.facts or not self._partial},
+            engine=like.engine,
+            digest_algorithm=algorithm,
+        )
+
+    @property
+    def _partial(self) -> bool:
+        return bool(self.recorded.needs.outside_keys)
+
+    def count_rows(self, table: str) -> int:
+        """Rows of `table`, partitions included."""
+        try:
+            name = qualified(*parse_shown(table))
+        except ValueError as error:
+            raise ConfigError(f"assertion can not be asked: {error}") from error
+        ((count,),) = self.query(f"SELECT count(*) FROM {name}")
+        return int(str(count))
+
+    def newest(self, column: str) -> object:
+        """The greatest value of `table.column`, as text."""
+        table, name = split_column(column)
+        ((value,),) = self.query(f"SELECT max({name})::text FROM {table}")
+        return value
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """The first hundred rows of one statement, in a transaction that changes nothing; `public` is searched."""
+        try:
+            with self.route.session() as session:
+                session.run("SET search_path = public")
+                session.run("BEGIN READ ONLY")
+                rows = session.rows(sql)[:_MOST_ROWS]
+        except OpsError as error:
+            if error.code == "source.unreachable":
+                raise
+            hint = "try the statement with psql on the live database"
+            raise ConfigError(f"assertion can not be asked: {error.message} in {sql!r}", hint=hint) from error
+        return [tuple(map(_plain, row.values())) for row in rows]
+
+    def _amcheck(self) -> list[Finding]:
+        if self.recorded.scope in WITHOUT_ROWS:
+            return []
+        with self.route.session() as session:
+            session.run(f"CREATE SCHEMA IF NOT EXISTS {AMCHECK_SCHEMA}")
+            session.run(f"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA {AMCHECK_SCHEMA}")
+        ran = self.route.run("pg_amcheck", "--heapallindexed", "--no-password", f"--jobs={worker_count()}")
+        if ran.exit_code == 0:
+            return [Finding(severity=Severity.OK, code="postgres.amcheck", message="pg_amcheck: ok")]
+        said = " / ".join(ran.messages[-4:]) or f"exit code {ran.exit_code}"
+        message = f"pg_amcheck found damage: {said}"
+        return [Finding(severity=Severity.CRITICAL, code="postgres.amcheck", message=message)]
+
+
+def _plain(value: object) -> object:
+    """Numbers as Python's own, so that they compare with a configuration's; all else that is no text as text."""
+    import decimal
+
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

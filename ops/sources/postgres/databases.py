@@ -1,0 +1,135 @@
+"""Making and removing databases: with the encoding and collation that the source had, and under names of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Final
+
+from ops.errors import OpsError, SourceError, ToolError
+from ops.model import Finding, Severity
+from ops.sources.postgres.names import literal, quoted
+from ops.sources.postgres.needs import Needs
+from ops.sources.postgres.route import Route
+from ops.sources.postgres.session import Session
+
+SCRATCH_PREFIX: Final = "drillbook_scratch_"
+RESTORE_PREFIX: Final = "drillbook_restore_"
+_UNKNOWN_LOCALE: Final = (
+    "invalid locale name",
+    "invalid LC_",
+    "could not create locale",
+    "ICU locale",
+    "invalid icu",
+)
+_LOCALE_PROVIDER_SINCE: Final = 150000
+_BUILTIN_SINCE: Final = 170000
+
+
+def new_name(prefix: str) -> str:
+    """A database name that nobody has: the prefix and 64 random bits."""
+    return prefix + secrets.token_hex(8)
+
+
+@contextlib.contextmanager
+def administration(route: Route) -> Iterator[Session]:
+    """A session in a database of the server that is always there."""
+    try:
+        with contextlib.ExitStack() as stack:
+            session = stack.enter_context(route.to("postgres").session())
+            yield session
+    except SourceError as error:
+        if error.code != "source.refused" or '"postgres" does not exist' not in error.message:
+            raise
+        with route.to("template1").session() as session:
+            yield session
+
+
+def create_database(session: Session, name: str, needs: Needs, *, strict: bool) -> list[Finding]:
+    """An empty database with the source's encoding and collation, that only its owner may connect to.
+
+    Where the server lacks the collation: SourceError when `strict`, else C.UTF-8 or C, and a warning.
+    """
+    try:
+        session.run(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {_properties(session, needs)}")
+        findings = []
+    except SourceError as error:
+        if strict or not any(words in error.message for words in _UNKNOWN_LOCALE):
+            raise
+        findings = [_create_with_substitute(session, name, needs)]
+    session.run(f"REVOKE ALL ON DATABASE {quoted(name)} FROM PUBLIC")
+    return findings
+
+
+def _properties(session: Session, needs: Needs) -> str:
+    database = needs.database
+    parts = [
+        f"ENCODING {literal(database['encoding'])}",
+        f"LC_COLLATE {literal(database['collate'])}",
+        f"LC_CTYPE {literal(database['ctype'])}",
+    ]
+    if database["provider"] == "i" and session.version >= _LOCALE_PROVIDER_SINCE:
+        parts.append(f"LOCALE_PROVIDER icu ICU_LOCALE {literal(database['icu_locale'])}")
+    elif database["provider"] == "b":
+        if session.version < _BUILTIN_SINCE:
+            message = "the source's collation provider 'builtin' needs a server of version 17 or newer"
+            raise ToolError(message, code="tool.missing")
+        parts.append(f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(database['icu_locale'])}")
+    elif session.version >= _LOCALE_PROVIDER_SINCE:
+        parts.append("LOCALE_PROVIDER libc")
+    return " ".join(parts)
+
+
+def _create_with_substitute(session: Session, name: str, needs: Needs) -> Finding:
+    encoding = needs.database["encoding"]
+    substitute = "C.UTF-8" if encoding == "UTF8" else "C"
+    session.run(
+        f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING {literal(encoding)}"
+        f" LC_COLLATE {literal(substitute)} LC_CTYPE {literal(substitute)}"
+    )
+    wanted = needs.database["collate"]
+    message = f"collation {wanted} is not installed here; {substitute} was used, so text may sort differently"
+    return Finding(
+        severity=Severity.WARNING,
+        code="postgres.collation_substituted",
+        message=message,
+        expected=wanted,
+        found=substitute,
+    )
+
+
+def drop_database(session: Session, name: str) -> None:
+    """Remove a database of ours, whoever is connected to it."""
+    session.run(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(name)} AND pid <> pg_backend_pid()"
+    )
+    force = " WITH (FORCE)" if session.version >= 130000 else ""  # noqa: PLR2004 - PostgreSQL 13
+    session.run(f"DROP DATABASE IF EXISTS {quoted(name)}{force}")
+
+
+def sweep_databases(session: Session, prefix: str) -> list[str]:
+    """Remove databases of that prefix that nobody is connected to: left by runs that were killed. Their names.
+
+    A living run keeps a session open in its database for as long as it needs it.
+    """
+    rows = session.rows(
+        f"SELECT d.datname AS name FROM pg_database d WHERE starts_with(d.datname, {literal(prefix)})"
+        " AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)"
+    )
+    removed = []
+    for row in rows:
+        with contextlib.suppress(OpsError):
+            session.run(f"DROP DATABASE IF EXISTS {quoted(row['name'])}")
+            removed.append(row["name"])
+    return removed
+
+
+def require_extensions(session: Session, needs: Needs) -> None:
+    """Return when the server has all extensions of the source; raises ToolError that names the missing ones."""
+    there = {row["name"] for row in session.rows("SELECT name FROM pg_available_extensions")}
+    missing = sorted(set(needs.extensions) - there)
+    if missing:
+        message = f"extensions that the source uses are not installed on this server: {', '.join(missing)}"
+        hint = "install their packages (runbook: Missing extension), or drill on a server that has them (scratch = …)"
+        raise ToolError(message, code="tool.extension_missing", hint=hint)

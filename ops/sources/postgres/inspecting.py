@@ -1,0 +1,103 @@
+"""What can be seen in a stored payload without restoring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.errors import OpsError
+from ops.model import Finding, Manifest, Severity
+from ops.sources.postgres.address import Address
+from ops.sources.postgres.archive import list_entries, main_archive
+from ops.sources.postgres.check import read_objects
+from ops.sources.postgres.needs import Needs, needs_of
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs import Programs
+from ops.sources.postgres.route import DirectRoute
+from ops.units import format_size
+
+
+def inspect_payload(
+    payload: Path, manifest: Manifest, options: PostgresOptions, installed: Sequence[Programs]
+) -> list[Finding]:
+    """Size, table of contents as recorded, and every byte of data read back through pg_restore.
+
+    The listing alone proves nothing about the data, so pg_restore also writes the whole archive as a script
+    to /dev/null: it must decompress everything for that.
+    """
+    findings = [*_check_size(manifest, options)]
+    try:
+        needs = needs_of(manifest.extra)
+        read_objects(payload)
+    except OpsError as error:
+        return [*findings, _critical(error)]
+    programs = _able(needs, installed)
+    if programs is None:
+        message = f"no pg_restore here can read an archive of pg_dump {needs.client_version} ({needs.codec})"
+        return [*findings, _undecided("tool.missing", message)]
+    archive = main_archive(payload)
+    if archive is None:
+        return findings + _check_rows(payload, needs)
+    try:
+        return findings + _check_archive(DirectRoute(Address(), programs), archive, needs)
+    except OpsError as error:
+        return [*findings, _critical(error)]
+
+
+def _able(needs: Needs, installed: Sequence[Programs]) -> Programs | None:
+    """The first installation that reads the archive's version and codec."""
+    codec = {needs.codec} & {"lz4", "zstd"}
+    fitting = [item for item in installed if item.major >= needs.client_major and codec <= item.codecs]
+    return min(fitting, key=lambda item: item.major, default=None)
+
+
+def _check_size(manifest: Manifest, options: PostgresOptions) -> list[Finding]:
+    if manifest.size >= options.min_size:
+        return []
+    message = f"the backup is smaller than min_size ({format_size(options.min_size)}): is that all there is?"
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="postgres.small",
+            message=message,
+            expected=f"at least {options.min_size} bytes",
+            found=f"{manifest.size} bytes",
+        )
+    ]
+
+
+def _check_archive(route: DirectRoute, archive: Path, needs: Needs) -> list[Finding]:
+    entries = list_entries(route, archive)
+    if len(entries) != needs.toc_entries:
+        return [
+            Finding(
+                severity=Severity.CRITICAL,
+                code="postgres.toc_differs",
+                message="the archive's table of contents has another number of entries than recorded",
+                expected=str(needs.toc_entries),
+                found=str(len(entries)),
+            )
+        ]
+    ran = route.run_offline("pg_restore", "--file=/dev/null", str(archive))
+    if ran.exit_code or ran.messages:
+        message = f"pg_restore can not read the archive through: {' / '.join(ran.messages[-4:])}"
+        return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
+    message = f"pg_restore read the archive through: {len(entries)} entries, as recorded"
+    return [Finding(severity=Severity.OK, code="postgres.toc", message=message)]
+
+
+def _check_rows(payload: Path, needs: Needs) -> list[Finding]:
+    missing = [name for name in needs.load_order if not (payload / name).is_file()]
+    if missing:
+        message = f"rows of the tenant are missing: {', '.join(missing)}"
+        return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
+    message = f"rows of {len(needs.load_order)} tables are there"
+    return [Finding(severity=Severity.OK, code="postgres.toc", message=message)]
+
+
+def _critical(error: OpsError) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message)
+
+
+def _undecided(code: str, message: str) -> Finding:
+    return Finding(severity=Severity.WARNING, code=code, message=message, blocking=True)

@@ -1,0 +1,181 @@
+"""The database that a restore replaces or makes: which it is, whether it is there, and what stands in the way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ops.errors import ConfigError, OpsError, RefusedError
+from ops.model import Finding, Manifest, RestoreOptions, Severity
+from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.databases import administration
+from ops.sources.postgres.names import literal, parse_shown, shown
+from ops.sources.postgres.needs import Needs, needs_of
+from ops.sources.postgres.route import Route
+from ops.sources.postgres.session import Session
+from ops.units import format_size
+
+_IDENTITY: Final = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
+       (SELECT oid::bigint FROM pg_database WHERE datname = {name}) AS database
+"""
+_RIGHTS: Final = """
+SELECT rolsuper AS super, rolcreatedb AS createdb,
+       rolsuper OR pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') AS signal
+FROM pg_roles WHERE rolname = current_user
+"""
+_OCCUPIED: Final = """
+SELECT 'replication slot ' || slot_name AS what FROM pg_replication_slots WHERE database = {name}
+UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = {name}
+UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+  WHERE d.datname = {name}
+"""
+_ROOM_FACTOR: Final = 2
+
+
+def target_address(own: Address, to: str | None) -> Address:
+    """The database that `to` means: nothing for the source's own, a name on the same server, or an address.
+
+    Raises ConfigError when it names no database.
+    """
+    if to is None:
+        return own
+    if "://" not in to and "=" not in to:
+        return own.with_database(to)
+    address = parse_address(to)
+    if not address.database:
+        hint = "write postgresql://USER@HOST/DATABASE, or the name of a database on the source's server"
+        raise ConfigError(f"--to {to} names no database", code="usage.bad_value", hint=hint)
+    return address
+
+
+def identity(route: Route) -> tuple[str, int] | None:
+    """System identifier of the cluster and oid of the database; None when there is no such database.
+
+    Two names of one database have one identity, and a copy of a database has another.
+    """
+    with administration(route) as session:
+        (row,) = session.rows(_IDENTITY.format(name=literal(route.address.database)))
+    return None if row["database"] is None else (row["system"], row["database"])
+
+
+def require_ready(
+    route: Route, manifest: Manifest, options: RestoreOptions, *, exists: bool
+) -> list[Finding]:
+    """Return when nothing stands in the way of building beside the target, and of putting it there.
+
+    Raises RefusedError (`refused.prerequisites`) with everything that does, at once.
+    """
+    needs, name = needs_of(manifest.extra), route.address.database
+    with administration(route) as session:
+        problems = [
+            *_rights(session, exists=exists),
+            *_roles(session, needs, options),
+            *_extensions(session, needs),
+            *(_occupants(session, name) if exists and not options.tables else []),
+        ]
+        room, said = _room(session, needs)
+        problems += room
+        findings = [*said, *_older_server(session, needs)]
+    if exists and options.tables:
+        problems += _tables(route, options)
+    elif options.tables:
+        problems.append(f"database {name} is not there: tables need one to go into")
+    if problems:
+        message = "the restore can not begin: " + "; ".join(problems)
+        hint = "nothing was touched; mend all of it, then run it again"
+        raise RefusedError(message, code="refused.prerequisites", hint=hint)
+    return findings
+
+
+def _rights(session: Session, *, exists: bool) -> list[str]:
+    (row,) = session.rows(_RIGHTS)
+    problems = [] if row["super"] or row["createdb"] else ["the role may not create databases (CREATEDB)"]
+    if exists and not row["signal"]:
+        problems.append("the role may not end other sessions (GRANT pg_signal_backend)")
+    return problems
+
+
+def _roles(session: Session, needs: Needs, options: RestoreOptions) -> list[str]:
+    there = {row["name"] for row in session.rows("SELECT rolname AS name FROM pg_roles")}
+    missing = [name for name in needs.roles if name not in there]
+    if not missing or (options.no_owner and options.no_acl):
+        return []
+    return [
+        f"roles do not exist: {', '.join(missing)} (make them with globals.sql of the backup, or add --no-owner --no-acl)"
+    ]
+
+
+def _extensions(session: Session, needs: Needs) -> list[str]:
+    there = {row["name"] for row in session.rows("SELECT name FROM pg_available_extensions")}
+    missing = sorted(set(needs.extensions) - there)
+    return [f"extensions are not installed on the server: {', '.join(missing)}"] if missing else []
+
+
+def _occupants(session: Session, name: str) -> list[str]:
+    rows = session.rows(_OCCUPIED.format(name=literal(name)))
+    return [f"{row['what']} holds the database: drop or finish it first" for row in rows]
+
+
+def _room(session: Session, needs: Needs) -> tuple[list[str], list[Finding]]:
+    """Twice the database must fit beside it; a server whose disk can not be seen from here is only pointed out."""
+    wanted = _ROOM_FACTOR * int(needs.database["size"])
+    try:
+        (row,) = session.rows("SELECT setting AS folder FROM pg_settings WHERE name = 'data_directory'")
+        folder = Path(row["folder"])
+        (folder / "PG_VERSION").stat()  # raises where the server is on another machine
+        free = shutil.disk_usage(folder).free
+    except (OpsError, OSError, ValueError):
+        message = f"the server's free space can not be seen from here; it needs {format_size(wanted)}"
+        return [], [Finding(severity=Severity.OK, code="restore.space_unseen", message=message)]
+    if free >= wanted:
+        return [], []
+    return [f"{format_size(free)} free in {folder}, {format_size(wanted)} needed (twice the database)"], []
+
+
+def _older_server(session: Session, needs: Needs) -> list[Finding]:
+    major = session.version // 10000
+    if major >= max(needs.server_major, 0) and not (needs.client_major >= 17 > major):  # noqa: PLR2004 - a release
+        return []
+    message = f"the archive is of PostgreSQL {needs.server_version} (pg_dump {needs.client_version}), the server older"
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="postgres.older_server",
+            message=f"{message}: what it does not know is reported",
+            found=str(major),
+        )
+    ]
+
+
+def _tables(route: Route, options: RestoreOptions) -> list[str]:
+    """Tables that are there and may not be emptied."""
+    problems = []
+    with route.session() as session:
+        for name in options.tables:
+            schema, table = _parsed(name)
+            found = session.rows(
+                "SELECT 1 AS n FROM pg_tables"
+                f" WHERE schemaname = {literal(schema)} AND tablename = {literal(table)}"
+            )
+            if found and not options.truncate:
+                problems.append(f"table {shown(schema, table)} is there (add --truncate to replace its rows)")
+    return problems
+
+
+def _parsed(name: str) -> tuple[str, str]:
+    try:
+        return parse_shown(name)
+    except ValueError as error:
+        raise ConfigError(f"--table {name}: {error}", code="usage.bad_value") from error
+
+
+def ended_sessions(rows: Sequence[dict[str, object]]) -> list[Finding]:
+    """One finding that names the sessions which a swap ended."""
+    if not rows:
+        return []
+    who = sorted({f"{row['user']} ({row['application'] or row['client'] or 'local'})" for row in rows})
+    message = f"{len(rows)} sessions were ended for the swap: {', '.join(who)}"
+    return [Finding(severity=Severity.OK, code="restore.sessions_ended", message=message)]

@@ -1,0 +1,130 @@
+"""The verbs that replace a live database, for the source driver: which way leads to a target, and what is done there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ops.errors import RefusedError
+from ops.model import Finding, RestoreOptions, Severity
+from ops.ports import Fetched
+from ops.progress import Progress
+from ops.secret import Secret
+from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.check import Recorded, read_objects
+from ops.sources.postgres.connecting import (
+    direct_route,
+    open_route,
+    source_address,
+)
+from ops.sources.postgres.databases import (
+    RESTORE_PREFIX,
+    administration,
+    create_database,
+    drop_database,
+    new_name,
+    sweep_databases,
+)
+from ops.sources.postgres.needs import needs_of
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs import Programs
+from ops.sources.postgres.promote import BuiltCopy
+from ops.sources.postgres.restoring import Restoration, restore_payload
+from ops.sources.postgres.route import Route
+
+
+@contextlib.contextmanager
+def open_target(options: PostgresOptions, target: str, installed: Sequence[Programs]) -> Iterator[Route]:
+    """The way to a target that `target_of` gave; through the source's own server where it is that one.
+
+    The source's password is used only for the source's own host, port and user.
+    """
+    address, own = parse_address(target), source_address(options)
+    if _same_server(address, own):
+        with open_route(options, installed) as route:
+            yield route.to(address.database)
+        return
+    yield direct_route(address, Secret("password"), installed)
+
+
+def _same_server(address: Address, own: Address) -> bool:
+    return address.with_database("") == own.with_database("") or address.location == own.location
+
+
+@contextlib.contextmanager
+def built_beside(
+    route: Route, fetched: Fetched, options: PostgresOptions, wanted: RestoreOptions, progress: Progress
+) -> Iterator[BuiltCopy]:
+    """The payload restored into a new database on the target's server, where nobody else may connect.
+
+    It is dropped at the end, unless it got another name meanwhile.
+    """
+    manifest = fetched.manifest
+    needs, name = needs_of(manifest.extra), new_name(RESTORE_PREFIX)
+    beside = route.to(name)
+    with administration(route) as session:
+        findings = _swept(sweep_databases(session, RESTORE_PREFIX))
+        findings += create_database(session, name, needs, strict=True)
+        try:
+            with contextlib.ExitStack() as held:
+                holder = held.enter_context(beside.session())
+                holder.run("SET application_name = 'drillbook restore'")
+                progress.step(f"restoring {manifest.payload} beside {route.address.database}")
+                restoration = Restoration(
+                    options=wanted,
+                    jobs=options.jobs,
+                    tablespaces=True,
+                    allowed=options.allowed_errors or {},
+                )
+                findings += restore_payload(beside, fetched.payload, needs, restoration)
+                recorded = Recorded(
+                    needs,
+                    read_objects(fetched.payload),
+                    manifest.scope,
+                    owners=not wanted.no_owner,
+                    rows=not wanted.schema_only,
+                )
+                yield BuiltCopy(beside, recorded, tuple(findings), held=held)
+        finally:
+            drop_database(session, name)
+
+
+def _swept(names: Sequence[str]) -> list[Finding]:
+    return [
+        Finding(
+            severity=Severity.OK,
+            code="store.swept",
+            message=f"removed database {name}, left by a restore that was killed",
+            where=name,
+        )
+        for name in names
+    ]
+
+
+def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:
+    """Run the operator's SQL files in the copy, each whole or not at all, before anybody else can connect.
+
+    Raises RefusedError (`refused.not_anonymized`) when one fails; the copy is dropped then.
+    """
+    for file in files:
+        arguments = (
+            "--no-psqlrc",
+            "--quiet",
+            "--no-password",
+            "--set=ON_ERROR_STOP=1",
+            "--single-transaction",
+        )
+        ran = (
+            route.run("psql", *arguments, f"--file={file}")
+            if route.writes_folders
+            else route.run("psql", *arguments, "--file=-", stdin=file)
+        )
+        if ran.exit_code:
+            said = " / ".join(ran.messages[-3:])
+            message = f"anonymization by {file.name} failed, so the copy was dropped: {said}"
+            raise RefusedError(
+                message, code="refused.not_anonymized", hint="correct the file, then run it again"
+            )
+    names = ", ".join(file.name for file in files)
+    return [Finding(severity=Severity.OK, code="restore.anonymized", message=f"anonymized by {names}")]

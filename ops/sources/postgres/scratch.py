@@ -1,0 +1,146 @@
+"""Where a drill restores: a server of its own, or a database of its own on a server that was named."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ops.errors import ToolError
+from ops.model import Finding, RestoreOptions, Severity
+from ops.ports import Fetched
+from ops.progress import Progress
+from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.check import Recorded, read_objects
+from ops.sources.postgres.copy import PostgresCopy
+from ops.sources.postgres.databases import (
+    SCRATCH_PREFIX,
+    administration,
+    create_database,
+    drop_database,
+    new_name,
+    require_extensions,
+    sweep_databases,
+)
+from ops.sources.postgres.names import quoted
+from ops.sources.postgres.needs import Needs, needs_of
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs import Programs, client_for, server_for
+from ops.sources.postgres.restoring import Restoration, restore_payload
+from ops.sources.postgres.route import DirectRoute, Route
+from ops.sources.postgres.server import TUNED, scratch_server
+from ops.sources.postgres.session import Session
+
+EPHEMERAL: Final = "ephemeral"
+_WITH_TRANSACTION_TIMEOUT: Final = 17
+
+
+@contextlib.contextmanager
+def loaded_copy(
+    fetched: Fetched, options: PostgresOptions, installed: Sequence[Programs], progress: Progress
+) -> Iterator[PostgresCopy]:
+    """The payload restored where the options say, for as long as the block runs.
+
+    Raises ToolError when this machine or the named server lacks something: no verdict about the backup then.
+    """
+    needs = needs_of(fetched.manifest.extra)
+    with contextlib.ExitStack() as stack:
+        if options.scratch == EPHEMERAL:
+            route = stack.enter_context(_ephemeral(fetched.folder, needs, options, installed, progress))
+        else:
+            route = _given_server(options.scratch, installed)
+        yield stack.enter_context(_restored(route, fetched, options, needs, progress))
+
+
+@contextlib.contextmanager
+def _ephemeral(
+    folder: Path, needs: Needs, options: PostgresOptions, installed: Sequence[Programs], progress: Progress
+) -> Iterator[Route]:
+    codec = needs.codec if needs.codec in {"lz4", "zstd"} else None
+    at_least = needs.server_major
+    if needs.client_major >= _WITH_TRANSACTION_TIMEOUT:
+        # Archives of newer clients set what older servers do not know.
+        at_least = max(at_least, _WITH_TRANSACTION_TIMEOUT)
+    programs = server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
+    progress.step(f"starting PostgreSQL {programs.version}")
+    settings = {**TUNED, **(options.drill_settings or {})}
+    with scratch_server(programs, folder, settings=settings) as server:
+        yield DirectRoute(
+            Address((("host", str(server.socket_dir)), ("port", str(server.port)), ("user", server.user))),
+            programs,
+        )
+
+
+def _given_server(dsn: str, installed: Sequence[Programs]) -> Route:
+    if not installed:
+        raise ToolError("no PostgreSQL client programs are installed here", code="tool.missing")
+    address = parse_address(dsn)
+    newest = max(installed, key=lambda programs: programs.major)
+    with administration(DirectRoute(address, newest)) as session:
+        major = session.version // 10000
+    return DirectRoute(address, client_for(installed, major))
+
+
+@contextlib.contextmanager
+def _restored(
+    route: Route, fetched: Fetched, options: PostgresOptions, needs: Needs, progress: Progress
+) -> Iterator[PostgresCopy]:
+    """A new database with the payload in it, held open so that no clean-up takes it, and dropped at the end."""
+    own_server = options.scratch == EPHEMERAL
+    name = needs.database["name"] if own_server else new_name(SCRATCH_PREFIX)
+    with administration(route) as session:
+        swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)
+        require_extensions(session, needs)
+        owned = _require_roles(session, needs, create=own_server)
+        findings = [*_swept(swept), *owned]
+        findings += create_database(session, name, needs, strict=False)
+        try:
+            target = route.to(name)
+            with target.session() as holder:
+                holder.run("SET application_name = 'drillbook drill'")
+                progress.step(f"restoring {fetched.manifest.payload}")
+                wanted = Restoration(
+                    options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
+                    jobs=options.jobs,
+                    allowed=options.allowed_errors or {},
+                )
+                findings += restore_payload(target, fetched.payload, needs, wanted)
+                recorded = Recorded(
+                    needs, read_objects(fetched.payload), fetched.manifest.scope, owners=not owned
+                )
+                yield PostgresCopy(target, recorded, tuple(findings), amcheck=options.amcheck)
+        finally:
+            if not own_server:
+                drop_database(session, name)
+
+
+def _swept(names: Sequence[str]) -> list[Finding]:
+    return [
+        Finding(
+            severity=Severity.OK,
+            code="store.swept",
+            message=f"removed database {name}, left by a run that was killed",
+            where=name,
+        )
+        for name in names
+    ]
+
+
+def _require_roles(session: Session, needs: Needs, *, create: bool) -> list[Finding]:
+    """The source's roles exist: made here on a server of our own; on another one a warning names what is missing.
+
+    Made as superusers without login: owners of event triggers must be ones, and nobody else is on the server.
+    """
+    there = {row["name"] for row in session.rows("SELECT rolname AS name FROM pg_roles")}
+    missing = [name for name in needs.roles if name not in there]
+    if create:
+        for name in missing:
+            session.run(f"CREATE ROLE {quoted(name)} NOLOGIN SUPERUSER")
+        return []
+    if not missing:
+        return []
+    message = (
+        f"roles {', '.join(missing)} do not exist on the scratch server; owners and rights were not restored"
+    )
+    return [Finding(severity=Severity.WARNING, code="postgres.roles_missing", message=message)]

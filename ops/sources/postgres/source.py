@@ -1,0 +1,228 @@
+"""The source driver of the kind `postgres`: the port's verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Final
+
+from ops.errors import OpsError
+from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
+from ops.ports import Copy, Fetched
+from ops.progress import Progress
+from ops.sources.postgres.address import parse_address
+from ops.sources.postgres.capture import capture_database
+from ops.sources.postgres.catalog import list_tables
+from ops.sources.postgres.connecting import open_route, source_address
+from ops.sources.postgres.copy import PostgresCopy
+from ops.sources.postgres.inspecting import inspect_payload
+from ops.sources.postgres.live import identity, require_ready, target_address
+from ops.sources.postgres.names import quoted
+from ops.sources.postgres.needs import needs_of
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs import discover
+from ops.sources.postgres.promote import BuiltCopy, promote_database
+from ops.sources.postgres.restorable import built_beside, open_target, run_anonymization
+from ops.sources.postgres.route import Route
+from ops.sources.postgres.scope import Choice
+from ops.sources.postgres.scratch import loaded_copy
+from ops.sources.postgres.snapshot import require_all_rows
+from ops.sources.postgres.tables import replace_tables
+
+_EMPTY_SERVER: Final = 60 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSource:
+    """One PostgreSQL database."""
+
+    name: str
+    options: PostgresOptions
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    kind: ClassVar[str] = "postgres"
+    options_type: ClassVar[type[PostgresOptions]] = PostgresOptions
+
+    @property
+    def info(self) -> SourceInfo:
+        """Name, kind and the database's address."""
+        return SourceInfo(self.name, self.kind, source_address(self.options).location)
+
+    @property
+    def scope(self) -> str:
+        """As configured."""
+        return self.options.scope
+
+    @property
+    def base_and_suffix(self) -> tuple[str, str]:
+        """Names are `backup-<time>.pg`."""
+        return "backup", ".pg"
+
+    @property
+    def payload_is_folder(self) -> bool:
+        """A folder: the archive, the globals, the list of objects."""
+        return True
+
+    @contextlib.contextmanager
+    def _route(self) -> Iterator[Route]:
+        installed = discover(self.options.pg_bindir, os.environ)
+        with open_route(self.options, installed) as route:
+            yield route
+
+    def estimate(self) -> int:
+        """The size of the chosen tables without their indexes: an archive is compressed, and rarely larger."""
+        with self._route() as route, route.session() as session:
+            tables = Choice(self.options).tables(list_tables(session))
+        return sum(table.bytes for table in tables) if self.options.scope != "schema" else 1 << 20
+
+    def probe(self) -> str:
+        """Connect, and see that our role can read every row."""
+        with self._route() as route, route.session() as session:
+            tables = Choice(self.options).tables(list_tables(session))
+            require_all_rows(tables)
+            version = f"{session.version // 10000}.{session.version % 10000}"
+        return f"PostgreSQL {version}, {len(tables)} tables, client {route.client_version}"
+
+    def capture(self, into: Path, progress: Progress) -> Captured:
+        """Dump and measure in one snapshot; see `capture`."""
+        with self._route() as route:
+            return capture_database(route, self.options, into, self.clock, progress)
+
+    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+        """Size, table of contents, and whether every file of the archive can be read back."""
+        installed = discover(self.options.pg_bindir, os.environ)
+        return inspect_payload(payload, manifest, self.options, installed)
+
+    @contextlib.contextmanager
+    def load(self, fetched: Fetched, progress: Progress) -> Iterator[PostgresCopy]:
+        """Restored into a server of its own, or a database of its own on a given server."""
+        installed = discover(self.options.pg_bindir, os.environ)
+        with loaded_copy(fetched, self.options, installed, progress) as copy:
+            yield copy
+
+    def target_of(self, to: str | None) -> str:
+        """The address of a database, as a URI without secrets."""
+        return target_address(source_address(self.options), to).location
+
+    def is_there(self, target: str) -> bool:
+        """Whether the server has a database of that name."""
+        with self._route_to(target) as route:
+            return identity(route) is not None
+
+    def same_place(self, target: str) -> bool:
+        """Whether `target` is this database, by system identifier and oid; by address where one can not be asked."""
+        if "://" not in target:
+            return False
+        if target == self.info.location:
+            return True
+        try:
+            with self._route_to(target) as other, self._route() as own:
+                there = identity(other)
+                return there is not None and there == identity(own)
+        except OpsError:
+            return False
+
+    def at(self, target: str) -> PostgresSource:
+        """The same source with its data at `target`, taken whole: what is replaced must be kept whole."""
+        address, own = parse_address(target), source_address(self.options)
+        if self.options.cluster is not None and address.with_database("") == own.with_database(""):
+            place = replace(self.options, database=address.database)
+        else:
+            place = replace(self.options, dsn=target, database="", cluster=None)
+        whole = replace(place, scope="full", counts="exact", digests=True, freshness=())
+        return replace(self, options=whole)
+
+    def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> list[str]:
+        """The steps, for a new database, an existing one, or tables."""
+        name = parse_address(target).database
+        steps = [
+            "look at rights, roles, extensions, free space and versions, and report all that is missing at once",
+            f"restore {manifest.payload} into a new database beside {name}, check and measure it there",
+        ]
+        if not self.is_there(target):
+            return [*steps, f"give it the name {name}"]
+        steps.append(f"keep what is there as a safety backup in {safety}")
+        if options.tables:
+            return [*steps, f"replace {', '.join(options.tables)} in {name} in one transaction"]
+        steps += self._anonymization_step(name)
+        return [
+            *steps,
+            f"end all sessions in {name} and swap the names in one transaction",
+            "drop the old database if it is exactly what the safety backup holds",
+            "print the command that undoes it",
+        ]
+
+    def _anonymization_step(self, name: str) -> list[str]:
+        files = self._anonymization(name)
+        return [f"anonymize it with {', '.join(file.name for file in files)}"] if files else []
+
+    def _anonymization(self, name: str) -> tuple[Path, ...]:
+        return self.options.anonymize if name in self.options.non_production else ()
+
+    def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> list[Finding]:
+        """Rights, roles, extensions, space, versions."""
+        with self._route_to(target) as route:
+            return require_ready(route, manifest, options, exists=identity(route) is not None)
+
+    def build_folder(self, target: str, scratch: Path) -> Path:
+        """Any: pg_restore reads the payload wherever it is."""
+        return scratch
+
+    @contextlib.contextmanager
+    def build(
+        self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
+    ) -> Iterator[BuiltCopy]:
+        """A new database on the target's server."""
+        with (
+            self._route_to(target) as route,
+            built_beside(route, fetched, self.options, options, progress) as built,
+        ):
+            yield built
+
+    def settle(self, target: str) -> None:
+        """The server did that when it started."""
+
+    def change_mark(self, target: str) -> None:
+        """The old database itself is compared with its safety backup after the swap."""
+
+    def keep_damaged(self, target: str, stamp: str) -> tuple[str, str]:
+        """Under another name on the same server; the command gives it its name back."""
+        name = parse_address(target).database
+        kept = f"{name[:40]}_damaged_{stamp.lower()}"
+        undo = f"psql -d postgres -c 'DROP DATABASE {quoted(name)}' -c 'ALTER DATABASE {quoted(kept)} RENAME TO {quoted(name)}'"
+        return kept, undo
+
+    def promote(self, built: Copy, target: str, kept: KeptTarget) -> list[Finding]:
+        """Anonymize where the target asks for it, then swap the names; see `promote`."""
+        if not isinstance(built, BuiltCopy):
+            raise TypeError(built)
+        with self._route_to(target) as route:
+            files = self._anonymization(route.address.database)
+            findings = run_anonymization(built.route, files) if files else []
+            exists = identity(route) is not None
+            return findings + promote_database(built, route, kept, exists=exists)
+
+    def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> list[Finding]:
+        """In one transaction; see `tables`."""
+        if not isinstance(built, BuiltCopy):
+            raise TypeError(built)
+        with self._route_to(target) as route:
+            return replace_tables(built, route, options)
+
+    @contextlib.contextmanager
+    def _route_to(self, target: str) -> Iterator[Route]:
+        installed = discover(self.options.pg_bindir, os.environ)
+        with open_target(self.options, target, installed) as route:
+            yield route
+
+    def room_to_load(self, manifest: Manifest) -> int:
+        """The payload, the database as large as it was, and an empty server."""
+        try:
+            size = int(needs_of(manifest.extra).database["size"])
+        except OpsError:
+            size = 0
+        return manifest.size + size + _EMPTY_SERVER
