@@ -35,8 +35,8 @@ from ops.sources.postgres.catalog import (
     DatabaseObject,
     definition_facts,
     list_objects,
+    next_values,
     object_facts,
-    sequence_values,
 )
 from ops.sources.postgres.digests import algorithm_for
 from ops.sources.postgres.measures import (
@@ -117,18 +117,17 @@ class _Capture:
     progress: Progress
 
     def run(self) -> Captured:
-        timeout_s = self.options.lock_timeout.total_seconds()
         choose = Choice(self.options).tables
         with (
             self.route.session() as session,
-            held_snapshot(session, choose, lock_timeout_s=timeout_s, clock=self.clock) as snapshot,
+            held_snapshot(session, choose, clock=self.clock) as snapshot,
         ):
             described = self._describe(session, snapshot)
-            before = sequence_values(session)
+            before = next_values(session)
             measures = self._dump_and_measure(session, snapshot, described)
             self._require_alive(session)
         with self.route.session() as session:
-            sequences = _ranges(before, sequence_values(session))
+            sequences = _ranges(before, next_values(session))
         said = self._keep_globals()
         entries = self._toc_entries()
         needs = replace(described.needs, toc_entries=entries, sequences=sequences)
@@ -314,10 +313,8 @@ def _dotted(version: int) -> str:
     return f"{version // 10000}.{version % 10000}"
 
 
-def _ranges(
-    before: dict[str, int | None], after: dict[str, int | None]
-) -> dict[str, tuple[int | None, int | None]]:
-    """For each sequence that was there before the dump, the values between which the archive's is."""
+def _ranges(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """For each sequence that was there before the dump, the next values between which the archive's is."""
     return {name: (value, after.get(name, value)) for name, value in sorted(before.items())}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ops.sources.postgres.names import qualified, shown
+from ops.sources.postgres.names import literal, qualified, shown
 from ops.sources.postgres.session import Row, Session
 
 FIRST_NORMAL_OID: Final = 16384
@@ -17,12 +17,14 @@ AMCHECK_SCHEMA: Final = "drillbook_amcheck"
 _USER_SCHEMA: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _NO_MEMBER: Final = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')"
 
+# A table that was dropped a moment ago has no size and no rights; that it is gone is noticed when it is locked.
 _TABLES: Final = f"""
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, c.relrowsecurity AS row_security,
-       pg_table_size(c.oid) AS bytes, pg_get_userbyid(c.relowner) AS owner,
-       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable,
-       row_security_active(c.oid) AS filtered, c.relispartition AS is_partition
+       coalesce(pg_table_size(c.oid), 0) AS bytes, pg_get_userbyid(c.relowner) AS owner,
+       coalesce(has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), TRUE) AS readable,
+       row_security_active(c.oid) AS filtered, c.relispartition AS is_partition,
+       (SELECT inhparent::bigint FROM pg_inherits h WHERE c.relispartition AND h.inhrelid = c.oid) AS parent
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
   AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
@@ -95,7 +97,7 @@ class Column:
 class Table:
     """One table-like relation. `kind` and `persistence` are pg_class's letters; `bytes` without indexes.
 
-    `readable`: our role may read it. `filtered`: row security would hide rows from our role.
+    `parent`: the oid of the table that it is a partition of. `readable`: our role may read it. `filtered`: row security would hide rows from our role.
     """
 
     oid: int
@@ -109,6 +111,7 @@ class Table:
     readable: bool
     filtered: bool
     is_partition: bool
+    parent: int | None
     columns: tuple[Column, ...] = ()
 
     @property
@@ -254,17 +257,24 @@ def definition_facts(session: Session) -> dict[str, str]:
 
 
 _SEQUENCES: Final = f"""
-SELECT n.nspname AS schema, c.relname AS name,
-       CASE WHEN has_sequence_privilege(c.oid, 'SELECT') OR has_sequence_privilege(c.oid, 'USAGE')
-            THEN pg_sequence_last_value(c.oid) END AS last_value
+SELECT n.nspname AS schema, c.relname AS name, s.seqincrement AS increment
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't' AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
+WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE FALSE END AND {_USER_SCHEMA}
+  AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
 """
 
 
-def sequence_values(session: Session) -> dict[str, int | None]:
-    """The last value of each sequence, None for one that was never used. Not a part of any snapshot."""
-    return {shown(row["schema"], row["name"]): row["last_value"] for row in session.rows(_SEQUENCES)}
+def next_values(session: Session) -> dict[str, int]:
+    """What each sequence that our role may read gives next. Not a part of any snapshot."""
+    questions = [
+        f"SELECT {literal(shown(row['schema'], row['name']))} AS name,"
+        f" (last_value::numeric + CASE WHEN is_called THEN {int(row['increment'])} ELSE 0 END)::text AS value"
+        f" FROM {qualified(row['schema'], row['name'])}"
+        for row in session.rows(_SEQUENCES)
+    ]
+    if not questions:
+        return {}
+    return {row["name"]: int(row["value"]) for row in session.rows(" UNION ALL ".join(questions))}
 
 
 def one(session: Session, sql: str) -> Row:

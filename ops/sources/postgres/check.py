@@ -16,8 +16,8 @@ from ops.sources.postgres.catalog import (
     invalid_indexes,
     list_objects,
     list_tables,
+    next_values,
     one,
-    sequence_values,
 )
 from ops.sources.postgres.measures import newest_values
 from ops.sources.postgres.names import qualified, quoted, shown
@@ -25,6 +25,8 @@ from ops.sources.postgres.needs import Needs
 from ops.sources.postgres.scope import WITHOUT_ROWS
 from ops.sources.postgres.session import Session
 
+DEFAULT_RIGHTS: Final = "default acl"
+"""What pg_identify_object calls ALTER DEFAULT PRIVILEGES: left away together with GRANT."""
 _MOST_NAMED: Final = 20
 _ROWS_FACTOR: Final = 2
 _OWNED_SEQUENCES: Final = """
@@ -46,6 +48,7 @@ class Recorded:
     objects: Sequence[DatabaseObject]
     scope: str
     owners: bool = True
+    rights: bool = True
     rows: bool = True
 
 
@@ -76,7 +79,9 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
     missing = [
         item
         for item in recorded.objects
-        if (item.type, item.identity) not in found and item.identity not in outside
+        if (item.type, item.identity) not in found
+        and item.identity not in outside
+        and (recorded.rights or item.type != DEFAULT_RIGHTS)
     ]
     findings = [
         _critical("postgres.object_missing", f"{item.type} {item.identity} was not restored", item.identity)
@@ -122,7 +127,7 @@ def _check_indexes(session: Session) -> list[Finding]:
 
 
 def _check_sequences(session: Session, recorded: Recorded) -> list[Finding]:
-    found = sequence_values(session)
+    found = next_values(session)
     findings = []
     for name, (before, after) in recorded.needs.sequences.items():
         if recorded.scope in {"full", "data"} and name in found:
@@ -134,18 +139,15 @@ def _check_sequences(session: Session, recorded: Recorded) -> list[Finding]:
     return [Finding(severity=Severity.OK, code="postgres.sequences", message=message)]
 
 
-def _compare_sequence(name: str, before: int | None, after: int | None, value: int | None) -> list[Finding]:
+def _compare_sequence(name: str, before: int, after: int, value: int) -> list[Finding]:
     # A sequence is no part of a snapshot: the archive has its value at some moment of the dump.
-    if value in {before, after}:
-        return []
-    low, high = before or 0, after or 0
-    if value is not None and min(low, high) <= value <= max(low, high):
+    if min(before, after) <= value <= max(before, after):
         return []
     return [
         Finding(
             severity=Severity.CRITICAL,
             code="postgres.sequence_differs",
-            message=f"sequence {name} has another value than during the dump",
+            message=f"sequence {name} gives another value next than during the dump",
             where=name,
             expected=str(before) if before == after else f"{before} to {after}",
             found=str(value),
@@ -153,21 +155,21 @@ def _compare_sequence(name: str, before: int | None, after: int | None, value: i
     ]
 
 
-def _behind(session: Session, values: dict[str, int | None]) -> list[Finding]:
+def _behind(session: Session, values: dict[str, int]) -> list[Finding]:
     findings = []
     for row in session.rows(_OWNED_SEQUENCES):
         name = shown(row["schema"], row["name"])
         table = qualified(row["table_schema"], row["table_name"])
         greatest = one(session, f"SELECT max({quoted(row['column'])}) AS value FROM {table}")["value"]
-        if greatest is not None and greatest > (values.get(name) or 0):
+        if greatest is not None and name in values and greatest >= values[name]:
             findings.append(
                 Finding(
                     severity=Severity.WARNING,
                     code="postgres.sequence_behind",
                     message=f"sequence {name} is behind its column, as it was in the source: the next insert may collide",
                     where=name,
-                    expected=f"at least {greatest}",
-                    found=str(values.get(name)),
+                    expected=f"more than {greatest}",
+                    found=str(values[name]),
                     inherited=True,
                 )
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ops.errors import ToolError
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.container import container_address, open_container
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs, client_for
 from ops.sources.postgres.route import DirectRoute, Route
@@ -22,6 +24,8 @@ def source_address(options: PostgresOptions) -> Address:
     if options.cluster is not None:
         database = options.database or "postgres"
         return Address((("host", str(options.cluster)), ("dbname", database)))
+    if options.container:
+        return container_address(options)
     address = parse_address(options.dsn)
     return address.with_database(options.database) if options.database else address
 
@@ -37,6 +41,7 @@ def open_route(options: PostgresOptions, installed: Sequence[Programs]) -> Itera
 
     A cluster is started for as long as the block runs. Raises ToolError when no client fits.
     """
+    patience_s = options.lock_timeout.total_seconds()
     if options.cluster is not None:
         programs = cluster_programs(options, installed)
         with running_cluster(programs, options.cluster) as server:
@@ -47,9 +52,14 @@ def open_route(options: PostgresOptions, installed: Sequence[Programs]) -> Itera
                 ("user", server.user),
                 ("dbname", database),
             )
-            yield DirectRoute(Address(place), programs)
+            yield DirectRoute(Address(place), programs, patience_s=patience_s)
         return
-    yield direct_route(source_address(options), source_password(options), installed)
+    if options.container:
+        with open_container(options, source_password(options), installed) as container:
+            yield container
+        return
+    route = direct_route(source_address(options), source_password(options), installed)
+    yield replace(route, patience_s=patience_s)
 
 
 def direct_route(address: Address, password: Secret, installed: Sequence[Programs]) -> DirectRoute:

@@ -16,7 +16,7 @@ from ops.sources.postgres.catalog import (
     list_tables,
     object_facts,
 )
-from ops.sources.postgres.check import Recorded, check_database
+from ops.sources.postgres.check import DEFAULT_RIGHTS, Recorded, check_database
 from ops.sources.postgres.measures import (
     LARGE_OBJECTS,
     Measuring,
@@ -52,7 +52,10 @@ class PostgresCopy:
         return {names[key]: value for key, value in self.route.address.parameters if key in names}
 
     def expected(self, recorded: Measures) -> Measures:
-        """Everything; without rows when only the schema was restored."""
+        """Everything; without rows when only the schema was restored, without default rights when no rights were."""
+        if not self.recorded.rights:
+            facts = {name: value for name, value in recorded.facts.items() if name != DEFAULT_RIGHTS}
+            recorded = replace(recorded, facts=facts)
         if self.recorded.rows:
             return recorded
         empty = {name: TableMeasure(0) for name in recorded.tables if name != LARGE_OBJECTS}
@@ -84,7 +87,7 @@ class PostgresCopy:
 
     @property
     def _partial(self) -> bool:
-        return bool(self.recorded.needs.outside_keys)
+        return bool(self.recorded.needs.outside_keys) or not self.recorded.rights
 
     def count_rows(self, table: str) -> int:
         """Rows of `table`, partitions included."""

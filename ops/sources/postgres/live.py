@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,9 @@ from ops.sources.postgres.session import Session
 from ops.units import format_size
 
 _IDENTITY: Final = """
-SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
+SELECT CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system,
+       extract(epoch FROM pg_postmaster_start_time())::text AS started,
        (SELECT oid::bigint FROM pg_database WHERE datname = {name}) AS database
 """
 _RIGHTS: Final = """
@@ -51,14 +54,32 @@ def target_address(own: Address, to: str | None) -> Address:
     return address
 
 
-def identity(route: Route) -> tuple[str, int] | None:
-    """System identifier of the cluster and oid of the database; None when there is no such database.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which database it is. Two names of one database have one identity, and a copy of a database has another.
 
-    Two names of one database have one identity, and a copy of a database has another.
+    `system`: the cluster's system identifier (None: our role may not see it). `started`: when its server was
+    started, to the microsecond, because a cluster that was copied keeps the identifier. `database`: the oid.
     """
+
+    system: str | None
+    started: str
+    database: int
+
+    def is_same(self, other: Identity) -> bool:
+        """Whether both are one database."""
+        if self.database != other.database:
+            return False
+        if self.system is None or other.system is None:
+            return self.started == other.started
+        return (self.system, self.started) == (other.system, other.started)
+
+
+def identity(route: Route) -> Identity | None:
+    """The identity of the route's database; None when the server has none of that name."""
     with administration(route) as session:
         (row,) = session.rows(_IDENTITY.format(name=literal(route.address.database)))
-    return None if row["database"] is None else (row["system"], row["database"])
+    return None if row["database"] is None else Identity(**row)
 
 
 def require_ready(

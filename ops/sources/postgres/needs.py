@@ -53,8 +53,8 @@ class Needs:
     """Server and database as they were; the field names are the manifest's keys.
 
     `provider` is pg_database's letter (c: libc, i: ICU, b: builtin). `acl` are GRANT items as pg_database holds
-    them, `settings` `name=value`. `sequences` have the values before and after the dump, between which the
-    archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
+    them, `settings` `name=value`. `sequences` have the next values before and after the dump, between which
+    the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
     """
 
@@ -68,7 +68,7 @@ class Needs:
     icu: bool = False
     parallel: bool = True
     toc_entries: int = 0
-    sequences: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    sequences: Mapping[str, Sequence[int]] = field(default_factory=dict)
     newest: Mapping[str, str | None] = field(default_factory=dict)
     estimated: Mapping[str, int] = field(default_factory=dict)
     not_dumped: Mapping[str, str] = field(default_factory=dict)

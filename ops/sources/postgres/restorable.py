@@ -83,6 +83,7 @@ def built_beside(
                     read_objects(fetched.payload),
                     manifest.scope,
                     owners=not wanted.no_owner,
+                    rights=not wanted.no_acl,
                     rows=not wanted.schema_only,
                 )
                 yield BuiltCopy(beside, recorded, tuple(findings), held=held)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ops.errors import SpaceError
+from ops.errors import SpaceError, ToolError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.proc import worker_count
 from ops.sources.postgres.archive import (
@@ -30,6 +30,9 @@ _ONLY_A_COUNT: Final = "errors ignored on restore"
 _UNKNOWN_SETTING: Final = re.compile(r'unrecognized configuration parameter "(\w+)"')
 _NEWER_SETTINGS: Final = frozenset(
     ("transaction_timeout", "idle_session_timeout", "default_table_access_method")
+)
+_LACKING: Final = re.compile(
+    r"unsupported XML feature|ICU is not supported in this build|\w+ is not supported by this build"
 )
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
 
@@ -118,7 +121,7 @@ class _Runner:
 def read_messages(ran: Ran, allowed: Mapping[str, str]) -> list[Finding]:
     """Each error and warning as a finding; a bad exit code that nothing explains is one too.
 
-    Raises SpaceError when the server's disk is full.
+    Raises SpaceError when the server's disk is full, ToolError when the server was built without a feature.
     """
     findings, where, unknown = [], "", set()
     for line in ran.messages:
@@ -131,6 +134,10 @@ def read_messages(ran: Ran, allowed: Mapping[str, str]) -> list[Finding]:
         if any(words in said[2] for words in _FULL):
             hint = "a restore needs about twice the size of the database; see the runbook, 'Disk full'"
             raise SpaceError(f"the server's disk ran full: {said[2]}", code="space.disk_full", hint=hint)
+        if lacking := _LACKING.search(said[2]):
+            hint = "drill with a server that has it: pg_bindir, or scratch = … (runbook: Missing extension)"
+            message = f"this PostgreSQL was built without what the source uses: {lacking[0]}"
+            raise ToolError(message, code="tool.missing", hint=hint)
         setting = _UNKNOWN_SETTING.search(said[2])
         if setting and setting[1] in _NEWER_SETTINGS:
             unknown.add(setting[1])

@@ -16,7 +16,7 @@ from ops.proc import run_program
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, client_environment
 from ops.sources.postgres.programs import Programs
-from ops.sources.postgres.session import Session, open_session
+from ops.sources.postgres.session import PATIENCE_S, Session, open_session
 
 _NO_PASSWORD = Secret("password")
 
@@ -86,6 +86,7 @@ class DirectRoute:
     address: Address
     programs: Programs
     password: Secret = field(default=_NO_PASSWORD)
+    patience_s: float = PATIENCE_S
 
     @property
     def writes_folders(self) -> bool:
@@ -109,7 +110,7 @@ class DirectRoute:
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
         """Over psycopg."""
-        with open_session(self.address, self.password.read()) as session:
+        with open_session(self.address, self.password.read(), patience_s=self.patience_s) as session:
             yield session
 
     def run(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ops.errors import SourceError
 from ops.sources.postgres.catalog import Table
@@ -11,8 +12,8 @@ from ops.sources.postgres.names import literal, parse_shown, qualified, quoted, 
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.session import Session
 
-WITHOUT_ROWS = frozenset(("schema",))
-PARTIAL = frozenset(("data", "tables", "schemas", "tenant"))
+WITHOUT_ROWS: Final = frozenset(("schema",))
+PARTIAL: Final = frozenset(("data", "tables", "schemas", "tenant"))
 """Scopes whose main archive can not be restored alone: the whole schema is dumped beside it."""
 
 
@@ -42,7 +43,8 @@ class Choice:
             raise SourceError(
                 message, code="source.missing", hint="correct tables = [...] in the source's table"
             )
-        return [table for table in everything if table.shown in names]
+        by_oid = {table.oid: table for table in everything}
+        return [table for table in everything if names & _line(table, by_oid)]
 
     def _require_schemas(self, there: set[str]) -> None:
         missing = sorted(set(self.options.schemas) - there)
@@ -67,34 +69,56 @@ class Choice:
         return []
 
 
+def _line(table: Table, by_oid: Mapping[int, Table]) -> set[str]:
+    """The names of a table and of all that it is a partition of."""
+    parent = by_oid.get(table.parent) if table.parent is not None else None
+    return {table.shown} | (_line(parent, by_oid) if parent is not None else set())
+
+
+_OWNED_SEQUENCES: Final = """
+WITH RECURSIVE line AS (
+  SELECT unnest(ARRAY[{oids}]::oid[]) AS oid UNION SELECT h.inhparent FROM pg_inherits h JOIN line ON h.inhrelid = line.oid
+)
+SELECT n.nspname AS schema, s.relname AS name
+FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace n ON n.oid = s.relnamespace
+WHERE d.classid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM line) AND d.deptype = 'a' ORDER BY 1, 2
+"""
+
+
 def owned_sequences(session: Session, tables: Sequence[Table]) -> list[str]:
-    """The sequences that belong to columns of the tables, as SQL names; pg_dump does not follow them by itself."""
+    """The sequences that belong to columns of the tables or of their parents, as SQL names.
+
+    pg_dump does not follow them by itself.
+    """
     if not tables:
         return []
-    oids = ",".join(str(table.oid) for table in tables)
-    rows = session.rows(
-        "SELECT n.nspname AS schema, s.relname AS name FROM pg_depend d"
-        " JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace n ON n.oid = s.relnamespace"
-        f" WHERE d.classid = 'pg_class'::regclass AND d.refobjid = ANY (ARRAY[{oids}]::oid[])"
-        " AND d.deptype = 'a' ORDER BY 1, 2"
-    )
+    rows = session.rows(_OWNED_SEQUENCES.format(oids=",".join(str(table.oid) for table in tables)))
     return [qualified(row["schema"], row["name"]) for row in rows]
+
+
+_OUTSIDE: Final = """
+WITH RECURSIVE family AS (
+  SELECT oid, oid AS root, conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+  UNION ALL
+  SELECT k.oid, f.root, k.conrelid, k.confrelid FROM pg_constraint k JOIN family f ON k.conparentid = f.oid
+), leading_out AS (
+  SELECT DISTINCT root FROM family WHERE conrelid IN ({inside}) AND confrelid NOT IN ({inside})
+)
+SELECT i.identity, n.nspname AS schema, c.relname AS name, r.conname AS key
+FROM leading_out l JOIN family f ON f.root = l.root JOIN pg_constraint r ON r.oid = l.root
+JOIN pg_class c ON c.oid = r.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+LATERAL pg_identify_object('pg_constraint'::regclass, f.oid, 0) i ORDER BY 1
+"""
 
 
 def outside_keys(session: Session, chosen: Sequence[Table]) -> dict[str, str]:
     """Foreign keys of chosen tables whose rows may refer to rows that are not chosen.
 
-    The identity of each -> how an archive lists it. A key of a table that is not chosen holds no rows, and so
-    no reference.
+    The identity of each -> how an archive lists the key that it belongs to: the keys of partitions are made
+    with their parent's. A key of a table that is not chosen holds no rows, and so no reference.
     """
     inside = ",".join(str(table.oid) for table in chosen) or "0"
-    rows = session.rows(
-        "SELECT i.identity, n.nspname AS schema, c.relname AS name, k.conname AS key FROM pg_constraint k"
-        " JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace,"
-        " LATERAL pg_identify_object('pg_constraint'::regclass, k.oid, 0) i"
-        f" WHERE k.contype = 'f' AND k.conrelid = ANY (ARRAY[{inside}]::oid[])"
-        f" AND k.confrelid <> ALL (ARRAY[{inside}]::oid[]) ORDER BY 1"
-    )
+    rows = session.rows(_OUTSIDE.format(inside=inside))
     return {row["identity"]: f"{row['schema']} {row['name']} {row['key']}" for row in rows}
 
 

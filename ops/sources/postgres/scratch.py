@@ -107,7 +107,11 @@ def _restored(
                 )
                 findings += restore_payload(target, fetched.payload, needs, wanted)
                 recorded = Recorded(
-                    needs, read_objects(fetched.payload), fetched.manifest.scope, owners=not owned
+                    needs,
+                    read_objects(fetched.payload),
+                    fetched.manifest.scope,
+                    owners=not owned,
+                    rights=not owned,
                 )
                 yield PostgresCopy(target, recorded, tuple(findings), amcheck=options.amcheck)
         finally:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import psycopg
 
 # Role and database settings of the server must not end a backup: startup options stand above them.
-_STARTUP: Final = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0"
+STARTUP: Final = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0"
 # Settings that decide how values look as text; digests depend on them.
 _TEXT_FORM: Final = {
     "search_path": "''",
@@ -28,6 +28,8 @@ _TEXT_FORM: Final = {
     "xmlbinary": "base64",
     "jit": "off",
 }
+PATIENCE_S: Final = 60.0
+"""How long a session waits for a lock that somebody else holds, unless it is told otherwise."""
 _NEWER: Final = {140000: {"idle_session_timeout": "0"}, 170000: {"transaction_timeout": "0"}}
 
 Row = dict[str, Any]
@@ -77,7 +79,9 @@ class DriverSession:
 
 
 @contextlib.contextmanager
-def open_session(address: Address, password: str | None) -> Iterator[DriverSession]:
+def open_session(
+    address: Address, password: str | None, *, patience_s: float = PATIENCE_S
+) -> Iterator[DriverSession]:
     """A session that nothing but us ends, with values in their portable text form.
 
     Raises SourceError (`source.unreachable`, `source.refused`) when it can not be had, ToolError when the
@@ -91,7 +95,7 @@ def open_session(address: Address, password: str | None) -> Iterator[DriverSessi
         raise ToolError("the PostgreSQL driver is not installed", code="tool.missing", hint=hint) from error
     values = dict(address.parameters)
     extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
-    options = f"{values.get('options', '')} {_STARTUP}".strip()
+    options = f"{values.get('options', '')} {STARTUP}".strip()
     with translated_errors(address.location):
         connection = psycopg.connect(
             address.with_parameters(options=options, **extra).conninfo,
@@ -102,12 +106,16 @@ def open_session(address: Address, password: str | None) -> Iterator[DriverSessi
         )
     with contextlib.closing(connection):
         session = DriverSession(connection)
-        prepare(session)
+        prepare(session, patience_s=patience_s)
         yield session
 
 
-def prepare(session: Session) -> None:
-    """Give a session its portable text form, and take away the time limits of newer servers."""
+def prepare(session: Session, *, patience_s: float = PATIENCE_S) -> None:
+    """Give a session its portable text form, take away the time limits of newer servers, and bound its waiting.
+
+    Even a look at a table's size waits for a lock on it.
+    """
+    session.run(f"SET lock_timeout = {max(1, round(patience_s * 1000))}")
     for statement in text_form():
         session.run(statement)
     for version, settings in _NEWER.items():
@@ -121,6 +129,13 @@ def text_form() -> list[str]:
     return [f"SET {name} = {value}" for name, value in _TEXT_FORM.items()]
 
 
+_NOT_NOW: Final = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "terminating connection",
+    "not yet accepting",
+)
 _REFUSED: Final = ("28000", "28P01", "3D000", "42501", "53300", "55000")
 _LOCKED: Final = ("55P03", "57014", "40P01")
 _DAMAGED: Final = ("XX001", "XX002", "58030")
@@ -134,13 +149,16 @@ def translated_errors(where: str = "") -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _translated(error, where) from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise source_error(error.sqlstate or "", text, where) from error
 
 
-def _translated(error: psycopg.Error, where: str) -> SourceError:
-    state = error.sqlstate or ""
-    text = " ".join(str(error).split()) or type(error).__name__
+def source_error(state: str, text: str, where: str = "") -> SourceError:
+    """The error for an SQLSTATE (empty: the server did not give one) and what was said with it."""
     message = f"{where}: {text}" if where else f"PostgreSQL: {text}"
+    if not state and "FATAL:" in text and not any(words in text for words in _NOT_NOW):
+        # libpq gives no SQLSTATE for a connection that the server refused.
+        state = "28000"
     if state.startswith(("08", "57P")) or not state:
         hint = "see the server's log, and that host, port and network are right: psql with the same address"
         return SourceError(message, code="source.unreachable", hint=hint)

@@ -38,9 +38,7 @@ class Snapshot:
 
 
 @contextlib.contextmanager
-def held_snapshot(
-    session: Session, choose: Chosen, *, lock_timeout_s: float, clock: Callable[[], datetime]
-) -> Iterator[Snapshot]:
+def held_snapshot(session: Session, choose: Chosen, *, clock: Callable[[], datetime]) -> Iterator[Snapshot]:
     """A snapshot in which the tables that `choose` picks can not be changed by DDL while the block runs.
 
     Raises SourceError: `source.locked` when DDL keeps a table for too long or the tables keep changing,
@@ -51,9 +49,7 @@ def held_snapshot(
         require_all_rows(before)
         session.run(_BEGIN)
         try:
-            session.run(f"SET LOCAL lock_timeout = {max(1, round(lock_timeout_s * 1000))}")
             if _lock(session, before):
-                session.run("SET LOCAL lock_timeout = 0")
                 moment = clock()
                 snapshot = str(one(session, "SELECT pg_export_snapshot() AS id")["id"])
                 inside = list_tables(session)

@@ -121,8 +121,8 @@ class PostgresSource:
             return True
         try:
             with self._route_to(target) as other, self._route() as own:
-                there = identity(other)
-                return there is not None and there == identity(own)
+                there, here = identity(other), identity(own)
+                return there is not None and here is not None and there.is_same(here)
         except OpsError:
             return False
 

@@ -1,0 +1,282 @@
+"""Restores over living databases: the old data or the new, whole, open to everybody, and a way back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops.actions.catalogue import find_backup
+from ops.actions.restore import RestoreRequest, plan_restore
+from ops.errors import OpsError
+from ops.model import RestoreOptions
+from ops.sources.postgres.server import RunningServer
+from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
+from tests.sources.postgres.shop import (
+    back_up,
+    bad,
+    drill,
+    dsn,
+    fill_with_features,
+    fill_with_petshop,
+    psql,
+    restore,
+    source_of,
+    store_in,
+)
+
+COUNT = "SELECT count(*) FROM public.vendas"
+
+
+@pytest.fixture
+def shop(pg17: RunningServer, fresh_database: FreshDatabases) -> Iterator[FreshDatabase]:
+    """A pet shop on PostgreSQL 17; databases that a test restores to are gone afterwards."""
+    database = fresh_database(pg17)
+    fill_with_petshop(pg17, database.name)
+    yield database
+    for name in databases(pg17):
+        if name.startswith(f"{database.name}_"):
+            psql(pg17, "postgres", "-c", f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def databases(server: RunningServer) -> list[str]:
+    """All databases of the server, without templates."""
+    return psql(
+        server, "postgres", "-c", "SELECT datname FROM pg_database WHERE NOT datistemplate"
+    ).splitlines()
+
+
+def ours(server: RunningServer) -> list[str]:
+    """Databases that a restore or drill made under names of its own."""
+    return [name for name in databases(server) if name.startswith("drillbook_")]
+
+
+def test_into_a_new_database(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A new database appears whole, with owner, settings, comment and rights, and nothing else is left."""
+    psql(shop.server, shop.name, "-c", f"COMMENT ON DATABASE \"{shop.name}\" IS 'loja'",
+         "-c", f'GRANT CREATE ON DATABASE "{shop.name}" TO petshop_leitura')  # fmt: skip
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    done = restore(backup, source, tmp_path, to=f"{shop.name}_new", yes=False)
+    assert bad(done.findings) == []
+    assert psql(shop.server, f"{shop.name}_new", "-c", COUNT) == "750"
+    described = (
+        "SELECT pg_get_userbyid(datdba), has_database_privilege('petshop_leitura', datname, 'CREATE'),"
+        " shobj_description(oid, 'pg_database'), datconnlimit, datallowconn,"
+        " (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)"
+        " FROM pg_database d WHERE datname = '{}'"
+    )
+    new = psql(shop.server, "postgres", "-c", described.format(f"{shop.name}_new"))
+    assert new == psql(shop.server, "postgres", "-c", described.format(shop.name))
+    assert ours(shop.server) == []
+
+
+def test_over_a_database_in_use(shop: FreshDatabase, tmp_path: Path) -> None:
+    """With applications that connect again and again, the swap succeeds, they go on with the new data, and undo works."""
+    source, store = source_of(shop.server, shop.name), store_in(tmp_path)
+    backup = back_up(source, store)
+    psql(shop.server, shop.name, "-c", "DELETE FROM pagamentos WHERE id <= 10")
+    with hammering(shop) as seen:
+        done = restore(backup, source, tmp_path)
+        time.sleep(0.3)
+    assert [text for text in bad(done.findings) if "replaced_kept" not in text] == []
+    assert any(item.code == "restore.sessions_ended" for item in done.findings)
+    assert seen[-1] == "849"
+    assert set(seen) <= {"839", "849"}
+    assert ours(shop.server) == []
+    assert done.safety is not None
+    assert done.undo is not None
+    assert f"--to '{dsn(shop.server, shop.name)}' --yes" in done.undo
+    restore(find_backup(store, done.safety), source, tmp_path, to=dsn(shop.server, shop.name))
+    assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM pagamentos") == "839"
+
+
+@contextmanager
+def hammering(shop: FreshDatabase) -> Iterator[list[str]]:
+    """Three applications that connect, ask and reconnect without rest while the block runs; what they were told."""
+    stop, seen = threading.Event(), list[str]()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                with shop.connect() as connection:
+                    for _ in range(5):
+                        row = connection.execute("SELECT count(*) FROM pagamentos").fetchone()
+                        seen.append(str(row[0]) if row else "")
+            except psycopg.Error:
+                continue
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_what_was_written_after_the_safety_backup_is_kept(
+    shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows committed between the safety backup and the swap are in the replaced database, which is then kept and named."""
+    from ops.sources.postgres import promote
+
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    swap = promote._swap
+
+    def late_writer(*arguments: object) -> object:
+        psql(shop.server, shop.name, "-c", "CREATE TABLE tarde AS SELECT 1 AS a")
+        return swap(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(promote, "_swap", late_writer)
+    done = restore(backup, source, tmp_path)
+    (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
+    assert psql(shop.server, kept.where, "-c", "SELECT a FROM tarde") == "1"
+    psql(shop.server, "postgres", "-c", f'DROP DATABASE "{kept.where}"')
+    assert psql(shop.server, shop.name, "-c", COUNT) == "750"
+
+
+def test_prerequisites_are_reported_together(
+    pg17: RunningServer, pg15: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """Missing roles, extensions and rights are one message, before anything is touched."""
+    database = fresh_database(pg15)
+    fill_with_features(pg15, database.name)
+    psql(pg15, database.name, "-c", 'CREATE EXTENSION "uuid-ossp"')
+    source = source_of(pg15, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(pg17, "postgres", "-c", "CREATE ROLE schwach LOGIN")
+    before = databases(pg17)
+    with pytest.raises(OpsError) as caught:
+        restore(backup, source, tmp_path, to=dsn(pg17, "anderswo", "schwach"))
+    psql(pg17, "postgres", "-c", "DROP ROLE schwach")
+    assert caught.value.code == "refused.prerequisites"
+    for text in ("CREATEDB", "uuid-ossp"):
+        assert text in caught.value.message
+    assert databases(pg17) == before
+
+
+def test_missing_roles_are_named_and_can_be_left_away(
+    shop: FreshDatabase, fresh_database: FreshDatabases, pg15: RunningServer, tmp_path: Path
+) -> None:
+    """A server without the roles refuses with their names; with --no-owner and --no-acl it takes the backup."""
+    role = f"{shop.name}_dono"
+    psql(shop.server, shop.name, "-c", f"CREATE ROLE {role}", "-c", f"ALTER TABLE vendas OWNER TO {role}")
+    source = source_of(shop.server, shop.name, format="custom", compress="gzip:1")
+    backup = back_up(source, store_in(tmp_path))
+    target = dsn(shop.server, f"{shop.name}_x")
+    psql(shop.server, shop.name, "-c", "ALTER TABLE vendas OWNER TO petshop_app", "-c", f"DROP ROLE {role}")
+    with pytest.raises(OpsError, match=role) as caught:
+        restore(backup, source, tmp_path, to=target)
+    assert "--no-owner --no-acl" in caught.value.message
+    done = restore(backup, source, tmp_path, to=target, no_owner=True, no_acl=True)
+    assert bad(done.findings) == []
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert psql(shop.server, f"{shop.name}_x", "-c", owners) == "postgres"
+
+
+def test_tables_into_a_living_database(shop: FreshDatabase, tmp_path: Path) -> None:
+    """Tables are made or replaced in one transaction; keys, triggers and other tables stay as they were."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(shop.server, shop.name, "-c", "DROP TABLE agendamentos", "-c", "UPDATE produtos SET nome = 'x' WHERE id = 1",
+         "-c", "DELETE FROM pagamentos")  # fmt: skip
+    keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"
+    triggers = "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1"
+    before = psql(shop.server, shop.name, "-c", keys), psql(shop.server, shop.name, "-c", triggers)
+    with pytest.raises(OpsError, match="--truncate"):
+        restore(backup, source, tmp_path, tables=("produtos", "agendamentos"))
+    done = restore(backup, source, tmp_path, tables=("produtos", "pagamentos"), truncate=True)
+    assert bad(done.findings) == []
+    after = psql(shop.server, shop.name, "-c", keys), psql(shop.server, shop.name, "-c", triggers)
+    assert after == before
+    restore(backup, source, tmp_path, tables=("agendamentos",))
+    again = back_up(source, store_in(tmp_path))
+    assert again.manifest.measures.tables == backup.manifest.measures.tables
+
+
+def test_tables_that_would_break_references(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A table whose restored rows lack some that others refer to is rolled back whole."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(shop.server, shop.name, "-c", "INSERT INTO tenants SELECT 77, nome || 'x' FROM tenants LIMIT 0")
+    statement = (
+        "INSERT INTO categorias (id, nome) OVERRIDING SYSTEM VALUE VALUES (999, 'nova');"
+        " UPDATE produtos SET categoria_id = 999 WHERE id = 1"
+    )
+    psql(shop.server, shop.name, "-c", statement)
+    with pytest.raises(OpsError) as caught:
+        restore(backup, source, tmp_path, tables=("categorias",), truncate=True)
+    assert caught.value.code == "refused.table_not_replaced"
+    assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM categorias WHERE id = 999") == "1"
+
+
+def test_schema_only(shop: FreshDatabase, tmp_path: Path) -> None:
+    """--schema-only makes every object and no row."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    restore(backup, source, tmp_path, to=f"{shop.name}_s", schema_only=True)
+    assert psql(shop.server, f"{shop.name}_s", "-c", COUNT) == "0"
+
+
+def test_anonymization_is_a_gate(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A copy for a non-production database is anonymized before its name exists; when that fails there is no copy."""
+    script = tmp_path / "anon.sql"
+    target = f"{shop.name}_staging"
+    source = source_of(shop.server, shop.name, anonymize=(script,), non_production=(target,))
+    backup = back_up(source, store_in(tmp_path))
+    script.write_text("UPDATE clientes SET nome = 'Fulano'; SELECT 1 / 0;")
+    with pytest.raises(OpsError) as caught:
+        restore(backup, source, tmp_path, to=target)
+    assert caught.value.code == "refused.not_anonymized"
+    assert target not in databases(shop.server)
+    assert ours(shop.server) == []
+    script.write_text("UPDATE clientes SET nome = 'Fulano';")
+    done = restore(backup, source, tmp_path, to=target)
+    assert any(item.code == "restore.anonymized" for item in done.findings)
+    assert psql(shop.server, target, "-c", "SELECT DISTINCT nome FROM clientes") == "Fulano"
+
+
+def test_plans_and_refusals_without_yes(shop: FreshDatabase, tmp_path: Path) -> None:
+    """Without --yes a source is safe under every spelling of its address, and a plan touches nothing."""
+    source, store = source_of(shop.server, shop.name), store_in(tmp_path)
+    backup = back_up(source, store)
+    other = f"host={shop.server.socket_dir} port={shop.server.port} dbname='{shop.name}' user=postgres application_name=x"
+    for target in (shop.name, dsn(shop.server, shop.name), other):
+        with pytest.raises(OpsError) as caught:
+            restore(backup, source, tmp_path, to=target, yes=False)
+        assert caught.value.code == "refused.target_is_source"
+    request = RestoreRequest(
+        scratch=tmp_path, safety_store=store, to=shop.name, options=RestoreOptions(), yes=True
+    )
+    assert "swap" in " ".join(plan_restore(backup, source, request))
+    assert ours(shop.server) == []
+
+
+def test_drill_on_a_given_server(shop: FreshDatabase, pg15: RunningServer, tmp_path: Path) -> None:
+    """A drill on a given server uses a database of its own there, removes it, and what a dead run left."""
+    psql(shop.server, "postgres", "-c", "CREATE DATABASE drillbook_scratch_dead")
+    source = source_of(shop.server, shop.name, scratch=dsn(shop.server, ""))
+    backup = back_up(source, store_in(tmp_path))
+    assert bad(drill(backup, source, tmp_path).findings) == []
+    assert ours(shop.server) == []
+
+
+def test_a_missing_extension_is_no_verdict(
+    pg15: RunningServer, pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A backup whose extension the scratch server lacks is inconclusive, and the extension is named."""
+    database = fresh_database(pg15)
+    psql(pg15, database.name, "-c", 'CREATE EXTENSION "uuid-ossp"')
+    source = source_of(pg15, database.name, scratch=dsn(pg17, ""))
+    evidence = drill(back_up(source, store_in(tmp_path)), source, tmp_path)
+    assert str(evidence.verdict) == "inconclusive"
+    assert "uuid-ossp" in " ".join(bad(evidence.findings))
