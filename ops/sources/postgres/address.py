@@ -13,6 +13,7 @@ from ops.errors import ConfigError
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _PAIR: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*", re.DOTALL)
+_KEEPALIVES: Final = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
 _PASSED_ON: Final = (
     "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
@@ -53,6 +54,11 @@ class Address:
             f"{name}:{number}" if number else name for name, number in _hosts_with_ports(host, port)
         )
         return f"postgresql://{user}{hosts}/{quote(self.database)}"
+
+    @property
+    def lasting(self) -> Address:
+        """The same, so that a partner that is gone without a word is noticed in about two minutes, not hours."""
+        return Address(tuple({**_KEEPALIVES, **dict(self.parameters)}.items()))
 
     def with_database(self, name: str) -> Address:
         """Another database of the same server."""

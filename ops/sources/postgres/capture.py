@@ -6,6 +6,7 @@ count and hash the rows. Both see exactly one moment, so a restored copy must me
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -184,7 +185,8 @@ class _Capture:
                 self._dump(session, snapshot)
                 found = measuring.result()
             except BaseException as error:
-                session.cancel()
+                with contextlib.suppress(Exception):
+                    session.cancel()
                 # What ended the dump may have ended the session first: that says more.
                 if isinstance(error, ToolError) and isinstance(cause := measuring.exception(), OpsError):
                     raise self._both(error, cause) from error

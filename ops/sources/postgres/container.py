@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ops.errors import ToolError
+from ops.fsio.scratch import scratch_folder
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.engine import Engine, open_engine
@@ -145,10 +146,9 @@ class ContainerRoute:
         program, *arguments = command
         engine, step = self.engine, f"running {program}"
         argv, environment = engine.call(program, *arguments)
-        with tempfile.TemporaryDirectory(prefix="drillbook-pg-") as private:
-            place = Place(Path(private), Path.cwd())
+        with scratch_folder(Path(tempfile.gettempdir())) as private:
             try:
-                ran = run_client(argv, environment, place, stdin=stdin, stdout=stdout)
+                ran = run_client(argv, environment, Place(private, Path.cwd()), stdin=stdin, stdout=stdout)
             except BaseException:
                 engine.watch.end(mark)
                 raise

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ops.errors import OpsError, SourceError, ToolError
 from ops.model import Finding, Severity
+from ops.secret import Secret
+from ops.sources.postgres.address import Address
 from ops.sources.postgres.names import literal, quoted
 from ops.sources.postgres.needs import Needs
-from ops.sources.postgres.route import Route
+from ops.sources.postgres.programs import Programs, client_for
+from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.session import Session
 
 SCRATCH_PREFIX: Final = "drillbook_scratch_"
@@ -44,6 +48,20 @@ def administration(route: Route) -> Iterator[Session]:
             raise
         with route.to("template1").session() as session:
             yield session
+
+
+def server_route(address: Address, password: Secret, installed: Sequence[Programs]) -> DirectRoute:
+    """A route to a server on which the address's database need not exist; it is asked for its version first.
+
+    Raises ToolError when no client programs fit it.
+    """
+    if not installed:
+        hint = "install postgresql-client, or pip install 'drillbook[postgres-drill]'"
+        raise ToolError("no PostgreSQL client programs are installed here", code="tool.missing", hint=hint)
+    any_client = DirectRoute(address, installed[0], password)
+    with administration(any_client) as session:
+        major = session.version // 10000
+    return replace(any_client, programs=client_for(installed, major))
 
 
 def create_database(session: Session, name: str, needs: Needs, *, strict: bool) -> list[Finding]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import ToolError
-from ops.proc import Coprocess, find_program, start_coprocess
+from ops.proc import Coprocess, start_coprocess
 from ops.secret import Secret
 from ops.sources.postgres.engine_errors import engine_failure
 
@@ -136,7 +136,6 @@ def open_engine(container: str, command: tuple[str, ...], password: Secret) -> I
     answer, or the container has no shell or no PostgreSQL programs.
     """
     argv = [*command, container, "sh", "-c", _WATCH]
-    find_program(argv[0])
     with start_coprocess(argv, environment=os.environ, folder=Path.cwd()) as dialogue:
         watch = Watch(dialogue)
         said = translated(container, "starting a shell in it", watch.begin)

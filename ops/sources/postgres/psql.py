@@ -104,7 +104,8 @@ class PsqlSession:
         names, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
         # A line without anything is a row whose only value is the empty text.
         return [
-            {name: _plain_value(value, nothing) for name, value in zip(names, row or [""])} for row in rows
+            {name: _plain_value(value, nothing) for name, value in zip(names, row or [""], strict=False)}
+            for row in rows
         ]
 
     def _ask(self, commands: list[str], after: list[str] | None = None) -> str:

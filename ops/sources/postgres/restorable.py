@@ -14,7 +14,6 @@ from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.check import Recorded, read_objects
 from ops.sources.postgres.connecting import (
-    direct_route,
     open_route,
     source_address,
 )
@@ -24,6 +23,7 @@ from ops.sources.postgres.databases import (
     create_database,
     drop_database,
     new_name,
+    server_route,
     sweep_databases,
 )
 from ops.sources.postgres.needs import needs_of
@@ -45,11 +45,11 @@ def open_target(options: PostgresOptions, target: str, installed: Sequence[Progr
         with open_route(options, installed) as route:
             yield route.to(address.database)
         return
-    yield direct_route(address, Secret("password"), installed)
+    yield server_route(address, Secret("password"), installed)
 
 
 def _same_server(address: Address, own: Address) -> bool:
-    return address.with_database("") == own.with_database("") or address.location == own.location
+    return address.with_database("").location == own.with_database("").location
 
 
 @contextlib.contextmanager

@@ -142,7 +142,8 @@ class DirectRoute:
 
 def address_argument(program: str, address: Address) -> list[str]:
     """How `program` is told where to connect."""
-    return [address.conninfo if program == "pg_amcheck" else f"--dbname={address.conninfo}"]
+    conninfo = address.lasting.conninfo
+    return [conninfo if program == "pg_amcheck" else f"--dbname={conninfo}"]
 
 
 def write_password_file(path: Path, password: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import ToolError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.ports import Fetched
 from ops.progress import Progress
+from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.check import Recorded, read_objects
 from ops.sources.postgres.copy import PostgresCopy
@@ -21,12 +21,13 @@ from ops.sources.postgres.databases import (
     drop_database,
     new_name,
     require_extensions,
+    server_route,
     sweep_databases,
 )
 from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.programs import Programs, client_for, server_for
+from ops.sources.postgres.programs import Programs, server_for
 from ops.sources.postgres.restoring import Restoration, restore_payload
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.server import TUNED, scratch_server
@@ -49,7 +50,7 @@ def loaded_copy(
         if options.scratch == EPHEMERAL:
             route = stack.enter_context(_ephemeral(fetched.folder, needs, options, installed, progress))
         else:
-            route = _given_server(options.scratch, installed)
+            route = server_route(parse_address(options.scratch), Secret("password"), installed)
         yield stack.enter_context(_restored(route, fetched, options, needs, progress))
 
 
@@ -70,16 +71,6 @@ def _ephemeral(
             Address((("host", str(server.socket_dir)), ("port", str(server.port)), ("user", server.user))),
             programs,
         )
-
-
-def _given_server(dsn: str, installed: Sequence[Programs]) -> Route:
-    if not installed:
-        raise ToolError("no PostgreSQL client programs are installed here", code="tool.missing")
-    address = parse_address(dsn)
-    newest = max(installed, key=lambda programs: programs.major)
-    with administration(DirectRoute(address, newest)) as session:
-        major = session.version // 10000
-    return DirectRoute(address, client_for(installed, major))
 
 
 @contextlib.contextmanager

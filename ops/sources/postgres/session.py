@@ -28,6 +28,7 @@ _TEXT_FORM: Final = {
     "xmlbinary": "base64",
     "jit": "off",
 }
+_CANCEL_S: Final = 5.0
 PATIENCE_S: Final = 60.0
 """How long a session waits for a lock that somebody else holds, unless it is told otherwise."""
 _NEWER: Final = {140000: {"idle_session_timeout": "0"}, 170000: {"transaction_timeout": "0"}}
@@ -74,8 +75,8 @@ class DriverSession:
             self._connection.execute(sql.encode())
 
     def cancel(self) -> None:
-        """Ask the server to cancel the statement that runs now."""
-        self._connection.cancel()
+        """Ask the server to cancel the statement that runs now; a server that can not be reached is left alone."""
+        self._connection.cancel_safe(timeout=_CANCEL_S)
 
 
 @contextlib.contextmanager
@@ -98,7 +99,7 @@ def open_session(
     options = f"{values.get('options', '')} {STARTUP}".strip()
     with translated_errors(address.location):
         connection = psycopg.connect(
-            address.with_parameters(options=options, **extra).conninfo,
+            address.lasting.with_parameters(options=options, **extra).conninfo,
             password=password,
             autocommit=True,
             row_factory=dict_row,

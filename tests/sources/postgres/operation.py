@@ -1,0 +1,34 @@
+"""One create, drill or restore in a process that can be killed: python -m … ACTION DSN STORE NAME.
+
+Prints `ready` when everything is imported, begins when a line arrives on standard input, prints `done`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ops.actions.catalogue import find_backup
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.source import PostgresSource
+from ops.stores.local import LocalOptions, LocalStore
+from tests.sources.postgres.shop import back_up, drill, restore
+
+
+def main(action: str, address: str, folder: str, name: str) -> None:
+    """Wait for the starting signal, then do it."""
+    source = PostgresSource("shop", PostgresOptions(dsn=address, min_size=1))  # type: ignore[arg-type]
+    store = LocalStore("local", LocalOptions(path=Path(folder) / "store"))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    if action == "create":
+        back_up(source, store)
+    elif action == "drill":
+        drill(find_backup(store, name), source, Path(folder))
+    else:
+        restore(find_backup(store, name), source, Path(folder))
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
