@@ -1,21 +1,22 @@
-"""Builds the demo: two SQLite databases and an `ops.toml` that names them as sources.
+"""Builds the demo: two SQLite databases, a PostgreSQL one where it can be, and an `ops.toml` that names them.
 
 The bytes depend on the text sources and the SQLite library alone: no clock, no randomness, no locale, no time
-zone. Nothing is ever half done: each file is built under a temporary name and replaces the old one in a step.
+zone (for PostgreSQL: the rows). Nothing is ever half done: each database is built under a temporary name and
+replaces the old one in a step.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
+import os
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from ops.demo.cluster import NoServerError, build_cluster, find_server, require_replaceable
+from ops.demo.databases import build_database, fill_audit, fill_prices, require_unused
+from ops.demo.petshop import DATABASE, petshop_config
+from ops.demo.texts import CONFIG, MARKER, fixtures_folder
 from ops.errors import ConfigError, RefusedError
 from ops.fsio.staging import (
     PRIVATE_FOLDER,
@@ -28,119 +29,90 @@ from ops.fsio.staging import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-MARKER: Final = ".drillbook-demo"
-CONFIG: Final = "ops.toml"
 DATA_FOLDER: Final = "dados"
-RETURN_TYPE: Final = "daily"
+PETSHOP: Final = "petshop"
 _MARKER_TEXT: Final = b"This folder was made by Drillbook's demo; the demo may rebuild what it made here.\n"
-_SIDE_FILES: Final = ("-wal", "-shm", "-journal")
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_REALS: Final = {"open", "high", "low", "close"}
-_INTEGERS: Final = {
-    "volume",
-    "rows",
-    "size_bytes",
-    "archived",
-    "rows_fetched",
-    "duration_ms",
-    "attempt",
-    "retry_after",
-}
-
-Value = str | float | int | None
-"""What a field of the text sources becomes; None is NULL."""
-
-Record = dict[str, Value]
-"""One row by column name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoDatabase:
-    """One database of the demo: the source's name in `ops.toml`, its file, the rows of each table."""
+    """One database of the demo: the source's name in `ops.toml`, its file or cluster, its name, rows by table."""
 
     source: str
     path: Path
+    name: str
     rows: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A source that the demo could have: why it was not built here, and what would help, as a command or a hint."""
+
+    source: str
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class DemoCatalogue:
-    """A built demo: its folder, the configuration to use, and the databases in it."""
+    """A built demo: its folder, the configuration to use, the databases in it, and those that could not be built."""
 
     folder: Path
     config_path: Path
     databases: tuple[DemoDatabase, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def fixtures_folder() -> Path:
-    """The folder with the demo's text sources: inside an installed package, else in the repository.
-
-    Raises ConfigError (`demo.fixtures_missing`) when this installation has neither.
-    """
-    here = Path(__file__).resolve()
-    places = (here.parent / "fixtures", here.parents[2] / "fixtures" / "demo")
-    for place in places:
-        if (place / CONFIG).is_file():
-            return place
-    message = f"the demo's text sources are neither in {places[0]} nor in {places[1]}"
-    hint = "install Drillbook again from its wheel, or work in a checkout of its repository"
-    raise ConfigError(message, code="demo.fixtures_missing", hint=hint)
-
-
-def build_demo(out: Path) -> DemoCatalogue:
+def build_demo(out: Path, *, without: Collection[str] = ()) -> DemoCatalogue:
     """Build the demo in `out`, or rebuild it there; what else lies in a demo's folder, such as backups, stays.
 
-    Folders are 0700 and files 0600 from the start. Raises ConfigError when the text sources are missing,
-    RefusedError when `out` holds something else than a demo or a program has one of the databases open,
-    SpaceError or StoreError when `out` can not be written.
+    The pet shop is left out where it is named in `without`, and where no PostgreSQL server can be run. Folders
+    are 0700 and files 0600 from the start. Raises ConfigError when the text sources are missing or `without`
+    names something else, RefusedError when `out` holds something else than a demo or a program has one of the
+    databases open, SpaceError or StoreError when `out` can not be written.
     """
     fixtures = fixtures_folder()
-    data = out / DATA_FOLDER
+    _require_optional(without)
+    data, cluster = out / DATA_FOLDER, out.absolute() / PETSHOP
     recipes: dict[str, tuple[Path, Callable[[sqlite3.Connection, Path], None]]] = {
-        "prices": (data / "data.db", _fill_prices),
-        "audit": (data / "audit.db", _fill_audit),
+        "prices": (data / "data.db", fill_prices),
+        "audit": (data / "audit.db", fill_audit),
     }
     _claim(out)
     _make_folder(data)
     for path, _ in recipes.values():
-        _require_unused(path)
-    databases = tuple(
-        DemoDatabase(source, path, _build_database(path, fixtures, fill))
+        require_unused(path)
+    if PETSHOP not in without:
+        require_replaceable(cluster)
+    databases = [
+        DemoDatabase(source, path, path.name, build_database(path, fixtures, fill))
         for source, (path, fill) in recipes.items()
-    )
-    _write(out / CONFIG, (fixtures / CONFIG).read_bytes())
-    return DemoCatalogue(out, out / CONFIG, databases)
+    ]
+    left_out = []
+    config = (fixtures / CONFIG).read_bytes()
+    if PETSHOP not in without:
+        try:
+            databases.append(_build_petshop(cluster))
+            config += b"\n" + petshop_config()
+        except NoServerError as error:
+            left_out.append(LeftOut(PETSHOP, error.reason, error.advice))
+    _write(out / CONFIG, config)
+    return DemoCatalogue(out, out / CONFIG, tuple(databases), tuple(left_out))
 
 
-def raw_checksum(price: Mapping[str, Value]) -> str:
-    """The SHA-256 that a price row carries: over its other columns but the last, as Python writes them.
-
-    `ticker|date|open|high|low|close|volume|source`, with `None` for NULL.
-    """
-    columns = ("ticker", "date", "open", "high", "low", "close", "volume", "source")
-    text = "|".join(str(price[column]) for column in columns)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _require_optional(names: Collection[str]) -> None:
+    for name in names:
+        if name != PETSHOP:
+            message = f"the demo can not be built without {name!r}"
+            hint = f"what can be left out: {PETSHOP}"
+            raise ConfigError(message, code="usage.bad_value", hint=hint)
 
 
-def daily_returns(prices: Iterable[Record]) -> Iterator[Record]:
-    """The daily returns of price rows that are sorted by ticker and date.
-
-    Rows without a close are passed over. For each two neighbours of one ticker that remain, the later day gets
-    `close / former close - 1` in double precision, unrounded; it is dated as fetched with the later price.
-    """
-    closed = [price for price in prices if isinstance(price["close"], float)]
-    for before, price in pairwise(closed):
-        former, close = before["close"], price["close"]
-        if before["ticker"] == price["ticker"] and isinstance(former, float) and isinstance(close, float):
-            yield {
-                "ticker": price["ticker"],
-                "date": price["date"],
-                "return_value": close / former - 1,
-                "return_type": RETURN_TYPE,
-                "created_at": price["fetched_at"],
-            }
+def _build_petshop(cluster: Path) -> DemoDatabase:
+    rows = build_cluster(find_server(os.environ), cluster)
+    return DemoDatabase(PETSHOP, cluster, DATABASE, rows)
 
 
 def _claim(out: Path) -> None:
@@ -166,116 +138,3 @@ def _write(path: Path, content: bytes) -> None:
         write_all(staged, content)
         fsync_descriptor(staged.descriptor)
         replace_durably(staged.path, path)
-
-
-def _require_unused(path: Path) -> None:
-    """Return when nobody works with the database at `path`; its own journal is played back and gone then.
-
-    In WAL mode every open connection counts, in rollback mode one with a transaction. A database that is
-    damaged passes, since it is about to be replaced.
-    """
-    if not path.exists():
-        return
-    try:
-        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
-            # Leaving WAL mode needs the file for itself: https://www.sqlite.org/wal.html#persistence_of_wal_mode
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("ROLLBACK")
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
-            message = f"another process has {path} open"
-            hint = "end the program that works with it (the demo's writer, perhaps) and build again"
-            raise RefusedError(message, code="refused.target_in_use", hint=hint) from error
-
-
-def _build_database(
-    path: Path, fixtures: Path, fill: Callable[[sqlite3.Connection, Path], None]
-) -> Mapping[str, int]:
-    """Build one database and put it in place; the rows of each of its tables."""
-    with staged_file(path.parent, path.name) as staged:
-        _remove_side_files(staged.path)
-        with closing(sqlite3.connect(staged.path, isolation_level=None)) as connection:
-            # No journal and no waiting for the disk: the file is thrown away when anything goes wrong.
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA foreign_keys = ON")
-            fill(connection, fixtures)
-            rows = _count_rows(connection)
-        fsync_descriptor(staged.descriptor)
-        # A journal of the former file must not be played back into the new one.
-        _remove_side_files(path)
-        replace_durably(staged.path, path)
-    return rows
-
-
-def _remove_side_files(path: Path) -> None:
-    with translated_write_errors(path):
-        for suffix in _SIDE_FILES:
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _fill_prices(connection: sqlite3.Connection, fixtures: Path) -> None:
-    folder = fixtures / "b3"
-    connection.execute("PRAGMA page_size = 4096")
-    connection.execute("PRAGMA auto_vacuum = NONE")
-    connection.executescript((folder / "schema.sql").read_text(encoding="utf-8"))
-    prices = [price | {"raw_checksum": raw_checksum(price)} for price in _read_csv(folder / "prices.csv")]
-    connection.execute("BEGIN")
-    _insert(connection, "prices", prices)
-    _insert(connection, "returns", daily_returns(prices))
-    _insert(connection, "snapshots", _read_csv(folder / "snapshots.csv"))
-    _insert(connection, "ingest_logs", _read_csv(folder / "ingest_logs.csv"))
-    connection.execute("COMMIT")
-    # Last, and kept in the header: from now on every connection writes ahead.
-    connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _fill_audit(connection: sqlite3.Connection, fixtures: Path) -> None:
-    folder = fixtures / "audit"
-    connection.executescript((folder / "audit.sql").read_text(encoding="utf-8"))
-    if _has_fts5():
-        connection.executescript((folder / "audit-fts5.sql").read_text(encoding="utf-8"))
-
-
-def _has_fts5() -> bool:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        try:
-            connection.execute("CREATE VIRTUAL TABLE probe USING fts5 (x)")
-        except sqlite3.OperationalError:
-            return False
-    return True
-
-
-def _read_csv(path: Path) -> Iterator[Record]:
-    """The rows of a CSV file with the types of the schema; an empty field is NULL."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        for line in csv.DictReader(stream):
-            yield {column: _value(column, text) for column, text in line.items()}
-
-
-def _value(column: str, text: str) -> Value:
-    if text == "":
-        return None
-    if column in _REALS:
-        return float(text)
-    return int(text) if column in _INTEGERS else text
-
-
-def _insert(connection: sqlite3.Connection, table: str, records: Iterable[Record]) -> None:
-    for record in records:
-        places = ", ".join(f":{column}" for column in record)
-        # Table and columns are named by our own text sources; values are bound.
-        statement = f"INSERT INTO {table} ({', '.join(record)}) VALUES ({places})"  # noqa: S608 - our own names
-        connection.execute(statement, record)
-
-
-def _count_rows(connection: sqlite3.Connection) -> Mapping[str, int]:
-    """Rows by table, virtual tables included, without the tables that SQLite keeps for itself."""
-    tables = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name"
-    schema = dict(connection.execute(tables))
-    virtual = tuple(f"{name}_" for name, sql in schema.items() if sql.startswith("CREATE VIRTUAL TABLE"))
-    names = [name for name in schema if not name.startswith(("sqlite_", *virtual))]
-    # Table names come from the schema of the file that was built a moment ago.
-    counts = {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}  # noqa: S608 - our own names
-    return MappingProxyType(counts)

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from ops.demo.catalogue import fixtures_folder
+from ops.demo.texts import fixtures_folder
 from ops.errors import ConfigError
 
 DATABASE: Final = "petshop_db"
@@ -31,6 +31,7 @@ _FILES: Final = (
     "constraints.sql",
 )
 _CHECKS: Final = "checks.sql"
+_CONFIG: Final = "source.toml"
 _CHECK: Final = re.compile(r"^-- check: (\w+)\n(.*?);$", re.MULTILINE | re.DOTALL)
 
 
@@ -84,9 +85,17 @@ def petshop_checks() -> dict[str, str]:
     return {found[1]: found[2] for found in _CHECK.finditer(text)}
 
 
+def petshop_config() -> bytes:
+    """The table of the pet shop for the demo's `ops.toml`, which lies beside the cluster.
+
+    Raises ConfigError (`demo.fixtures_missing`) when the demo's files are missing.
+    """
+    return (_folder() / _CONFIG).read_bytes()
+
+
 def _folder() -> Path:
     folder = fixtures_folder() / "petshop"
-    missing = [name for name in (*_FILES, _CHECKS) if not (folder / name).is_file()]
+    missing = [name for name in (*_FILES, _CHECKS, _CONFIG) if not (folder / name).is_file()]
     if missing:
         message = f"the pet shop's {', '.join(missing)} can not be found in {folder}"
         hint = "install Drillbook again from its wheel, or work in a checkout of its repository"

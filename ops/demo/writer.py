@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ops.demo.catalogue import raw_checksum
+from ops.demo.databases import raw_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

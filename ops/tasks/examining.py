@@ -36,10 +36,10 @@ def doctor(session: Session, source: str) -> None:
         )
 
 
-def demo(outcome: Outcome, out: str, program: str) -> None:
+def demo(outcome: Outcome, out: str, without: str, program: str) -> None:
     """Build the demo catalogue and say how to go on."""
     try:
-        catalogue = build_demo(Path(out).absolute())
+        catalogue = build_demo(Path(out).absolute(), without=[without] if without else [])
     except OpsError as error:
         outcome.fail(error)
         return
@@ -48,14 +48,26 @@ def demo(outcome: Outcome, out: str, program: str) -> None:
         {"source": item.source, "path": str(item.path), "rows": dict(item.rows)}
         for item in catalogue.databases
     ]
+    left_out = [
+        {"source": item.source, "reason": item.reason, "advice": item.advice} for item in catalogue.left_out
+    ]
     lines = [f"Demo catalogue in {printable(out)}"]
     lines += [
-        f"  {item.source:<8} {item.path.name}, {sum(item.rows.values())} rows" for item in catalogue.databases
+        f"  {item.source:<8} {item.name}, {sum(item.rows.values())} rows" for item in catalogue.databases
+    ]
+    lines += [
+        f"  {item.source:<8} left out: {printable(item.reason)}; for it: {printable(item.advice)}"
+        for item in catalogue.left_out
     ]
     lines.append(
         f"Next:\n  {program} backup.create --config {config} --verify\n  {program} backup.drill --config {config}"
     )
     outcome.add(
-        {"folder": str(catalogue.folder), "config": str(catalogue.config_path), "databases": databases},
+        {
+            "folder": str(catalogue.folder),
+            "config": str(catalogue.config_path),
+            "databases": databases,
+            "left_out": left_out,
+        },
         "\n".join(lines),
     )

@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
 
-@task(klass=OpsTask, help={"out": "folder to build it in", **COMMON})
+@task(
+    klass=OpsTask,
+    help={
+        "out": "folder to build it in",
+        "without": "leave this source out: petshop, which needs PostgreSQL",
+        **COMMON,
+    },
+)
 def demo(
-    _context: Context, out: str = "demo", config: str = "", format: str = "text", no_network: bool = False
+    _context: Context,
+    out: str = "demo",
+    without: str = "",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
 ) -> None:
     """Build the demo catalogue: databases and an ops.toml to try everything on."""
     from ops.tasks import examining
@@ -24,7 +36,7 @@ def demo(
     conduct_plain(
         "demo",
         Flags(config, format, no_network),
-        lambda outcome, program: examining.demo(outcome, out, program),
+        lambda outcome, program: examining.demo(outcome, out, without, program),
     )
 
 

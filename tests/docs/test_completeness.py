@@ -31,6 +31,8 @@ PAGE_OF_TASK = {
     "backup.drill": "drill.md",
 }
 DOTTED = re.compile(r"[a-z]+\.[a-z_]+\Z")
+NO_CODE = re.compile(r"\A[a-z]\.|\.(?:conf|dump|json|log|pid|sql)\Z")
+"""Columns of tables with one letter in SQL, and names of files."""
 ROW = re.compile(r"^\| `([a-z]+\.[a-z_]+)` \| (.+) \|$")
 
 
@@ -59,6 +61,7 @@ def dotted_constants() -> Iterator[tuple[Path, str]]:
 def finding_codes() -> set[str]:
     """The codes of findings that are no error codes, read from the source text."""
     used = {code for path, code in dotted_constants() if "demo" not in path.parts}
+    used = {code for code in used if not NO_CODE.search(code)}
     return used - CODES.keys() - set(TASKS) - {reading.DEFAULT_FILE}
 
 

@@ -238,7 +238,7 @@ _DEFINITIONS: Final = {
     "comments": f"""
         SELECT i.type, i.identity, d.description
         FROM pg_description d, LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-        WHERE d.objoid >= {FIRST_NORMAL_OID} AND d.classoid <> 'pg_extension'::regclass
+        WHERE d.objoid >= {FIRST_NORMAL_OID} AND d.classoid NOT IN ('pg_extension'::regclass, 'pg_largeobject'::regclass)
           AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = d.classoid AND x.objid = d.objoid AND x.deptype = 'e')""",
 }
 

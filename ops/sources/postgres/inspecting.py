@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ops.errors import OpsError
+from ops.errors import OpsError, ToolError
 from ops.model import Finding, Manifest, Severity
 from ops.sources.postgres.address import Address
 from ops.sources.postgres.archive import list_entries, main_archive
@@ -13,6 +13,7 @@ from ops.sources.postgres.check import read_objects
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs
+from ops.sources.postgres.readers import archive_reader
 from ops.sources.postgres.route import DirectRoute
 from ops.units import format_size
 
@@ -31,10 +32,10 @@ def inspect_payload(
         read_objects(payload)
     except OpsError as error:
         return [*findings, _critical(error)]
-    programs = _able(needs, installed)
-    if programs is None:
-        message = f"no pg_restore here can read an archive of pg_dump {needs.client_version} ({needs.codec})"
-        return [*findings, _undecided("tool.missing", message)]
+    try:
+        programs = archive_reader(installed, needs)
+    except ToolError as error:
+        return [*findings, _undecided(error.code, error.message)]
     archive = main_archive(payload)
     if archive is None:
         return findings + _check_rows(payload, needs)
@@ -42,13 +43,6 @@ def inspect_payload(
         return findings + _check_archive(DirectRoute(Address(), programs), archive, needs)
     except OpsError as error:
         return [*findings, _critical(error)]
-
-
-def _able(needs: Needs, installed: Sequence[Programs]) -> Programs | None:
-    """The first installation that reads the archive's version and codec."""
-    codec = {needs.codec} & {"lz4", "zstd"}
-    fitting = [item for item in installed if item.major >= needs.client_major and codec <= item.codecs]
-    return min(fitting, key=lambda item: item.major, default=None)
 
 
 def _check_size(manifest: Manifest, options: PostgresOptions) -> list[Finding]:

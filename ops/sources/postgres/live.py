@@ -48,6 +48,8 @@ def target_address(own: Address, to: str | None) -> Address:
     if "://" not in to and "=" not in to:
         return own.with_database(to)
     address = parse_address(to)
+    if own.with_database(address.database).location == to:
+        return own.with_database(address.database)
     if not address.database:
         hint = "write postgresql://USER@HOST/DATABASE, or the name of a database on the source's server"
         raise ConfigError(f"--to {to} names no database", code="usage.bad_value", hint=hint)
@@ -97,7 +99,7 @@ def require_ready(
             *_extensions(session, needs),
             *(_occupants(session, name) if exists and not options.tables else []),
         ]
-        room, said = _room(session, needs)
+        room, said = _room(session, needs, here=route.writes_folders)
         problems += room
         findings = [*said, *_older_server(session, needs)]
     if exists and options.tables:
@@ -140,13 +142,15 @@ def _occupants(session: Session, name: str) -> list[str]:
     return [f"{row['what']} holds the database: drop or finish it first" for row in rows]
 
 
-def _room(session: Session, needs: Needs) -> tuple[list[str], list[Finding]]:
+def _room(session: Session, needs: Needs, *, here: bool) -> tuple[list[str], list[Finding]]:
     """Twice the database must fit beside it; a server whose disk can not be seen from here is only pointed out."""
     wanted = _ROOM_FACTOR * int(needs.database["size"])
     try:
         (row,) = session.rows("SELECT setting AS folder FROM pg_settings WHERE name = 'data_directory'")
         folder = Path(row["folder"])
-        (folder / "PG_VERSION").stat()  # raises where the server is on another machine
+        (
+            folder / "PG_VERSION" if here else folder / "not here"
+        ).stat()  # raises where it is another machine's
         free = shutil.disk_usage(folder).free
     except (OpsError, OSError, ValueError):
         message = f"the server's free space can not be seen from here; it needs {format_size(wanted)}"

@@ -11,7 +11,7 @@ from ops.model import Finding, RestoreOptions, Severity
 from ops.ports import Fetched
 from ops.progress import Progress
 from ops.secret import Secret
-from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.address import parse_address
 from ops.sources.postgres.check import Recorded, read_objects
 from ops.sources.postgres.connecting import (
     open_route,
@@ -30,6 +30,7 @@ from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs
 from ops.sources.postgres.promote import BuiltCopy
+from ops.sources.postgres.readers import reading_route
 from ops.sources.postgres.restoring import Restoration, restore_payload
 from ops.sources.postgres.route import Route
 
@@ -40,16 +41,17 @@ def open_target(options: PostgresOptions, target: str, installed: Sequence[Progr
 
     The source's password is used only for the source's own host, port and user.
     """
-    address, own = parse_address(target), source_address(options)
-    if _same_server(address, own):
+    address = parse_address(target)
+    if is_same_server(options, target):
         with open_route(options, installed) as route:
             yield route.to(address.database)
         return
     yield server_route(address, Secret("password"), installed)
 
 
-def _same_server(address: Address, own: Address) -> bool:
-    return address.with_database("").location == own.with_database("").location
+def is_same_server(options: PostgresOptions, target: str) -> bool:
+    """Whether a target is on the source's own server (or in its container), by its address."""
+    return source_address(options).with_database(parse_address(target).database).location == target
 
 
 @contextlib.contextmanager
@@ -77,7 +79,8 @@ def built_beside(
                     tablespaces=True,
                     allowed=options.allowed_errors or {},
                 )
-                findings += restore_payload(beside, fetched.payload, needs, restoration)
+                reading = reading_route(beside, needs, options, server_major=session.version // 10000)
+                findings += restore_payload(reading, fetched.payload, needs, restoration)
                 recorded = Recorded(
                     needs,
                     read_objects(fetched.payload),

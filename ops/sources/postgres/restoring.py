@@ -102,9 +102,20 @@ class _Runner:
             chosen = [f"--use-list={selection}"]
         if self.route.writes_folders:
             ran = self.route.run("pg_restore", f"--jobs={self.jobs}", *flags, *chosen, os.fspath(archive))
+        elif chosen:
+            ran = self._restore_as_script(archive, [*flags, *chosen])
         else:
             ran = self.route.run("pg_restore", *flags, stdin=archive)
         return read_messages(ran, self.wanted.allowed)
+
+    def _restore_as_script(self, archive: Path, flags: Sequence[str]) -> Ran:
+        """For programs that can not read a selection from a file here: pg_restore writes a script, psql runs it."""
+        script = self.folder / "script.sql"
+        local = [flag for flag in flags if flag != "--no-password"]
+        ran = self.route.run_offline("pg_restore", *local, f"--file={script}", os.fspath(archive))
+        if ran.exit_code:
+            return ran
+        return self.route.run("psql", "--no-psqlrc", "--quiet", "--no-password", "--file=-", stdin=script)
 
     def load_rows(self, payload: Path) -> list[Finding]:
         arguments = (

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from ops.errors import SpaceError, ToolError
+from ops.fsio.scratch import scratch_folder
 from ops.proc import run_program
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, client_environment
@@ -122,15 +123,16 @@ class DirectRoute:
         folder: Path | None = None,
     ) -> Ran:
         """The password goes through a private password file: never an argument, never a variable."""
-        with tempfile.TemporaryDirectory(prefix="drillbook-pg-") as private:
+        # A scratch folder, because the next run removes those that a killed one left.
+        with scratch_folder(Path(tempfile.gettempdir())) as private:
             environment = client_environment()
             if (password := self.password.read()) is not None:
-                passfile = Path(private) / "pgpass"
+                passfile = private / "pgpass"
                 write_password_file(passfile, password)
                 environment["PGPASSFILE"] = str(passfile)
                 environment.pop("PGPASSWORD", None)
             argv = [self.programs.path(program), *arguments, *address_argument(program, self.address)]
-            place = Place(Path(private), folder or Path(private))
+            place = Place(private, folder or private)
             return run_client(argv, environment, place, stdin=stdin, stdout=stdout)
 
     def run_offline(self, program: str, *arguments: str, stdout: Path | None = None) -> Ran:
@@ -165,6 +167,14 @@ class Place:
     working: Path
 
 
+def in_english(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with messages in English, which are read here, and all else of the locale as it was."""
+    kept = {name: value for name, value in environment.items() if name != "LC_ALL"}
+    if "LC_ALL" in environment:
+        kept["LC_CTYPE"] = environment["LC_ALL"]
+    return {**kept, "LC_MESSAGES": "C", "LANGUAGE": "C"}
+
+
 def run_client(
     argv: Sequence[str],
     environment: dict[str, str],
@@ -178,7 +188,7 @@ def run_client(
     ended = run_program(
         argv,
         timeout_s=None,
-        environment={**environment, "LC_MESSAGES": "C", "LANGUAGE": "C"},
+        environment=in_english(environment),
         folder=place.working,
         stdin=stdin,
         stdout=stdout,

@@ -28,6 +28,7 @@ from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs, server_for
+from ops.sources.postgres.readers import reading_route
 from ops.sources.postgres.restoring import Restoration, restore_payload
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.server import TUNED, scratch_server
@@ -96,7 +97,8 @@ def _restored(
                     jobs=options.jobs,
                     allowed=options.allowed_errors or {},
                 )
-                findings += restore_payload(target, fetched.payload, needs, wanted)
+                reading = reading_route(target, needs, options, server_major=session.version // 10000)
+                findings += restore_payload(reading, fetched.payload, needs, wanted)
                 recorded = Recorded(
                     needs,
                     read_objects(fetched.payload),

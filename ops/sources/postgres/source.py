@@ -26,7 +26,12 @@ from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import discover
 from ops.sources.postgres.promote import BuiltCopy, promote_database
-from ops.sources.postgres.restorable import built_beside, open_target, run_anonymization
+from ops.sources.postgres.restorable import (
+    built_beside,
+    is_same_server,
+    open_target,
+    run_anonymization,
+)
 from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import Choice
 from ops.sources.postgres.scratch import loaded_copy
@@ -128,11 +133,10 @@ class PostgresSource:
 
     def at(self, target: str) -> PostgresSource:
         """The same source with its data at `target`, taken whole: what is replaced must be kept whole."""
-        address, own = parse_address(target), source_address(self.options)
-        if self.options.cluster is not None and address.with_database("") == own.with_database(""):
-            place = replace(self.options, database=address.database)
+        if is_same_server(self.options, target):
+            place = replace(self.options, database=parse_address(target).database)
         else:
-            place = replace(self.options, dsn=target, database="", cluster=None)
+            place = replace(self.options, dsn=target, database="", cluster=None, container="")
         whole = replace(place, scope="full", counts="exact", digests=True, freshness=())
         return replace(self, options=whole)
 

@@ -85,9 +85,11 @@ def test_every_legal_pair_of_versions(
 ) -> None:
     """A backup of each version, by each client that may, drills on each server that may: rows and objects agree."""
     installed = {server.programs.major: server for server in (pg15, pg17, pg18)}
+    databases = {major: fresh_database(server) for major, server in installed.items()}
     for major, server in installed.items():
-        database = fresh_database(server)
-        fill_with_petshop(server, database.name)
+        fill_with_petshop(server, databases[major].name)
+    for major, server in installed.items():
+        database = databases[major]
         for client, other in installed.items():
             if client < major:
                 continue
