@@ -12,13 +12,14 @@ from bench.digesting import measure_digest
 from bench.listing import measure_list
 from bench.machine import facts
 from bench.memory import measure_memory
+from bench.postgres import measure_postgres
 from bench.proof import measure_proof
 from bench.report import Section, page
 from bench.stream import measure_litestream
 from bench.timing import say
 from ops.units import parse_size
 
-PARTS = ("create", "proof", "list", "memory", "litestream", "digest")
+PARTS = ("create", "proof", "postgres", "list", "memory", "litestream", "digest")
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
@@ -32,7 +33,10 @@ def main() -> int:
     for part in PARTS:
         if options.only in {None, part}:
             say(part)
-            sections.append(_measure(part, database, options.repeat))
+            if part == "postgres":
+                sections.append(measure_postgres(options.size, options.cache, options.repeat))
+            else:
+                sections.append(_measure(part, database, options.repeat))
     text = page(facts(database, options.repeat, load), sections)
     sys.stdout.write(text)
     if options.write:

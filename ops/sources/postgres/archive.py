@@ -75,6 +75,23 @@ def write_selection(entries: Iterable[Entry], path: Path) -> None:
     path.write_text("".join(f"{entry.id};\n" for entry in entries), "ascii")
 
 
+_AFTER_ROWS: Final = (
+    "TRIGGER ", "EVENT TRIGGER ", "FK CONSTRAINT ", "CHECK CONSTRAINT ", "RULE ", "POLICY ", "ROW SECURITY ",
+    "COMMENT ", "SECURITY LABEL ", "PUBLICATION", "SUBSCRIPTION",
+)  # fmt: skip
+_VIEW_RULE: Final = " _RETURN "
+
+
+def after_rows(entry: Entry) -> bool:
+    """Whether an entry must wait until the rows of all tables are loaded, and nothing else needs it before.
+
+    With several jobs pg_restore waits only for the rows of the entry's own table. A trigger or constraint of a
+    partitioned table, which has no rows itself, may so come before the rows of its partitions: then the
+    trigger fires for each row that is loaded. A view's own rule belongs to the view.
+    """
+    return entry.rest.startswith(_AFTER_ROWS) and _VIEW_RULE not in entry.rest
+
+
 def without_keys(entries: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
     """The entries without the foreign keys that are named as `schema table key`."""
     unwanted = tuple(f"FK CONSTRAINT {key} " for key in keys)

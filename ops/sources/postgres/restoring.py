@@ -15,6 +15,8 @@ from ops.model import Finding, RestoreOptions, Severity
 from ops.proc import worker_count
 from ops.sources.postgres.archive import (
     LOAD_SCRIPT,
+    Entry,
+    after_rows,
     list_entries,
     main_archive,
     schema_archive,
@@ -56,16 +58,15 @@ def restore_payload(route: Route, payload: Path, needs: Needs, wanted: Restorati
     main, schema = main_archive(payload), schema_archive(payload)
     flags = _flags(wanted)
     with tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder:
-        run = _Runner(
-            route, Path(folder), wanted, jobs=(wanted.jobs or worker_count()) if needs.parallel else 1
-        )
+        run = _Runner(route, Path(folder), wanted, jobs=_jobs(wanted) if needs.parallel else 1)
         if schema is None:
             if main is None:
                 return [
                     _critical("postgres.restore_error", "the payload holds no archive", str(payload.name))
                 ]
-            only = ["--schema-only"] if wanted.options.schema_only else []
-            return run.restore(main, [*flags, *only])
+            if wanted.options.schema_only:
+                return run.restore(main, [*flags, "--schema-only"])
+            return run.restore_whole(main, flags)
         findings = run.restore(schema, [*flags, "--section=pre-data"])
         if not wanted.options.schema_only:
             if main is not None:
@@ -75,6 +76,11 @@ def restore_payload(route: Route, payload: Path, needs: Needs, wanted: Restorati
         return findings + run.restore(
             schema, [*flags, "--section=post-data"], without=tuple(needs.outside_keys.values())
         )
+
+
+def _jobs(wanted: Restoration) -> int:
+    """Twice the cores, unless configured: loading waits for locks and files about as long as it computes."""
+    return wanted.jobs or 2 * worker_count()
 
 
 def _flags(wanted: Restoration) -> list[str]:
@@ -94,11 +100,30 @@ class _Runner:
     wanted: Restoration
     jobs: int
 
-    def restore(self, archive: Path, flags: Sequence[str], *, without: Sequence[str] = ()) -> list[Finding]:
-        chosen = []
+    def restore_whole(self, archive: Path, flags: Sequence[str]) -> list[Finding]:
+        """Tables, rows and indexes first; what must not see the rows being loaded afterwards."""
+        if self.jobs == 1 or not self.route.writes_folders:
+            return self.restore(archive, flags)
+        entries = list_entries(self.route, archive)
+        first = [entry for entry in entries if not after_rows(entry)]
+        later = [entry for entry in entries if after_rows(entry)]
+        return self.restore(archive, flags, only=first) + self.restore(archive, flags, only=later)
+
+    def restore(
+        self,
+        archive: Path,
+        flags: Sequence[str],
+        *,
+        without: Sequence[str] = (),
+        only: Sequence[Entry] | None = None,
+    ) -> list[Finding]:
+        """An archive, or of its entries `only` these, or all but the foreign keys of `without`."""
         if without:
+            only = without_keys(list_entries(self.route, archive), without)
+        chosen = []
+        if only is not None:
             selection = self.folder / "selection"
-            write_selection(without_keys(list_entries(self.route, archive), without), selection)
+            write_selection(only, selection)
             chosen = [f"--use-list={selection}"]
         if self.route.writes_folders:
             ran = self.route.run("pg_restore", f"--jobs={self.jobs}", *flags, *chosen, os.fspath(archive))

@@ -16,6 +16,7 @@ from tests.sources.postgres.shop import (
     dsn,
     fill_with_features,
     fill_with_petshop,
+    psql,
     source_of,
     store_in,
     verify,
@@ -119,3 +120,30 @@ def test_a_newer_archive_in_an_older_server(
         item.code == "postgres.newer_client" and "transaction_timeout" in item.message
         for item in evidence.findings
     )
+
+
+def test_triggers_of_partitioned_tables_do_not_fire_while_rows_are_loaded(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A trigger that counts the rows of partitions, and a key of a partitioned table, wait for all rows with many jobs."""
+    database = fresh_database(pg17)
+    partitions = "".join(
+        f"CREATE TABLE p{n} PARTITION OF p FOR VALUES FROM ({n * 1000}) TO ({(n + 1) * 1000});"
+        for n in range(20)
+    )
+    psql(
+        pg17, database.name,
+        "-c", "CREATE TABLE ref (id int PRIMARY KEY); INSERT INTO ref SELECT generate_series(0, 19999)",
+        "-c", "CREATE TABLE soma (n bigint); INSERT INTO soma VALUES (0)",
+        "-c", f"CREATE TABLE p (id int, x text) PARTITION BY RANGE (id); {partitions}",
+        "-c", "CREATE FUNCTION conta() RETURNS trigger LANGUAGE plpgsql AS"
+              " 'BEGIN UPDATE public.soma SET n = n + 1; RETURN NEW; END'",
+        "-c", "CREATE TRIGGER conta AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION conta()",
+        "-c", "COMMENT ON TRIGGER conta ON p IS 'conta'",
+        "-c", "INSERT INTO p SELECT i, repeat('x', 200) FROM generate_series(0, 19999) i",
+        "-c", "ALTER TABLE p ADD FOREIGN KEY (id) REFERENCES ref",
+    )  # fmt: skip
+    source = source_of(pg17, database.name, jobs=8)
+    backup = back_up(source, store_in(tmp_path))
+    for _ in range(2):
+        assert bad(drill(backup, source, tmp_path).findings) == []
