@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ops.actions.assertions import check_assertions
 from ops.actions.backup import BackupRequest, held_lock, take_backup_under_lock
 from ops.actions.catalogue import Backup
 from ops.actions.inspection import (
@@ -28,7 +29,7 @@ from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
 from ops.joblog import Job
 from ops.manifest import payload_sha256
-from ops.model import Finding, KeptTarget, Level, RestoreOptions, Severity, Verdict
+from ops.model import Assertion, Finding, KeptTarget, Level, RestoreOptions, Severity, Verdict
 from ops.naming import SAFETY_TAG
 from ops.ports import Copy, Fetched, Restorable, Source, Store
 from ops.units import format_stamp
@@ -40,12 +41,14 @@ class RestoreRequest:
 
     `command` is how this program is called, and `flags` what to add, for the undo command; `safety_store` is where
     the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
-    `yes` may never touch.
+    `yes` may never touch. `assertions` are asked of the built copy before it is put in place: one that does
+    not hold is a warning, because an old backup may be all that there is. Commands are left to drills.
     """
 
     scratch: Path
     safety_store: Store
     sources: Sequence[Source] = ()
+    assertions: Sequence[Assertion] = ()
     to: str | None = None
     options: RestoreOptions = field(default_factory=RestoreOptions)
     yes: bool = False
@@ -174,7 +177,18 @@ class _Restore:
             except SourceError as error:
                 checked = [critical(error, "load")]
             self._require_right(checked)
-            yield built, checked
+            yield built, [*checked, *self._asserted(built, fetched.folder)]
+
+    def _asserted(self, built: Copy, folder: Path) -> list[Finding]:
+        if self.request.options.schema_only or self.request.options.tables:
+            return []
+        # A command may change the copy, and this one is about to be the live data.
+        asked = [item for item in self.request.assertions if item.command is None]
+        findings = check_assertions(asked, built, folder, self.backup.manifest)
+        return [
+            replace(item, severity=Severity.WARNING) if item.severity is Severity.CRITICAL else item
+            for item in findings
+        ]
 
     def _require_right(self, findings: Sequence[Finding]) -> None:
         bad = [item for item in findings if item.severity is Severity.CRITICAL and not item.inherited]

@@ -43,6 +43,7 @@ def restore(session: Session, wanted: Wanted) -> None:
         scratch=session.config.scratch,
         safety_store=session.safety_store(backup),
         sources=[configured.source for configured in session.config.sources.values()],
+        assertions=session.assertions_of(backup),
         to=wanted.to or None,
         options=RestoreOptions(
             tables=wanted.tables,

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -18,6 +18,7 @@ from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError
 from ops.joblog import Job
+from ops.model import Assertion
 from ops.naming import manifest_key
 from ops.ports import Source, Store
 from ops.report.outcome import CRITICAL, Outcome
@@ -89,6 +90,11 @@ class Session:
         if configured is not None and configured.source.info.kind == info.kind:
             return configured.source
         return source_of_kind(info.kind, info.name, info.location)
+
+    def assertions_of(self, backup: Backup) -> Sequence[Assertion]:
+        """What is configured about the restored data of a backup's source."""
+        configured = self.config.sources.get(backup.manifest.source.name)
+        return configured.assertions if configured else ()
 
     def safety_store(self, backup: Backup) -> Store:
         """Where the safety backup of what a restore replaces goes: the home of the backup's source."""

@@ -18,7 +18,7 @@ from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import BackupError, RefusedError
 from ops.joblog import Job
-from ops.model import RestoreOptions, Verdict
+from ops.model import Assertion, RestoreOptions, Verdict
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute, run_drillbook
@@ -463,3 +463,19 @@ def test_interrupted_restore_leaves_nothing(
     shutil.copy(store.path_of(backup.name), left / "half.db")
     restore(backup, source, store, scratch, yes=True)
     assert not left.exists()
+
+
+def test_assertions_are_asked_before_the_swap(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """What the operator expects is asked of the new data; what does not hold is a warning, and commands are not run."""
+    ran = tmp_path / "ran"
+    assertions = (
+        Assertion(row_count="notes", min=200),
+        Assertion(query="SELECT count(*) FROM notes", expect=1),
+        Assertion(command=("touch", str(ran))),
+    )
+    restored = restore(backup, source, store, scratch, yes=True, assertions=assertions)
+    asked = [(item.code, str(item.severity)) for item in restored.findings if item.code.startswith("assert.")]
+    assert asked == [("assert.passed", "ok"), ("assert.failed", "warning")]
+    assert not ran.exists()
