@@ -28,7 +28,10 @@ def install(session: nox.Session, group: str, *, project: bool = True) -> None:
 
 
 def drill_demo(session: nox.Session, drillbook: str, to: Path, *options: str, out: Out = None) -> None:
-    """Build the demo catalogue in `to`, back it up and drill it; the drill's report goes to `out`."""
+    """Build the demo in `to`, back it up and drill it; the drill's report goes to `out`.
+
+    What is built depends on what is installed: `require_petshop` tells whether PostgreSQL was in it.
+    """
     config = ("--config", str(to / "ops.toml"))
     session.run(drillbook, "demo", "--out", str(to), external=True)
     session.run(drillbook, "backup.create", *config, "--verify", external=True)
@@ -36,6 +39,12 @@ def drill_demo(session: nox.Session, drillbook: str, to: Path, *options: str, ou
     session.run(
         drillbook, "backup.drill", *config, "--no-network", *options, external=True, stdout=out, env=log
     )
+
+
+def require_petshop(session: nox.Session, drillbook: str, to: Path) -> None:
+    """Fail when the demo in `to` was built without its PostgreSQL source."""
+    config = ("--config", str(to / "ops.toml"))
+    session.run(drillbook, "backup.verify", *config, "--source", "petshop", external=True)
 
 
 @nox.session
@@ -79,12 +88,13 @@ def verify_fixtures(session: nox.Session) -> None:
 def restore_drill(session: nox.Session) -> None:
     """Drill the demo catalogue without network; JUnit and JSON evidence goes to artifacts/restore_drill."""
     install(session, "build", project=False)
-    install(session, "runtime")
+    install(session, "postgres")
     evidence = Path("artifacts/restore_drill")
     evidence.mkdir(parents=True, exist_ok=True)
     options = ("--junit", str(evidence / "junit.xml"), "--format", "json")
     with tempfile.TemporaryDirectory() as to, (evidence / "evidence.json").open("w", encoding="utf-8") as out:
         drill_demo(session, "drillbook", Path(to), *options, out=out)
+        require_petshop(session, "drillbook", Path(to))
 
 
 @nox.session
@@ -96,7 +106,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def smoke(session: nox.Session) -> None:
-    """Install the wheel into an empty environment and drill the demo far from this repository."""
+    """Drill the demo with the wheel in an empty environment far from here, bare and then with PostgreSQL."""
     install(session, "build", project=False)
     with tempfile.TemporaryDirectory() as scratch:
         outside = Path(scratch)
@@ -104,15 +114,20 @@ def smoke(session: nox.Session) -> None:
         (wheel,) = outside.glob("*.whl")
         session.run("python", "-m", "venv", str(outside / "env"))
         pip = (str(outside / "env/bin/python"), "-m", "pip", "--disable-pip-version-check")
-        locked = ("--require-hashes", "-r", str((LOCKS / "runtime.txt").resolve()))
-        session.run(*pip, "install", "--quiet", *locked, external=True)
+        locked = (*pip, "install", "--quiet", "--require-hashes", "-r")
+        session.run(*locked, str((LOCKS / "runtime.txt").resolve()), external=True)
         session.run(*pip, "install", "--quiet", "--no-deps", str(wheel), external=True)
         session.run(*pip, "check", external=True)
         drillbook = str(outside / "env/bin/drillbook")
+        postgres = str((LOCKS / "postgres.txt").resolve())
         with session.chdir(outside):
             session.run(drillbook, "--version", external=True)
             session.run(drillbook, "--list", external=True)
             drill_demo(session, drillbook, outside / "demo")
+            session.run(*locked, postgres, external=True)
+            session.run(*pip, "check", external=True)
+            drill_demo(session, drillbook, outside / "demo")
+            require_petshop(session, drillbook, outside / "demo")
 
 
 @nox.session(default=False)

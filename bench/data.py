@@ -17,7 +17,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from bench.timing import program, say
-from ops.demo.catalogue import fixtures_folder, raw_checksum
+from ops.demo.databases import raw_checksum
+from ops.demo.texts import fixtures_folder
 from ops.units import format_size
 
 VERSION = 1

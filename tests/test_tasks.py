@@ -25,8 +25,8 @@ TASKS = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a demo catalogue, as the present folder."""
-    assert run_drillbook("demo", cwd=tmp_path).returncode == 0
+    """A folder with the demo's two SQLite databases, as the present folder."""
+    assert run_drillbook("demo", "--without", "petshop", cwd=tmp_path).returncode == 0
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -133,6 +133,7 @@ def test_older_habits(place: Path, tmp_path: Path) -> None:
         (["backup.list", "--source", "nope"], "config.unknown_source"),
         (["doctor", "--source", "nope"], "config.unknown_source"),
         (["demo", "--out", "demo/dados"], "refused.demo_folder_in_use"),
+        (["demo", "--without", "prices"], "usage.bad_value"),
     ],
 )
 def test_what_can_not_be_done(place: Path, arguments: list[str], code: str) -> None:

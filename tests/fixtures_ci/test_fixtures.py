@@ -85,7 +85,7 @@ def test_defects_are_found(defect: str, tmp_path: Path) -> None:
 def test_the_demo_is_what_it_was(tmp_path: Path) -> None:
     """The demo built here holds the very rows that were recorded, by digest, whatever this machine's SQLite is."""
     recorded = json.loads((FIXTURES / "demo-digests.json").read_bytes())
-    for database in build_demo(tmp_path / "demo").databases:
+    for database in build_demo(tmp_path / "demo", without=["petshop"]).databases:
         assert all(
             finding.severity is Severity.OK for finding in check_database(database.path, Level.FULL, "check")
         )
