@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import OpsError, ToolError
-from ops.model import Assertion, Finding, Manifest, Severity
+from ops.model import Assertion, Finding, Manifest, Severity, TableMeasure
 from ops.ports import Copy, Queryable
 from ops.proc import run_program
 from ops.units import format_duration, format_time
@@ -83,13 +83,20 @@ def _check_rows(assertion: Assertion, where: str, copy: Queryable, manifest: Man
         expected.append(f"at most {assertion.max}")
         passed &= count <= assertion.max
     if assertion.tolerance is not None or not expected:
-        measured = manifest.measures.tables.get(table)
+        measured = _measured(table, manifest)
         if measured is None:
             return _undecided(where, f"the manifest has no count of {table!r}")
         tolerance = assertion.tolerance or 0.0
         expected.append(f"{measured.rows} ± {tolerance:.1%}")
         passed &= abs(count - measured.rows) <= tolerance * measured.rows
     return _outcome(where, passed=passed, expected=", ".join(expected), found=str(count))
+
+
+def _measured(table: str, manifest: Manifest) -> TableMeasure | None:
+    """What was measured of a table, by its name or, where that is unambiguous, by its name without schema."""
+    tables = manifest.measures.tables
+    named = [measure for name, measure in tables.items() if name.endswith(f".{table}")]
+    return tables.get(table) or (named[0] if len(named) == 1 else None)
 
 
 def _check_fresh(assertion: Assertion, where: str, copy: Queryable, manifest: Manifest) -> Finding:

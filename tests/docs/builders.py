@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.docs import fixtures, hard_times
+from tests.docs import fixtures, hard_times, petshop, petshop_trouble
 from tests.docs.place import Place
+
+_ON_A_SERVER: Final[tuple[Callable[[Place], None], ...]] = (
+    petshop.petshop,
+    petshop.petshop_backed_up,
+    petshop_trouble.petshop_role_missing,
+    petshop_trouble.petshop_old_client,
+    petshop_trouble.petshop_in_use,
+    petshop_trouble.petshop_locked,
+    petshop_trouble.petshop_other_collation,
+    petshop_trouble.petshop_extension,
+    petshop_trouble.petshop_stale,
+    petshop_trouble.petshop_small_scratch,
+    petshop_trouble.petshop_greedy,
+)
 
 BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
     builder.__name__.replace("_", "-"): builder
@@ -37,6 +51,10 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,
+        *_ON_A_SERVER,
     )
 }
 """What a page may write in `<!-- fixture: NAME -->`."""
+
+NEED_SERVER: Final = frozenset(builder.__name__.replace("_", "-") for builder in _ON_A_SERVER)
+"""Those that need the PostgreSQL server which all pages share."""

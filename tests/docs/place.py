@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ops.sources.postgres.server import RunningServer
+
 CONSOLE: Final = Path(sys.executable).with_name("drillbook")
 _DEADLINE_S: Final = 20
 _BUILDING: Final = threading.Lock()
@@ -25,17 +27,35 @@ class NotHereError(Exception):
 
 @dataclass(slots=True)
 class Place:
-    """Where a scenario runs: its folder, its environment, what to undo at the end, and built demos to copy."""
+    """Where a scenario runs: its folder, its environment, what to undo at the end, and built demos to copy.
+
+    `server`: the PostgreSQL server that all pages share, where one runs. `names`: what a page calls a thing, and what
+    it is called here.
+    """
 
     folder: Path
     environment: dict[str, str]
     templates: Path
     undo: ExitStack = field(default_factory=ExitStack)
+    server: RunningServer | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def backups(self) -> Path:
         """The demo's store."""
         return self.folder / "backups"
+
+    def real(self, text: str) -> str:
+        """The text of a page, with everything as it is called here."""
+        for documented, name in self.names.items():
+            text = text.replace(documented, name)
+        return text
+
+    def documented(self, text: str) -> str:
+        """What was printed here, with everything as pages call it."""
+        for documented, name in self.names.items():
+            text = text.replace(name, documented)
+        return text
 
     def drillbook(self, *arguments: str) -> None:
         """Run the real program; raises CalledProcessError when it does not succeed."""
@@ -67,7 +87,7 @@ def copy_template(place: Place, name: str, build: Callable[[Place], None]) -> No
     with _BUILDING:
         if not template.exists():
             template.mkdir(parents=True)
-            build(Place(template, place.environment, place.templates))
+            build(Place(template, dict(place.environment), place.templates, server=place.server))
     shutil.copytree(template, place.folder, dirs_exist_ok=True)
 
 

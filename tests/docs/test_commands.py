@@ -7,13 +7,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.docs.builders import BUILDERS
+from ops.sources.postgres.server import RunningServer
+from tests.docs.builders import BUILDERS, NEED_SERVER
 from tests.docs.console import FOLDER, Block, Command, Scenario, differs, read_scenarios, with_stamps
+from tests.docs.petshop import petshop_server
 from tests.docs.place import NotHereError, Place, clean_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -29,12 +32,20 @@ def scenario_name(number: int) -> str:
     return f"{scenario.page.name}: {scenario.title}"
 
 
-def build_place(scenario: Scenario, root: Path, templates: Path, undo: ExitStack) -> Place:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all scenarios of a session share: built demos to copy, and the PostgreSQL server where one can be run."""
+
+    templates: Path
+    server: RunningServer | None
+
+
+def build_place(scenario: Scenario, root: Path, shared: Shared, undo: ExitStack) -> Place:
     """The scenario's folder, filled by its fixture; raises NotHereError where that can not be done."""
     folder, scratch = root / "demo", root / "tmp"
     folder.mkdir(mode=0o700)
     scratch.mkdir(mode=0o700)
-    place = Place(folder, clean_environment(root, scratch), templates, undo)
+    place = Place(folder, clean_environment(root, scratch), shared.templates, undo, shared.server)
     BUILDERS[scenario.fixture](place)
     return place
 
@@ -42,7 +53,7 @@ def build_place(scenario: Scenario, root: Path, templates: Path, undo: ExitStack
 def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The command in a shell of its own; standard error comes with the output, as on a terminal."""
     text = with_stamps(command.text, stamps).replace("/tmp", place.environment["TMPDIR"])
-    text = text.replace(FOLDER, str(place.folder))
+    text = place.real(text.replace(FOLDER, str(place.folder)))
     return subprocess.run(
         ["bash", "-c", text],
         cwd=place.folder,
@@ -58,7 +69,7 @@ def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.Co
 
 def as_documented(printed: str, place: Place) -> str:
     """The output with the folders named as the documentation names them."""
-    text = printed.replace(str(place.folder), FOLDER)
+    text = place.documented(printed).replace(str(place.folder), FOLDER)
     return text.replace(place.environment["TMPDIR"], "/tmp")
 
 
@@ -73,11 +84,11 @@ def require_block(block: Block, place: Place, scenario: Scenario, stamps: dict[s
         assert ended.returncode == expected, f"{where}\nexit code {ended.returncode}, not {expected}"
 
 
-def play(scenario: Scenario, root: Path, templates: Path) -> None:
+def play(scenario: Scenario, root: Path, shared: Shared) -> None:
     """The whole scenario, from its fixture to its end; raises what goes wrong."""
     stamps: dict[str, str] = {}
     with ExitStack() as undo:
-        place = build_place(scenario, root, templates, undo)
+        place = build_place(scenario, root, shared, undo)
         for block in scenario.blocks:
             require_block(block, place, scenario, stamps)
 
@@ -87,10 +98,11 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """All selected scenarios, played side by side: they wait for processes most of the time."""
     calls = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [call.params["number"] for call in calls if call is not None and "number" in call.params]
-    templates = tmp_path_factory.mktemp("templates")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    needs_server = any(SCENARIOS[number].fixture in NEED_SERVER for number in chosen)
+    with petshop_server() if needs_server else nullcontext() as server, ThreadPoolExecutor(AT_ONCE) as pool:
+        shared = Shared(tmp_path_factory.mktemp("templates"), server)
         yield {
-            number: pool.submit(play, SCENARIOS[number], tmp_path_factory.mktemp("scenario"), templates)
+            number: pool.submit(play, SCENARIOS[number], tmp_path_factory.mktemp("scenario"), shared)
             for number in chosen
         }
 

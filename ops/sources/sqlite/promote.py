@@ -91,9 +91,13 @@ def promote_file(built: Path, target: Path, *, unchanged_since: str | None, dama
         return []
     status = target.stat()
     _take_over_owner(built, status, mode=stat.S_IMODE(status.st_mode))
-    with _unlocked_damage(target) if damaged else _alone_with(target, unchanged_since):
-        _swap(built, target)
-    if late := find_holders({(status.st_dev, status.st_ino)}):
+    # Open until all is over, so that no new file gets its inode number. Closing it would drop SQLite's locks.
+    with target.open("rb") as old:
+        status = os.fstat(old.fileno())
+        with _unlocked_damage(target) if damaged else _alone_with(target, unchanged_since):
+            _swap(built, target)
+        late = find_holders({(status.st_dev, status.st_ino)})
+    if late:
         message = f"{', '.join(map(str, late))} opened the old file during the swap and must be restarted"
         return [Finding(severity=Severity.WARNING, code="restore.late_opener", message=message)]
     return []
