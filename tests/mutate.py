@@ -27,6 +27,12 @@ RESTORING = "tests/actions/test_restore.py"
 CONDITIONS = "tests/faults/test_conditions.py"
 DRILLS = "tests/actions/test_drill.py"
 CONTRACT = "tests/stores/test_contract.py"
+POSTGRES = "ops/sources/postgres"
+PG_CREATING = "tests/sources/postgres/test_creating.py"
+PG_RESTORING = "tests/sources/postgres/test_restoring.py"
+PG_FAULTS = "tests/sources/postgres/test_faults.py"
+PG_TEXT = "tests/sources/postgres/test_text.py"
+PG_DIGESTS = "tests/sources/postgres/test_digests.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ MUTATIONS = [
     Mutation(WAL, "frames[page] = offset", "frames.setdefault(page, offset)\n            frames[page] += 0 * offset", LIVE),
     Mutation(INSPECTION, "if size != entry.size:", "if False:", "tests/fixtures_ci"),
     Mutation(INSPECTION, "if sha256 != entry.sha256:", "if False:", CORRUPTION),
-    Mutation(INSPECTION, "if digest != recorded or", "if False and", CORRUPTION),
+    Mutation(INSPECTION, "if contradiction := _contradiction(found, backup.manifest):", "if contradiction := None:", CORRUPTION),
     Mutation(INSPECTION, "return compare_measures(recorded, found)", "return []", CORRUPTION),
     Mutation("ops/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
     Mutation("ops/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
@@ -57,16 +63,16 @@ MUTATIONS = [
     Mutation("ops/actions/catalogue.py", "and item.payload_sha256 == digest", "", DRILLS),
     Mutation("ops/actions/catalogue.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
     Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
-    Mutation(RESTORE, "source.require_idle(target)", "pass", RESTORING),
+    Mutation("ops/sources/sqlite/source.py", "promote.require_idle(place)", "pass", RESTORING),
     Mutation(RESTORE, "    if bad:", "    if False:", RESTORING),
     Mutation(RESTORE, "and not item.inherited", "", RESTORING),
     Mutation(PROMOTE, "_require_unchanged(target, unchanged_since)\n", "pass\n", RESTORING),
-    Mutation(PROMOTE, "_move_strays_aside(target)\n        publish", "publish", RESTORING),
-    Mutation(PROMOTE, "built.chmod(stat.S_IMODE(old.st_mode))", "pass", RESTORING),
+    Mutation(PROMOTE, "        _move_strays_aside(target)\n", "", RESTORING),
+    Mutation(PROMOTE, "        built.chmod(mode)\n", "", RESTORING),
     Mutation(PROMOTE, "        stray.unlink(missing_ok=True)", "        pass", RESTORING),
     Mutation(STAGING, "os.link(staged, final, follow_symlinks=False)", "os.rename(staged, final)", CONTRACT),
     Mutation(STAGING, "yield _lock_now(descriptor) and", "yield", CONTRACT),
-    Mutation("ops/stores/local.py", "if (digest, size) != (entry.sha256, entry.size):", "if False:", CONTRACT),
+    Mutation("ops/stores/local.py", "if any(not self._is_stored(entry) for entry in manifest.files):", "if False:", CONTRACT),
     Mutation("ops/fsio/locking.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", CONDITIONS),
     Mutation("ops/fsio/staging.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
     Mutation("ops/actions/backup.py", "if newest is None or newest < now:", "if True:", CONDITIONS),
@@ -77,6 +83,19 @@ MUTATIONS = [
     Mutation("ops/actions/assertions.py", "passed &= count >= assertion.min", "pass", DRILLS),
     Mutation("ops/actions/assertions.py", "passed=ended.exit_code == 0", "passed=True", DRILLS),
     Mutation("ops/model.py", "if any(finding.blocking for finding in findings):", "if False:", DRILLS),
+    Mutation(f"{POSTGRES}/snapshot.py", "        require_all_rows(before)\n", "", PG_CREATING),
+    Mutation(f"{POSTGRES}/snapshot.py", "    if filtered:", "    if False:", PG_CREATING),
+    Mutation(f"{POSTGRES}/session.py", 'f"SET lock_timeout = {max(1, round(patience_s * 1000))}"', '"SELECT 1"', PG_CREATING),
+    Mutation(f"{POSTGRES}/check.py", "if (item.type, item.identity) not in found", "if False", PG_FAULTS),
+    Mutation(f"{POSTGRES}/restoring.py", "    if ran.exit_code and not findings:", "    if False:", PG_FAULTS),
+    Mutation(f"{POSTGRES}/restoring.py", "    if reason is None:", "    if False:", PG_FAULTS),
+    Mutation(f"{POSTGRES}/archive.py", "return entry.rest.startswith(_AFTER_ROWS) and", "return False and", PG_TEXT),
+    Mutation(f"{POSTGRES}/promote.py", "is not Severity.CRITICAL:", "is not None:", PG_RESTORING),
+    Mutation(f"{POSTGRES}/tables.py", "after += _after(session, chosen.replaced)", "pass", PG_RESTORING),
+    Mutation(f"{POSTGRES}/source.py", "return there is not None and here is not None and there.is_same(here)", "return False", PG_RESTORING),
+    Mutation(f"{POSTGRES}/address.py", 'if "password" in values:', "if False:", PG_TEXT),
+    Mutation(f"{POSTGRES}/scratch.py", "require_extensions(session, needs)", "pass", PG_RESTORING),
+    Mutation(f"{POSTGRES}/digests.py", "coalesce(sum({row_hash}), 0)::text", "count(*)::text", PG_DIGESTS),
 ]  # fmt: skip
 
 
