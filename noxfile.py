@@ -73,7 +73,8 @@ def layers(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests in random order with branch coverage; arguments replace the default selection."""
     install(session, "tests")
-    everything = ("tests", "--ignore=tests/docs", "--ignore=tests/fixtures_ci", "--cov-fail-under=90")
+    skipped = ("--ignore=tests/docs", "--ignore=tests/fixtures_ci")
+    everything = ("tests", *skipped, "--cov-fail-under=90", "--numprocesses=2", "--dist=loadfile")
     session.run("pytest", *(session.posargs or everything), "--cov")
 
 

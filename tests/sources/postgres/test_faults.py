@@ -45,7 +45,7 @@ from tests.sources.postgres.shop import (
     verify,
 )
 
-KILLS = 6
+KILLS = 4
 ROOT = Path(__file__).parents[3]
 
 
