@@ -191,7 +191,7 @@ def test_a_partner_killed_during_create(tmp_path: Path, victim: str) -> None:
 
         def kill() -> None:
             while not stop.is_set():
-                if dumping := processes(f"{programs.path('pg_dump')} "):
+                if dumping := processes(f"host='{server.socket_dir}'"):
                     for pid in dumping if victim == "pg_dump" else [server.pid]:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
