@@ -122,7 +122,7 @@ def test_create_killed_at_any_moment(shop: FreshDatabase, tmp_path: Path) -> Non
         time.sleep(random.uniform(0.05, longest))
         process.kill()
         process.communicate()
-        assert soon(lambda: not processes(f"--dbname=host='{shop.server.socket_dir}'")), number
+        assert soon(lambda: not processes(f"host='{shop.server.socket_dir}'")), number
         idle = (
             f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{shop.name}' AND pid <> pg_backend_pid()"
         )
