@@ -14,7 +14,7 @@ from bench.machine import facts
 from bench.memory import measure_memory
 from bench.postgres import measure_postgres
 from bench.proof import measure_proof
-from bench.report import Section, page
+from bench.report import Section, page, with_section
 from bench.stream import measure_litestream
 from bench.timing import say
 from ops.units import parse_size
@@ -37,8 +37,12 @@ def main() -> int:
                 sections.append(measure_postgres(options.size, options.cache, options.repeat))
             else:
                 sections.append(_measure(part, database, options.repeat))
-    text = page(facts(database, options.repeat, load), sections)
+    about = facts(database, options.repeat, load)
+    text = page(about, sections)
     sys.stdout.write(text)
+    if options.write and options.only:
+        (section,) = sections
+        text = with_section(PAGE.read_text(encoding="utf-8"), section, dict(about))
     if options.write:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(text, encoding="utf-8")
@@ -68,10 +72,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, help="one part alone")
     cache = Path(tempfile.gettempdir()) / "drillbook-bench"
     parser.add_argument("--cache", type=Path, default=cache, help="folder for the database and the runs")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md; all parts only")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md, or with --only its part"
+    )
     options = parser.parse_args()
-    if options.write and options.only:
-        parser.error("--write writes the whole page: leave --only out")
     options.cache = options.cache.absolute()
     return options
 

@@ -1,6 +1,6 @@
 """From measurements to text: one section a part, and the page that holds them all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.timing import Timing, ratio
@@ -60,6 +60,17 @@ def page(facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     return PAGE.format(
         facts="\n".join(table), sections="\n".join(section.to_markdown() for section in sections)
     )
+
+
+def with_section(text: str, section: Section, facts: Mapping[str, str]) -> str:
+    """The page with one section measured anew, or added; the section says when, and in how many rounds."""
+    said = f"Measured alone on {facts['date']}, {facts['rounds']} rounds, load before {facts['load before the run']}."
+    new = f"{section.to_markdown()}\n{said}\n"
+    begin = text.find(f"## {section.title}\n")
+    if begin < 0:
+        return f"{text.rstrip()}\n\n{new}"
+    end = text.find("\n## ", begin)
+    return text[:begin] + new + (text[end:] if end >= 0 else "")
 
 
 def against(what: str, limit: float, ours: Timing, theirs: Sequence[Timing]) -> Target:
