@@ -39,6 +39,7 @@ _VARYING: Final = (
     (re.compile(r"\b(pid|process) \d+\b"), r"\1 N"),
     (re.compile(r"[ \t]+"), " "),
     (re.compile(r"─+"), "─"),
+    (re.compile(r"-{3,}"), "---"),
 )
 
 

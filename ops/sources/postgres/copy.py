@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ops.errors import ConfigError, OpsError
+from ops.errors import ConfigError, OpsError, SourceError, ToolError
 from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.proc import worker_count
 from ops.sources.postgres.catalog import (
@@ -29,6 +30,19 @@ from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import WITHOUT_ROWS
 
 _MOST_ROWS: Final = 100
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Turn the silence of the copy's server into ToolError: it says nothing about the backup."""
+    try:
+        yield
+    except SourceError as error:
+        if error.code != "source.unreachable":
+            raise
+        message = f"the server of the restored copy does not answer any more: {error.message}"
+        hint = "look at memory and disk of this machine (kernel log: out of memory), then run it again"
+        raise ToolError(message, code="tool.failed", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +77,13 @@ class PostgresCopy:
 
     def check(self) -> list[Finding]:
         """Objects, owners, indexes, sequences, freshness; pg_amcheck where it was asked for."""
-        with self.route.session() as session:
+        with answering(), self.route.session() as session:
             found = check_database(session, self.recorded)
         return found + (self._amcheck() if self.amcheck else [])
 
     def measure(self, like: Measures) -> Measures:
         """Rows and digests of the tables that `like` has, and all facts."""
-        with self.route.session() as session:
+        with answering(), self.route.session() as session:
             tables = [table for table in list_tables(session) if table.shown in like.tables]
             algorithm = like.digest_algorithm
             found = measure_tables(self.route, session, tables, Measuring(algorithm), join=lambda _: True)

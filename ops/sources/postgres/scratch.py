@@ -13,7 +13,7 @@ from ops.progress import Progress
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.check import Recorded, read_objects
-from ops.sources.postgres.copy import PostgresCopy
+from ops.sources.postgres.copy import PostgresCopy, answering
 from ops.sources.postgres.databases import (
     SCRATCH_PREFIX,
     administration,
@@ -99,6 +99,8 @@ def _restored(
                 )
                 reading = reading_route(target, needs, options, server_major=session.version // 10000)
                 findings += restore_payload(reading, fetched.payload, needs, wanted)
+                with answering():
+                    holder.rows("SELECT 1 AS alive")
                 recorded = Recorded(
                     needs,
                     read_objects(fetched.payload),
