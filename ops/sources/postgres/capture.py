@@ -70,6 +70,8 @@ from ops.sources.postgres.snapshot import Snapshot, held_snapshot, join_snapshot
 from ops.sources.postgres.tenant import dump_rows
 
 _ATTEMPTS: Final = 2
+_WHOLE: Final = frozenset(("full", "data"))
+"""Scopes that hold all rows of all tables."""
 _BLOCKED: Final = ("lock timeout", "could not obtain lock", "deadlock detected")
 _WITHOUT_ROWS: Final = {
     "f": "foreign table: its rows are on another server",
@@ -166,7 +168,7 @@ class _Capture:
             roles=list_roles(session, objects, database),
             extensions=list_extensions(session),
             icu=uses_icu(session, database),
-            newest=newest_values(session, self.options.freshness),
+            newest=newest_values(session, self.options.freshness) if self.options.scope in _WHOLE else {},
             estimated=estimated,
             not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
             outside_keys=outside,

@@ -154,6 +154,8 @@ class DatabaseObject:
     owner: str = ""
 
 
+# The catalog itself holds passwords, and is for superusers.
+_READABLE: Final = {"pg_user_mapping": "(SELECT umid AS oid FROM pg_user_mappings)"}
 _OWNED: Final = {
     "pg_namespace": "nspowner",
     "pg_class": "relowner",
@@ -178,7 +180,7 @@ def list_objects(session: Session) -> list[DatabaseObject]:
         owner = f"pg_get_userbyid(o.{_OWNED[catalog]})" if catalog in _OWNED else "''"
         member = _NO_MEMBER.format(f"'{catalog}'", "o.oid")
         parts.append(
-            f"SELECT i.type, i.identity, {owner} AS owner FROM {catalog} o,"
+            f"SELECT i.type, i.identity, {owner} AS owner FROM {_READABLE.get(catalog, catalog)} o,"
             f" LATERAL pg_identify_object('{catalog}'::regclass, o.oid, 0) i"
             f" WHERE o.oid >= {FIRST_NORMAL_OID} AND {condition} AND {member}"
             " AND i.identity !~ '^(pg_toast|pg_temp)'"

@@ -26,6 +26,7 @@ from ops.sources.postgres.databases import (
     server_route,
     sweep_databases,
 )
+from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs
@@ -69,6 +70,9 @@ def built_beside(
         findings = _swept(sweep_databases(session, RESTORE_PREFIX))
         findings += create_database(session, name, needs, strict=True)
         try:
+            if not wanted.no_owner:
+                # The owner may create in the schema public; without that, objects could not be given to it.
+                session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
             with contextlib.ExitStack() as held:
                 holder = held.enter_context(beside.session())
                 holder.run("SET application_name = 'drillbook restore'")
@@ -112,8 +116,10 @@ def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:
     Raises RefusedError (`refused.not_anonymized`) when one fails; the copy is dropped then.
     """
     for file in files:
+        # Messages of the server may quote rows, and these are what must not be seen: only file, line and SQLSTATE.
         arguments = (
             "--no-psqlrc",
+            "--set=VERBOSITY=sqlstate",
             "--quiet",
             "--no-password",
             "--set=ON_ERROR_STOP=1",
@@ -125,7 +131,7 @@ def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:
             else route.run("psql", *arguments, "--file=-", stdin=file)
         )
         if ran.exit_code:
-            said = " / ".join(ran.messages[-3:])
+            said = " / ".join(ran.messages[-1:])
             message = f"anonymization by {file.name} failed, so the copy was dropped: {said}"
             raise RefusedError(
                 message, code="refused.not_anonymized", hint="correct the file, then run it again"

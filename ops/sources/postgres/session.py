@@ -96,6 +96,8 @@ def open_session(
         raise ToolError("the PostgreSQL driver is not installed", code="tool.missing", hint=hint) from error
     values = dict(address.parameters)
     extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
+    # Names come as UTF-8 whatever the database's encoding is; one without encoding (SQL_ASCII) must hold UTF-8 names.
+    extra["client_encoding"] = "UTF8"
     options = f"{values.get('options', '')} {STARTUP}".strip()
     with translated_errors(address.location):
         connection = psycopg.connect(

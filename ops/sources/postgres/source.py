@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ops.errors import OpsError
+from ops.errors import OpsError, RefusedError
 from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
 from ops.ports import Copy, Fetched
 from ops.progress import Progress
@@ -168,7 +168,13 @@ class PostgresSource:
         return self.options.anonymize if name in self.options.non_production else ()
 
     def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> list[Finding]:
-        """Rights, roles, extensions, space, versions."""
+        """Rights, roles, extensions, space, versions; single tables would go past anonymization."""
+        if options.tables and (files := self._anonymization(parse_address(target).database)):
+            names = ", ".join(file.name for file in files)
+            message = f"{target} is non-production: single tables would not be anonymized by {names}"
+            raise RefusedError(
+                message, code="refused.not_anonymized", hint="restore the whole database there"
+            )
         with self._route_to(target) as route:
             return require_ready(route, manifest, options, exists=identity(route) is not None)
 

@@ -233,16 +233,34 @@ def test_anonymization_is_a_gate(shop: FreshDatabase, tmp_path: Path) -> None:
     target = f"{shop.name}_staging"
     source = source_of(shop.server, shop.name, anonymize=(script,), non_production=(target,))
     backup = back_up(source, store_in(tmp_path))
-    script.write_text("UPDATE clientes SET nome = 'Fulano'; SELECT 1 / 0;")
+    script.write_text("UPDATE clientes SET nome = 'Fulano'; SELECT nome::integer FROM clientes;")
     with pytest.raises(OpsError) as caught:
         restore(backup, source, tmp_path, to=target)
     assert caught.value.code == "refused.not_anonymized"
+    assert "Fulano" not in caught.value.message
+    assert "22P02" in caught.value.message
     assert target not in databases(shop.server)
     assert ours(shop.server) == []
     script.write_text("UPDATE clientes SET nome = 'Fulano';")
     done = restore(backup, source, tmp_path, to=target)
     assert any(item.code == "restore.anonymized" for item in done.findings)
     assert psql(shop.server, target, "-c", "SELECT DISTINCT nome FROM clientes") == "Fulano"
+    with pytest.raises(OpsError) as caught:
+        restore(backup, source, tmp_path, to=target, tables=("clientes",), truncate=True)
+    assert caught.value.code == "refused.not_anonymized"
+    assert psql(shop.server, target, "-c", "SELECT DISTINCT nome FROM clientes") == "Fulano"
+
+
+def test_a_role_that_is_no_superuser_restores(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A role that may create databases and belongs to the owners restores into a new database."""
+    role = f"{shop.name}_ops"
+    psql(shop.server, shop.name, "-c", f"CREATE ROLE {role} LOGIN CREATEDB",
+         "-c", f"GRANT petshop_app, petshop_leitura, pg_signal_backend TO {role}")  # fmt: skip
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    done = restore(backup, source, tmp_path, to=dsn(shop.server, f"{shop.name}_r", role), yes=False)
+    assert [item.message for item in done.findings if str(item.severity) == "critical"] == []
+    assert psql(shop.server, f"{shop.name}_r", "-c", COUNT) == "750"
 
 
 def test_plans_and_refusals_without_yes(shop: FreshDatabase, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_every_feature_comes_back(
         {"scope": "data"},
         {"scope": "tables", "tables": ("vendas", "public.itens_venda", "estoque_movimentos_2025_05")},
         {"scope": "schemas", "schemas": ("public",)},
-        {"scope": "tenant", "tenant": 2},
+        {"scope": "tenant", "tenant": 2, "freshness": ("vendas.realizada_em",)},
         {"amcheck": True},
         {"freshness": ("vendas.realizada_em",)},
     ],
@@ -147,3 +147,19 @@ def test_triggers_of_partitioned_tables_do_not_fire_while_rows_are_loaded(
     backup = back_up(source, store_in(tmp_path))
     for _ in range(2):
         assert bad(drill(backup, source, tmp_path).findings) == []
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_other_encodings(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path, encoding: str
+) -> None:
+    """A database in another encoding, with names and rows that are not ASCII, is backed up and drilled."""
+    database = fresh_database(pg17)
+    psql(pg17, "postgres", "-c", f'DROP DATABASE "{database.name}"',
+         "-c", f"CREATE DATABASE \"{database.name}\" TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")  # fmt: skip
+    psql(pg17, database.name, "-c", "SET client_encoding = 'UTF8'", "-c", 'CREATE TABLE "mês" ("preço" text)',
+         "-c", "INSERT INTO \"mês\" VALUES ('ação'), ('coração')")  # fmt: skip
+    source = source_of(pg17, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    assert backup.manifest.measures.tables['public."mês"'].rows == 2
+    assert bad(drill(backup, source, tmp_path).findings) == []
