@@ -22,7 +22,9 @@ from ops.sources.postgres.source import PostgresSource
 from tests.containers import KEEPER_PASSWORD, ContainerHost, ServerContainer, container_host
 from tests.sources.postgres.conftest import require_programs
 
-CLIENTS: Final = ("podman", "docker", "compose")
+EVERY_CLIENT: Final = ("podman", "docker", "compose")
+CLIENTS: Final = ("podman", "docker", pytest.param("compose", marks=pytest.mark.faults_long))
+"""podman-compose takes twice as long for each call: beside one whole round trip it is left to `nox -s faults`."""
 _NUMBERS = itertools.count(1)
 
 

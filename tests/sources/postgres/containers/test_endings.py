@@ -83,7 +83,9 @@ def require_nothing_left(server: ServerContainer, before: object) -> None:
 @pytest.mark.parametrize(
     ("client", "number"),
     [
-        *((client, signal.SIGKILL) for client in CLIENTS),
+        ("podman", signal.SIGKILL),
+        ("docker", signal.SIGKILL),
+        pytest.param("compose", signal.SIGKILL, marks=pytest.mark.faults_long),
         ("podman", signal.SIGTERM),
         ("docker", signal.SIGINT),
     ],

@@ -20,7 +20,12 @@ from ops.sources.postgres.archive import DUMP_FILE, list_entries
 from ops.sources.postgres.promote import promote_database
 from ops.sources.postgres.restorable import built_beside
 from tests.containers import KEEPER_PASSWORD
-from tests.sources.postgres.containers.conftest import CLIENTS, ContainerDatabase, NewDatabase
+from tests.sources.postgres.containers.conftest import (
+    CLIENTS,
+    EVERY_CLIENT,
+    ContainerDatabase,
+    NewDatabase,
+)
 from tests.sources.postgres.shop import back_up, bad, drill, store_in, verify
 
 pytestmark = pytest.mark.containers
@@ -40,7 +45,7 @@ def through(folder: Path, client: Sequence[str], script: str) -> tuple[str, ...]
     return (str(path),)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", EVERY_CLIENT)
 def test_every_feature_comes_back(featured: ContainerDatabase, tmp_path: Path, client: str) -> None:
     """A backup through each engine's client passes verify and a drill on this machine; nothing stays in the container."""
     source = featured.source(client)
