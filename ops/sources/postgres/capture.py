@@ -60,6 +60,7 @@ from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.route import Ran, Route
 from ops.sources.postgres.scope import (
     PARTIAL,
+    WHOLE,
     WITHOUT_ROWS,
     Choice,
     outside_keys,
@@ -70,8 +71,6 @@ from ops.sources.postgres.snapshot import Snapshot, held_snapshot, join_snapshot
 from ops.sources.postgres.tenant import dump_rows
 
 _ATTEMPTS: Final = 2
-_WHOLE: Final = frozenset(("full", "data"))
-"""Scopes that hold all rows of all tables."""
 _BLOCKED: Final = ("lock timeout", "could not obtain lock", "deadlock detected")
 _WITHOUT_ROWS: Final = {
     "f": "foreign table: its rows are on another server",
@@ -168,7 +167,7 @@ class _Capture:
             roles=list_roles(session, objects, database),
             extensions=list_extensions(session),
             icu=uses_icu(session, database),
-            newest=newest_values(session, self.options.freshness) if self.options.scope in _WHOLE else {},
+            newest=newest_values(session, self.options.freshness) if self.options.scope in WHOLE else {},
             estimated=estimated,
             not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
             outside_keys=outside,
@@ -220,7 +219,7 @@ class _Capture:
         found = measure_tables(
             self.route, session, snapshot.chosen, how, join=lambda other: join_snapshot(other, snapshot)
         )
-        if self.options.scope in {"full", "data"}:
+        if self.options.scope in WHOLE:
             large = measure_large_objects(session, digests=algorithm is not None)
             found |= {LARGE_OBJECTS: large} if large else {}
         return found

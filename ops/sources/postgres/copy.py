@@ -27,7 +27,7 @@ from ops.sources.postgres.measures import (
 )
 from ops.sources.postgres.names import parse_shown, qualified
 from ops.sources.postgres.route import Route
-from ops.sources.postgres.scope import WITHOUT_ROWS
+from ops.sources.postgres.scope import WHOLE, WITHOUT_ROWS
 
 _MOST_ROWS: Final = 100
 
@@ -87,9 +87,9 @@ class PostgresCopy:
             tables = [table for table in list_tables(session) if table.shown in like.tables]
             algorithm = like.digest_algorithm
             found = measure_tables(self.route, session, tables, Measuring(algorithm), join=lambda _: True)
-            if LARGE_OBJECTS in like.tables:
-                digests = like.tables[LARGE_OBJECTS].digest is not None
-                large = measure_large_objects(session, digests=digests)
+            if self.recorded.scope in WHOLE and self.recorded.rows:
+                # Also where `like` has none: what is new there must be seen.
+                large = measure_large_objects(session, digests=algorithm is not None)
                 found |= {LARGE_OBJECTS: large} if large else {}
             facts = {**object_facts(list_objects(session)), **definition_facts(session)}
         return Measures(

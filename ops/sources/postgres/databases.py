@@ -126,28 +126,44 @@ def drop_database(session: Session, name: str) -> None:
     session.run(f"DROP DATABASE IF EXISTS {quoted(name)}{force}")
 
 
-def sweep_databases(session: Session, prefix: str) -> list[str]:
-    """Remove databases of that prefix that nobody is connected to: left by runs that were killed. Their names.
+def claim(session: Session, name: str) -> None:
+    """Say, for as long as the session lives, that database `name` is in use: before it is there, and between sessions."""
+    session.run(f"SET application_name = {literal(f'drillbook {name}')}")
 
-    A living run keeps a session open in its database for as long as it needs it.
-    """
+
+def sweep_databases(session: Session, prefix: str) -> list[Finding]:
+    """Remove databases of that prefix that nobody claims and nobody is connected to: left by runs that were killed."""
     rows = session.rows(
         f"SELECT d.datname AS name FROM pg_database d WHERE starts_with(d.datname, {literal(prefix)})"
-        " AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)"
+        " AND NOT EXISTS (SELECT FROM pg_stat_activity a"
+        " WHERE a.datid = d.oid OR a.application_name = 'drillbook ' || d.datname)"
     )
-    removed = []
+    findings = []
     for row in rows:
         with contextlib.suppress(OpsError):
             session.run(f"DROP DATABASE IF EXISTS {quoted(row['name'])}")
-            removed.append(row["name"])
-    return removed
+            message = f"removed database {row['name']}, left by a run that was killed"
+            findings.append(
+                Finding(severity=Severity.OK, code="store.swept", message=message, where=row["name"])
+            )
+    return findings
+
+
+def missing_roles(session: Session, needs: Needs) -> list[str]:
+    """Roles of the source that the server lacks."""
+    there = {row["name"] for row in session.rows("SELECT rolname AS name FROM pg_roles")}
+    return [name for name in needs.roles if name not in there]
+
+
+def missing_extensions(session: Session, needs: Needs) -> list[str]:
+    """Extensions of the source that the server lacks."""
+    there = {row["name"] for row in session.rows("SELECT name FROM pg_available_extensions")}
+    return sorted(set(needs.extensions) - there)
 
 
 def require_extensions(session: Session, needs: Needs) -> None:
     """Return when the server has all extensions of the source; raises ToolError that names the missing ones."""
-    there = {row["name"] for row in session.rows("SELECT name FROM pg_available_extensions")}
-    missing = sorted(set(needs.extensions) - there)
-    if missing:
+    if missing := missing_extensions(session, needs):
         message = f"extensions that the source uses are not installed on this server: {', '.join(missing)}"
         hint = "install their packages (runbook: Missing extension), or drill on a server that has them (scratch = …)"
         raise ToolError(message, code="tool.extension_missing", hint=hint)

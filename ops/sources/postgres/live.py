@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ops.errors import ConfigError, OpsError, RefusedError
+from ops.fsio.space import free_bytes
 from ops.model import Finding, Manifest, RestoreOptions, Severity
 from ops.sources.postgres.address import Address, parse_address
-from ops.sources.postgres.databases import administration
+from ops.sources.postgres.databases import administration, missing_extensions, missing_roles
 from ops.sources.postgres.names import literal, parse_shown, shown
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.route import Route
@@ -122,8 +122,7 @@ def _rights(session: Session, *, exists: bool) -> list[str]:
 
 
 def _roles(session: Session, needs: Needs, options: RestoreOptions) -> list[str]:
-    there = {row["name"] for row in session.rows("SELECT rolname AS name FROM pg_roles")}
-    missing = [name for name in needs.roles if name not in there]
+    missing = missing_roles(session, needs)
     if not missing or (options.no_owner and options.no_acl):
         return []
     return [
@@ -132,8 +131,7 @@ def _roles(session: Session, needs: Needs, options: RestoreOptions) -> list[str]
 
 
 def _extensions(session: Session, needs: Needs) -> list[str]:
-    there = {row["name"] for row in session.rows("SELECT name FROM pg_available_extensions")}
-    missing = sorted(set(needs.extensions) - there)
+    missing = missing_extensions(session, needs)
     return [f"extensions are not installed on the server: {', '.join(missing)}"] if missing else []
 
 
@@ -145,24 +143,29 @@ def _occupants(session: Session, name: str) -> list[str]:
 def _room(session: Session, needs: Needs, *, here: bool) -> tuple[list[str], list[Finding]]:
     """Twice the database must fit beside it; a server whose disk can not be seen from here is only pointed out."""
     wanted = _ROOM_FACTOR * int(needs.database["size"])
-    try:
-        (row,) = session.rows("SELECT setting AS folder FROM pg_settings WHERE name = 'data_directory'")
-        folder = Path(row["folder"])
-        (
-            folder / "PG_VERSION" if here else folder / "not here"
-        ).stat()  # raises where it is another machine's
-        free = shutil.disk_usage(folder).free
-    except (OpsError, OSError, ValueError):
+    folder = _data_folder(session) if here else None
+    if folder is None:
         message = f"the server's free space can not be seen from here; it needs {format_size(wanted)}"
         return [], [Finding(severity=Severity.OK, code="restore.space_unseen", message=message)]
+    free = free_bytes(folder)
     if free >= wanted:
         return [], []
     return [f"{format_size(free)} free in {folder}, {format_size(wanted)} needed (twice the database)"], []
 
 
+def _data_folder(session: Session) -> Path | None:
+    """Where the server keeps its data, if that is on this machine and our role may know it."""
+    try:
+        (row,) = session.rows("SELECT setting AS folder FROM pg_settings WHERE name = 'data_directory'")
+        folder = Path(row["folder"])
+        return folder if (folder / "PG_VERSION").is_file() else None
+    except (OpsError, OSError, ValueError):
+        return None
+
+
 def _older_server(session: Session, needs: Needs) -> list[Finding]:
     major = session.version // 10000
-    if major >= max(needs.server_major, 0) and not (needs.client_major >= 17 > major):  # noqa: PLR2004 - a release
+    if major >= needs.server_major and not (needs.client_major >= 17 > major):  # noqa: PLR2004 - a release
         return []
     message = f"the archive is of PostgreSQL {needs.server_version} (pg_dump {needs.client_version}), the server older"
     return [

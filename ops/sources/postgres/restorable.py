@@ -20,6 +20,7 @@ from ops.sources.postgres.connecting import (
 from ops.sources.postgres.databases import (
     RESTORE_PREFIX,
     administration,
+    claim,
     create_database,
     drop_database,
     new_name,
@@ -67,7 +68,8 @@ def built_beside(
     needs, name = needs_of(manifest.extra), new_name(RESTORE_PREFIX)
     beside = route.to(name)
     with administration(route) as session:
-        findings = _swept(sweep_databases(session, RESTORE_PREFIX))
+        claim(session, name)
+        findings = sweep_databases(session, RESTORE_PREFIX)
         findings += create_database(session, name, needs, strict=True)
         try:
             if not wanted.no_owner:
@@ -75,7 +77,6 @@ def built_beside(
                 session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
             with contextlib.ExitStack() as held:
                 holder = held.enter_context(beside.session())
-                holder.run("SET application_name = 'drillbook restore'")
                 progress.step(f"restoring {manifest.payload} beside {route.address.database}")
                 restoration = Restoration(
                     options=wanted,
@@ -96,18 +97,6 @@ def built_beside(
                 yield BuiltCopy(beside, recorded, tuple(findings), held=held)
         finally:
             drop_database(session, name)
-
-
-def _swept(names: Sequence[str]) -> list[Finding]:
-    return [
-        Finding(
-            severity=Severity.OK,
-            code="store.swept",
-            message=f"removed database {name}, left by a restore that was killed",
-            where=name,
-        )
-        for name in names
-    ]
 
 
 def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:

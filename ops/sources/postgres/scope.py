@@ -12,6 +12,8 @@ from ops.sources.postgres.names import literal, parse_shown, qualified, quoted, 
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.session import Session
 
+WHOLE: Final = frozenset(("full", "data"))
+"""Scopes that hold all rows of all tables, and the large objects."""
 WITHOUT_ROWS: Final = frozenset(("schema",))
 PARTIAL: Final = frozenset(("data", "tables", "schemas", "tenant"))
 """Scopes whose main archive can not be restored alone: the whole schema is dumped beside it."""

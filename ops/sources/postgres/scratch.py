@@ -17,8 +17,10 @@ from ops.sources.postgres.copy import PostgresCopy, answering
 from ops.sources.postgres.databases import (
     SCRATCH_PREFIX,
     administration,
+    claim,
     create_database,
     drop_database,
+    missing_roles,
     new_name,
     require_extensions,
     server_route,
@@ -82,15 +84,15 @@ def _restored(
     own_server = options.scratch == EPHEMERAL
     name = needs.database["name"] if own_server else new_name(SCRATCH_PREFIX)
     with administration(route) as session:
+        claim(session, name)
         swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)
         require_extensions(session, needs)
         owned = _require_roles(session, needs, create=own_server)
-        findings = [*_swept(swept), *owned]
+        findings = [*swept, *owned]
         findings += create_database(session, name, needs, strict=False)
         try:
             target = route.to(name)
             with target.session() as holder:
-                holder.run("SET application_name = 'drillbook drill'")
                 progress.step(f"restoring {fetched.manifest.payload}")
                 wanted = Restoration(
                     options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
@@ -114,25 +116,12 @@ def _restored(
                 drop_database(session, name)
 
 
-def _swept(names: Sequence[str]) -> list[Finding]:
-    return [
-        Finding(
-            severity=Severity.OK,
-            code="store.swept",
-            message=f"removed database {name}, left by a run that was killed",
-            where=name,
-        )
-        for name in names
-    ]
-
-
 def _require_roles(session: Session, needs: Needs, *, create: bool) -> list[Finding]:
     """The source's roles exist: made here on a server of our own; on another one a warning names what is missing.
 
     Made as superusers without login: owners of event triggers must be ones, and nobody else is on the server.
     """
-    there = {row["name"] for row in session.rows("SELECT rolname AS name FROM pg_roles")}
-    missing = [name for name in needs.roles if name not in there]
+    missing = missing_roles(session, needs)
     if create:
         for name in missing:
             session.run(f"CREATE ROLE {quoted(name)} NOLOGIN SUPERUSER")
