@@ -214,8 +214,8 @@ def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
                 severity=Severity.OK if recorded.digest_algorithm is None else Severity.WARNING,
                 code="measure.rows_only",
                 message="row counts agree; the content of rows could not be compared",
-                expected=str(recorded.digest_algorithm),
-                found=str(found.digest_algorithm),
+                expected=recorded.digest_algorithm or "",
+                found=found.digest_algorithm or "",
             )
         )
     what = "rows and content" if digested else "rows"

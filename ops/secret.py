@@ -61,7 +61,10 @@ class Secret:
             )
             if ended.exit_code != 0:
                 raise self._unavailable(f"{command[0]} ended with exit code {ended.exit_code}")
-            return _one_line(output.read_text("utf-8"))
+            try:
+                return _one_line(output.read_text("utf-8"))
+            except UnicodeDecodeError as error:
+                raise self._unavailable(f"{command[0]} did not print UTF-8 text") from error
 
     def _unavailable(self, why: str) -> ConfigError:
         message = f"the {self.name} can not be read: {why}"

@@ -200,8 +200,10 @@ def _files(entry: os.DirEntry[str], key: str) -> Iterator[StoredFile]:
     if entry.is_file(follow_symlinks=False):
         yield StoredFile(key, entry.stat(follow_symlinks=False).st_size)
     elif entry.is_dir(follow_symlinks=False):
-        for inner in _entries(Path(entry.path)):
-            yield from _files(inner, f"{key}/{inner.name}")
+        # Somebody else's folder (lost+found on a disk of its own) is none of ours; of a payload, all files miss then.
+        with contextlib.suppress(PermissionError):
+            for inner in _entries(Path(entry.path)):
+                yield from _files(inner, f"{key}/{inner.name}")
 
 
 def _copy_folder_into(folder: Path, staged: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,20 @@ def test_unreadable_folder(tmp_path: Path) -> None:
     with pytest.raises(OpsError) as caught:
         list(LocalStore("l", LocalOptions(path=tmp_path / "file")).list())
     assert caught.value.code == "store.unreadable"
+
+
+@pytest.mark.needs_root
+def test_a_folder_that_is_not_ours_is_none_of_ours() -> None:
+    """A folder that can not be read, as lost+found on a disk of its own, does not make the store unreadable."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "lost+found").mkdir(0o700)
+        folder.chmod(0o755)
+        store = LocalStore("l", LocalOptions(path=folder))
+        put(store, "a.db", b"x")
+        (folder / "a.db").chmod(0o644)
+        os.seteuid(65534)
+        try:
+            assert [stored.key for stored in store.list()] == ["a.db"]
+        finally:
+            os.seteuid(0)

@@ -38,18 +38,21 @@ class Entry:
 
 def main_archive(payload: Path) -> Path | None:
     """The archive in a payload, None for a tenant's rows."""
-    for name in (DUMP_FOLDER, DUMP_FILE):
-        if (payload / name).exists():
-            return payload / name
-    return None
+    return _first(payload, DUMP_FOLDER, DUMP_FILE)
 
 
 def schema_archive(payload: Path) -> Path | None:
     """The archive of the whole schema that lies beside a partial one."""
-    for name in (SCHEMA_FOLDER, SCHEMA_FILE):
-        if (payload / name).exists():
-            return payload / name
-    return None
+    return _first(payload, SCHEMA_FOLDER, SCHEMA_FILE)
+
+
+def all_archives(payload: Path) -> list[Path]:
+    """Every archive in a payload; at least one in each that is whole."""
+    return [archive for archive in (main_archive(payload), schema_archive(payload)) if archive is not None]
+
+
+def _first(payload: Path, *names: str) -> Path | None:
+    return next((payload / name for name in names if (payload / name).exists()), None)
 
 
 def list_entries(route: Route, archive: Path) -> list[Entry]:

@@ -29,8 +29,8 @@ from ops.sources.postgres.archive import (
     OBJECTS_FILE,
     SCHEMA_FILE,
     SCHEMA_FOLDER,
+    all_archives,
     list_entries,
-    main_archive,
 )
 from ops.sources.postgres.catalog import (
     DatabaseObject,
@@ -283,8 +283,7 @@ class _Capture:
         return [Finding(severity=Severity.WARNING, code="postgres.globals_missing", message=message)]
 
     def _toc_entries(self) -> int:
-        archive = main_archive(self.into)
-        return 0 if archive is None else len(list_entries(self.route, archive))
+        return sum(len(list_entries(self.route, archive)) for archive in all_archives(self.into))
 
     def _write_objects(self, objects: Sequence[DatabaseObject]) -> None:
         document = {"objects": [[item.type, item.identity, item.owner] for item in objects]}

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ops.sources.postgres.names import literal, qualified, shown
+from ops.sources.postgres.names import literal, qualified, quoted, shown
 from ops.sources.postgres.session import Row, Session
 
 FIRST_NORMAL_OID: Final = 16384
 AMCHECK_SCHEMA: Final = "drillbook_amcheck"
 """Where a drill puts the extension amcheck: no part of what was restored."""
 _USER_SCHEMA: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_NO_MEMBER: Final = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')"
+NO_MEMBER: Final = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')"
 
 # A table that was dropped a moment ago has no size and no rights; that it is gone is noticed when it is locked.
 _TABLES: Final = f"""
@@ -27,7 +27,7 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        (SELECT inhparent::bigint FROM pg_inherits h WHERE c.relispartition AND h.inhrelid = c.oid) AS parent
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
-  AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
+  AND {NO_MEMBER.format("'pg_class'", "c.oid")}
 ORDER BY n.nspname, c.relname
 """
 
@@ -178,7 +178,7 @@ def list_objects(session: Session) -> list[DatabaseObject]:
     parts = []
     for catalog, condition in _OBJECT_CLASSES.items():
         owner = f"pg_get_userbyid(o.{_OWNED[catalog]})" if catalog in _OWNED else "''"
-        member = _NO_MEMBER.format(f"'{catalog}'", "o.oid")
+        member = NO_MEMBER.format(f"'{catalog}'", "o.oid")
         parts.append(
             f"SELECT i.type, i.identity, {owner} AS owner FROM {_READABLE.get(catalog, catalog)} o,"
             f" LATERAL pg_identify_object('{catalog}'::regclass, o.oid, 0) i"
@@ -211,21 +211,21 @@ _DEFINITIONS: Final = {
                a.attidentity, a.attgenerated, coalesce((SELECT collname FROM pg_collation k WHERE k.oid = a.attcollation), '')
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f', 'c') AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped
-          AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}""",
+          AND {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_class'", "c.oid")}""",
     "key definitions": f"""
         SELECT n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid), k.convalidated
         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE k.contype IN ('f', 'p', 'u') AND {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_class'", "c.oid")}""",
+        WHERE k.contype IN ('f', 'p', 'u') AND {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_class'", "c.oid")}""",
     "index definitions": f"""
         SELECT n.nspname, c.relname, pg_get_indexdef(c.oid), i.indisunique, i.indisvalid
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE i.indexprs IS NULL AND i.indpred IS NULL AND (i.indisvalid OR c.relkind = 'I') AND {_USER_SCHEMA}
-          AND {_NO_MEMBER.format("'pg_class'", "i.indrelid")}""",
+          AND {NO_MEMBER.format("'pg_class'", "i.indrelid")}""",
     "function definitions": f"""
         SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc), p.provolatile,
                p.prosecdef, p.proisstrict, p.proconfig::text
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE {_USER_SCHEMA} AND p.oid >= {FIRST_NORMAL_OID} AND {_NO_MEMBER.format("'pg_proc'", "p.oid")}""",
+        WHERE {_USER_SCHEMA} AND p.oid >= {FIRST_NORMAL_OID} AND {NO_MEMBER.format("'pg_proc'", "p.oid")}""",
     "trigger states": f"""
         SELECT n.nspname, c.relname, t.tgname, t.tgenabled, t.tgtype
         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -233,7 +233,7 @@ _DEFINITIONS: Final = {
     "enum labels": f"""
         SELECT n.nspname, t.typname, e.enumlabel, row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder)
         FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE {_USER_SCHEMA} AND {_NO_MEMBER.format("'pg_type'", "t.oid")}""",
+        WHERE {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_type'", "t.oid")}""",
     "row security": f"""
         SELECT n.nspname, c.relname, c.relrowsecurity, c.relforcerowsecurity
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relrowsecurity AND {_USER_SCHEMA}""",
@@ -262,7 +262,7 @@ _SEQUENCES: Final = f"""
 SELECT n.nspname AS schema, c.relname AS name, s.seqincrement AS increment
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE FALSE END AND {_USER_SCHEMA}
-  AND {_NO_MEMBER.format("'pg_class'", "c.oid")}
+  AND {NO_MEMBER.format("'pg_class'", "c.oid")}
 """
 
 
@@ -277,6 +277,43 @@ def next_values(session: Session) -> dict[str, int]:
     if not questions:
         return {}
     return {row["name"]: int(row["value"]) for row in session.rows(" UNION ALL ".join(questions))}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedSequence:
+    """A sequence that counts up for a column: how it stands in manifests, and the three names in SQL."""
+
+    shown: str
+    sequence: str
+    table: str
+    column: str
+
+
+_OWNED_SEQUENCES: Final = """
+SELECT sn.nspname AS seq_schema, s.relname AS seq, n.nspname AS schema, c.relname AS name, a.attname AS column
+FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND q.seqincrement > 0 AND {condition}
+ORDER BY 1, 2
+"""
+
+
+def owned_sequences(session: Session, tables: Sequence[Table] | None = None) -> list[OwnedSequence]:
+    """The sequences of whole-number columns of `tables`, or of all."""
+    condition = "TRUE"
+    if tables is not None:
+        condition = f"c.oid = ANY (ARRAY[{','.join(str(table.oid) for table in tables)}]::oid[])"
+    return [
+        OwnedSequence(
+            shown(row["seq_schema"], row["seq"]),
+            qualified(row["seq_schema"], row["seq"]),
+            qualified(row["schema"], row["name"]),
+            quoted(row["column"]),
+        )
+        for row in session.rows(_OWNED_SEQUENCES.format(condition=condition))
+    ]
 
 
 def one(session: Session, sql: str) -> Row:

@@ -12,31 +12,29 @@ from ops.errors import BackupError
 from ops.model import Finding, Severity
 from ops.sources.postgres.archive import OBJECTS_FILE
 from ops.sources.postgres.catalog import (
+    FIRST_NORMAL_OID,
+    NO_MEMBER,
     DatabaseObject,
     invalid_indexes,
     list_objects,
     list_tables,
     next_values,
     one,
+    owned_sequences,
 )
 from ops.sources.postgres.measures import newest_values
-from ops.sources.postgres.names import qualified, quoted, shown
 from ops.sources.postgres.needs import Needs
-from ops.sources.postgres.scope import WITHOUT_ROWS
+from ops.sources.postgres.scope import WHOLE, WITHOUT_ROWS
 from ops.sources.postgres.session import Session
 
 DEFAULT_RIGHTS: Final = "default acl"
 """What pg_identify_object calls ALTER DEFAULT PRIVILEGES: left away together with GRANT."""
 _MOST_NAMED: Final = 20
 _ROWS_FACTOR: Final = 2
-_OWNED_SEQUENCES: Final = """
-SELECT sn.nspname AS schema, s.relname AS name, tn.nspname AS table_schema, t.relname AS table_name, a.attname AS column,
-       q.seqincrement AS increment
-FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
-JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND q.seqincrement > 0
+_CONSTRAINTS: Final = f"""
+SELECT count(*) FILTER (WHERE k.convalidated) AS checked, count(*) FILTER (WHERE NOT k.convalidated) AS unchecked
+FROM pg_constraint k WHERE k.oid >= {FIRST_NORMAL_OID} AND k.conrelid <> 0 AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+  AND {NO_MEMBER.format("'pg_class'", "k.conrelid")}
 """
 
 
@@ -95,9 +93,17 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
     if findings:
         return findings
     without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
-    keys = sum(1 for item in recorded.objects if item.type == "table constraint")
-    message = f"all {len(recorded.objects)} objects are there{without}; {keys} constraints were built anew over the rows"
+    message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
     return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
+
+
+def _validated(session: Session, recorded: Recorded) -> str:
+    """How many constraints the server checked against the rows while it built them, and how many it was told not to."""
+    if not recorded.rows or recorded.scope in WITHOUT_ROWS:
+        return ""
+    row = one(session, _CONSTRAINTS)
+    unchecked = f", {row['unchecked']} are NOT VALID" if row["unchecked"] else ""
+    return f"; {row['checked']} constraints were built anew over the rows{unchecked}"
 
 
 def _check_owners(recorded: Recorded, found: dict[tuple[str, str], str]) -> list[Finding]:
@@ -127,15 +133,21 @@ def _check_indexes(session: Session) -> list[Finding]:
 
 
 def _check_sequences(session: Session, recorded: Recorded) -> list[Finding]:
+    """Values as during the dump, where the archive holds them; and none behind its column."""
     found = next_values(session)
-    findings = []
-    for name, (before, after) in recorded.needs.sequences.items():
-        if recorded.scope in {"full", "data"} and name in found:
-            findings += _compare_sequence(name, before, after, found[name])
+    ranges = recorded.needs.sequences if recorded.scope in WHOLE else {}
+    findings = [
+        finding
+        for name, (before, after) in ranges.items()
+        if name in found
+        for finding in _compare_sequence(name, before, after, found[name])
+    ]
     findings += _behind(session, found)
     if findings:
         return findings
-    message = f"{len(recorded.needs.sequences)} sequences stand where they stood, none behind its column"
+    compared = len(ranges.keys() & found.keys())
+    stand = f"{compared} sequences stand where they stood, " if ranges else "sequences: "
+    message = f"{stand}none behind its column"
     return [Finding(severity=Severity.OK, code="postgres.sequences", message=message)]
 
 
@@ -157,19 +169,17 @@ def _compare_sequence(name: str, before: int, after: int, value: int) -> list[Fi
 
 def _behind(session: Session, values: dict[str, int]) -> list[Finding]:
     findings = []
-    for row in session.rows(_OWNED_SEQUENCES):
-        name = shown(row["schema"], row["name"])
-        table = qualified(row["table_schema"], row["table_name"])
-        greatest = one(session, f"SELECT max({quoted(row['column'])}) AS value FROM {table}")["value"]
-        if greatest is not None and name in values and greatest >= values[name]:
+    for owned in owned_sequences(session):
+        greatest = one(session, f"SELECT max({owned.column}) AS value FROM {owned.table}")["value"]
+        if greatest is not None and owned.shown in values and greatest >= values[owned.shown]:
             findings.append(
                 Finding(
                     severity=Severity.WARNING,
                     code="postgres.sequence_behind",
-                    message=f"sequence {name} is behind its column, as it was in the source: the next insert may collide",
-                    where=name,
+                    message=f"sequence {owned.shown} is behind its column, as it was in the source: the next insert may collide",
+                    where=owned.shown,
                     expected=f"more than {greatest}",
-                    found=str(values[name]),
+                    found=str(values[owned.shown]),
                     inherited=True,
                 )
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final
 
 from ops.errors import ConfigError, OpsError, SourceError, ToolError
@@ -30,6 +31,8 @@ from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import WHOLE, WITHOUT_ROWS
 
 _MOST_ROWS: Final = 100
+_DAMAGED: Final = 2
+"""How pg_amcheck ends when it found something; 1 is an error of its own."""
 
 
 @contextlib.contextmanager
@@ -133,23 +136,31 @@ class PostgresCopy:
         return [tuple(map(_plain, row.values())) for row in rows]
 
     def _amcheck(self) -> list[Finding]:
+        """What pg_amcheck found. That it could not look says nothing about the backup."""
         if self.recorded.scope in WITHOUT_ROWS:
             return []
-        with self.route.session() as session:
-            session.run(f"CREATE SCHEMA IF NOT EXISTS {AMCHECK_SCHEMA}")
-            session.run(f"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA {AMCHECK_SCHEMA}")
-        ran = self.route.run("pg_amcheck", "--heapallindexed", "--no-password", f"--jobs={worker_count()}")
+        try:
+            with answering(), self.route.session() as session:
+                session.run(f"CREATE SCHEMA IF NOT EXISTS {AMCHECK_SCHEMA}")
+                session.run(f"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA {AMCHECK_SCHEMA}")
+            ran = self.route.run(
+                "pg_amcheck", "--heapallindexed", "--no-password", f"--jobs={worker_count()}"
+            )
+        except (SourceError, ToolError) as error:
+            message = f"pg_amcheck could not look: {error.message}"
+            return [Finding(severity=Severity.WARNING, code=error.code, message=message, blocking=True)]
         if ran.exit_code == 0:
             return [Finding(severity=Severity.OK, code="postgres.amcheck", message="pg_amcheck: ok")]
         said = " / ".join(ran.messages[-4:]) or f"exit code {ran.exit_code}"
-        message = f"pg_amcheck found damage: {said}"
-        return [Finding(severity=Severity.CRITICAL, code="postgres.amcheck", message=message)]
+        if ran.exit_code == _DAMAGED:
+            message = f"pg_amcheck found damage: {said}"
+            return [Finding(severity=Severity.CRITICAL, code="postgres.amcheck", message=message)]
+        message = f"pg_amcheck could not look: {said}"
+        return [Finding(severity=Severity.WARNING, code="tool.failed", message=message, blocking=True)]
 
 
 def _plain(value: object) -> object:
     """Numbers as Python's own, so that they compare with a configuration's; all else that is no text as text."""
-    import decimal
-
-    if isinstance(value, decimal.Decimal):
+    if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)

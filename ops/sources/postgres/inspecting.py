@@ -8,7 +8,7 @@ from pathlib import Path
 from ops.errors import OpsError, ToolError
 from ops.model import Finding, Manifest, Severity
 from ops.sources.postgres.address import Address
-from ops.sources.postgres.archive import list_entries, main_archive
+from ops.sources.postgres.archive import all_archives, list_entries
 from ops.sources.postgres.check import read_objects
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
@@ -36,11 +36,8 @@ def inspect_payload(
         programs = archive_reader(installed, needs)
     except ToolError as error:
         return [*findings, _undecided(error.code, error.message)]
-    archive = main_archive(payload)
-    if archive is None:
-        return findings + _check_rows(payload, needs)
     try:
-        return findings + _check_archive(DirectRoute(Address(), programs), archive, needs)
+        return findings + _check_archives(DirectRoute(Address(), programs), all_archives(payload), needs)
     except OpsError as error:
         return [*findings, _critical(error)]
 
@@ -60,32 +57,24 @@ def _check_size(manifest: Manifest, options: PostgresOptions) -> list[Finding]:
     ]
 
 
-def _check_archive(route: DirectRoute, archive: Path, needs: Needs) -> list[Finding]:
-    entries = list_entries(route, archive)
-    if len(entries) != needs.toc_entries:
+def _check_archives(route: DirectRoute, archives: Sequence[Path], needs: Needs) -> list[Finding]:
+    entries = sum(len(list_entries(route, archive)) for archive in archives)
+    if not archives or entries != needs.toc_entries:
         return [
             Finding(
                 severity=Severity.CRITICAL,
                 code="postgres.toc_differs",
                 message="the archive's table of contents has another number of entries than recorded",
                 expected=str(needs.toc_entries),
-                found=str(len(entries)),
+                found=str(entries),
             )
         ]
-    ran = route.run_offline("pg_restore", "--file=/dev/null", str(archive))
-    if ran.exit_code or ran.messages:
-        message = f"pg_restore can not read the archive through: {' / '.join(ran.messages[-4:])}"
-        return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
-    message = f"pg_restore read the archive through: {len(entries)} entries, as recorded"
-    return [Finding(severity=Severity.OK, code="postgres.toc", message=message)]
-
-
-def _check_rows(payload: Path, needs: Needs) -> list[Finding]:
-    missing = [name for name in needs.load_order if not (payload / name).is_file()]
-    if missing:
-        message = f"rows of the tenant are missing: {', '.join(missing)}"
-        return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
-    message = f"rows of {len(needs.load_order)} tables are there"
+    for archive in archives:
+        ran = route.run_offline("pg_restore", "--file=/dev/null", str(archive))
+        if ran.exit_code or ran.messages:
+            message = f"pg_restore can not read {archive.name} through: {' / '.join(ran.messages[-4:])}"
+            return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
+    message = f"pg_restore read the archive through: {entries} entries, as recorded"
     return [Finding(severity=Severity.OK, code="postgres.toc", message=message)]
 
 

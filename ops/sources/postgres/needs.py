@@ -20,6 +20,10 @@ SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_cha
        pg_database_size(d.oid) AS size
 FROM pg_database d WHERE d.datname = current_database()
 """
+_ROLE_SETTINGS = """
+SELECT pg_get_userbyid(s.setrole) AS role, unnest(s.setconfig) AS setting FROM pg_db_role_setting s
+JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database() AND s.setrole <> 0 ORDER BY 1, 2
+"""
 _LOCALE_COLUMNS = (
     (170000, {"provider": "d.datlocprovider::text", "locale": "d.datlocale"}),
     (150000, {"provider": "d.datlocprovider::text", "locale": "d.daticulocale"}),
@@ -73,7 +77,6 @@ class Needs:
     estimated: Mapping[str, int] = field(default_factory=dict)
     not_dumped: Mapping[str, str] = field(default_factory=dict)
     outside_keys: Mapping[str, str] = field(default_factory=dict)
-    load_order: Sequence[str] = ()
 
     @property
     def server_major(self) -> int:
@@ -107,6 +110,7 @@ def describe_database(session: Session) -> dict[str, Any]:
     version = session.version
     columns = next(columns for since, columns in _LOCALE_COLUMNS if version >= since)
     row = dict(one(session, _DATABASE.format(**columns)))
+    row["role_settings"] = [[item["role"], item["setting"]] for item in session.rows(_ROLE_SETTINGS)]
     row["acl"] = list(row["acl"] or [])
     row["settings"] = list(row["settings"] or [])
     return row
@@ -117,6 +121,7 @@ def list_roles(session: Session, objects: Sequence[DatabaseObject], database: Ma
     names = {item.owner for item in objects} | {database["owner"]}
     names |= {row["name"] for row in session.rows(_GRANTEES)}
     names |= {acl.partition("=")[0].strip('"') for acl in database["acl"]}
+    names |= {role for role, _ in database["role_settings"]}
     return sorted(name for name in names if name and not name.startswith("pg_") and name != "public")
 
 

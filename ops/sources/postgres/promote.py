@@ -36,6 +36,9 @@ REPLACED_PREFIX: Final = "drillbook_replaced_"
 _ATTEMPTS: Final = 3
 _EVERY_S: Final = 0.1
 _ACL: Final = re.compile(r'(?P<role>"(?:[^"]|"")*"|[^=]*)=(?P<rights>[A-Za-z*]*)/')
+_NAME_LISTS: Final = (
+    "search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries",
+)  # fmt: skip
 _RIGHTS: Final = {"C": "CREATE", "T": "TEMPORARY", "c": "CONNECT"}
 _OTHERS: Final = """
 SELECT a.pid, a.usename AS user, a.application_name AS application, a.client_addr::text AS client
@@ -89,7 +92,12 @@ def _give_properties(
         [f"ALTER DATABASE {database} OWNER TO {quoted(recorded['owner'])}"] if built.recorded.owners else []
     )
     statements.append(f"ALTER DATABASE {database} CONNECTION LIMIT {int(recorded['connection_limit'])}")
-    statements += [_setting(database, item) for item in recorded["settings"]]
+    statements += [_setting(f"DATABASE {database}", item) for item in recorded["settings"]]
+    if built.recorded.owners:
+        statements += [
+            _setting(f"ROLE {quoted(role)} IN DATABASE {database}", item)
+            for role, item in recorded.get("role_settings", [])
+        ]
     if recorded.get("comment"):
         statements.append(f"COMMENT ON DATABASE {database} IS {literal(recorded['comment'])}")
     statements += _grants(database, recorded["acl"])
@@ -106,15 +114,11 @@ def _give_properties(
     return findings
 
 
-def _setting(database: str, item: str) -> str:
+def _setting(subject: str, item: str) -> str:
     setting, _, value = item.partition("=")
-    # Lists such as search_path are stored as they are written in SQL; single values need quotes.
-    written = (
-        value
-        if setting in {"search_path", "temp_tablespaces", "session_preload_libraries"}
-        else literal(value)
-    )
-    return f"ALTER DATABASE {database} SET {quoted(setting)} = {written or literal('')}"
+    # Lists of names are stored as they are written in SQL; all else needs quotes.
+    written = value if setting in _NAME_LISTS else literal(value)
+    return f"ALTER {subject} SET {quoted(setting)} = {written or literal('')}"
 
 
 def _grants(database: str, acl: Sequence[str]) -> list[str]:
@@ -126,7 +130,9 @@ def _grants(database: str, acl: Sequence[str]) -> list[str]:
         match = _ACL.match(item)
         if match is None:
             continue
-        role = "PUBLIC" if not match["role"] else quoted(match["role"].strip('"').replace('""', '"'))
+        name = match["role"]
+        name = name[1:-1].replace('""', '"') if name.startswith('"') else name
+        role = quoted(name) if name else "PUBLIC"
         for letter, right in _RIGHTS.items():
             if letter in match["rights"]:
                 option = " WITH GRANT OPTION" if f"{letter}*" in match["rights"] else ""

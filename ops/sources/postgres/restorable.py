@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ops.errors import RefusedError
+from ops.errors import OpsError, RefusedError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.ports import Fetched
 from ops.progress import Progress
 from ops.secret import Secret
 from ops.sources.postgres.address import parse_address
-from ops.sources.postgres.check import Recorded, read_objects
 from ops.sources.postgres.connecting import (
     open_route,
     source_address,
@@ -27,13 +26,13 @@ from ops.sources.postgres.databases import (
     server_route,
     sweep_databases,
 )
+from ops.sources.postgres.filling import fill_database
 from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs
 from ops.sources.postgres.promote import BuiltCopy
-from ops.sources.postgres.readers import reading_route
-from ops.sources.postgres.restoring import Restoration, restore_payload
+from ops.sources.postgres.restoring import Restoration
 from ops.sources.postgres.route import Route
 
 
@@ -84,19 +83,13 @@ def built_beside(
                     tablespaces=True,
                     allowed=options.allowed_errors or {},
                 )
-                reading = reading_route(beside, needs, options, server_major=session.version // 10000)
-                findings += restore_payload(reading, fetched.payload, needs, restoration)
-                recorded = Recorded(
-                    needs,
-                    read_objects(fetched.payload),
-                    manifest.scope,
-                    owners=not wanted.no_owner,
-                    rights=not wanted.no_acl,
-                    rows=not wanted.schema_only,
-                )
+                filled, recorded = fill_database(beside, holder, fetched, options, restoration)
+                findings += filled
                 yield BuiltCopy(beside, recorded, tuple(findings), held=held)
         finally:
-            drop_database(session, name)
+            # After the swap there is none of that name. One that can not be dropped is found by its prefix later.
+            with contextlib.suppress(OpsError):
+                drop_database(session, name)
 
 
 def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:

@@ -36,6 +36,13 @@ _NEWER_SETTINGS: Final = frozenset(
 _LACKING: Final = re.compile(
     r"unsupported XML feature|ICU is not supported in this build|\w+ is not supported by this build"
 )
+_GONE: Final = (
+    "server closed the connection unexpectedly",
+    "terminating connection",
+    "connection to server was lost",
+    "the database system is in recovery mode",
+    "the database system is shutting down",
+)
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
 
 
@@ -157,7 +164,8 @@ class _Runner:
 def read_messages(ran: Ran, allowed: Mapping[str, str]) -> list[Finding]:
     """Each error and warning as a finding; a bad exit code that nothing explains is one too.
 
-    Raises SpaceError when the server's disk is full, ToolError when the server was built without a feature.
+    Raises SpaceError when the server's disk is full, ToolError when the server was built without a feature, or
+    is gone: none of that says anything about the backup.
     """
     findings, where, unknown = [], "", set()
     for line in ran.messages:
@@ -170,6 +178,9 @@ def read_messages(ran: Ran, allowed: Mapping[str, str]) -> list[Finding]:
         if any(words in said[2] for words in _FULL):
             hint = "a restore needs about twice the size of the database; see the runbook, 'Disk full'"
             raise SpaceError(f"the server's disk ran full: {said[2]}", code="space.disk_full", hint=hint)
+        if any(words in said[2] for words in _GONE):
+            hint = "look at the server's log, and at memory and disk of its machine, then run it again"
+            raise ToolError(f"the server stopped answering: {said[2]}", code="tool.failed", hint=hint)
         if lacking := _LACKING.search(said[2]):
             hint = "drill with a server that has it: pg_bindir, or scratch = … (runbook: Missing extension)"
             message = f"this PostgreSQL was built without what the source uses: {lacking[0]}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ops.errors import SpaceError, ToolError
+from ops.errors import ConfigError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
 from ops.proc import run_program
 from ops.secret import Secret
@@ -151,8 +151,12 @@ def address_argument(program: str, address: Address) -> list[str]:
 def write_password_file(path: Path, password: str) -> None:
     """A libpq password file that gives `password` for whatever is connected to.
 
+    Raises ConfigError for one with a line end, which the format can not hold.
     Source: https://www.postgresql.org/docs/current/libpq-pgpass.html (escapes, mode 0600)
     """
+    if "\n" in password or "\r" in password:
+        hint = "libpq's password file has one line for each; set another password"
+        raise ConfigError("the password holds a line end", code="config.secret_unavailable", hint=hint)
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -66,7 +66,7 @@ class Choice:
         if scope == "schemas":
             return [f"--schema={quoted(name)}" for name in self.options.schemas]
         if scope == "tables":
-            names = [table.sql for table in chosen] + owned_sequences(session, chosen)
+            names = [table.sql for table in chosen] + sequences_of(session, chosen)
             return [f"--table={name}" for name in names]
         return []
 
@@ -77,7 +77,7 @@ def _line(table: Table, by_oid: Mapping[int, Table]) -> set[str]:
     return {table.shown} | (_line(parent, by_oid) if parent is not None else set())
 
 
-_OWNED_SEQUENCES: Final = """
+_SEQUENCES_OF: Final = """
 WITH RECURSIVE line AS (
   SELECT unnest(ARRAY[{oids}]::oid[]) AS oid UNION SELECT h.inhparent FROM pg_inherits h JOIN line ON h.inhrelid = line.oid
 )
@@ -87,14 +87,14 @@ WHERE d.classid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM line) 
 """
 
 
-def owned_sequences(session: Session, tables: Sequence[Table]) -> list[str]:
+def sequences_of(session: Session, tables: Sequence[Table]) -> list[str]:
     """The sequences that belong to columns of the tables or of their parents, as SQL names.
 
     pg_dump does not follow them by itself.
     """
     if not tables:
         return []
-    rows = session.rows(_OWNED_SEQUENCES.format(oids=",".join(str(table.oid) for table in tables)))
+    rows = session.rows(_SEQUENCES_OF.format(oids=",".join(str(table.oid) for table in tables)))
     return [qualified(row["schema"], row["name"]) for row in rows]
 
 

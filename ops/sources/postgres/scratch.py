@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ops.errors import OpsError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.ports import Fetched
 from ops.progress import Progress
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
-from ops.sources.postgres.check import Recorded, read_objects
 from ops.sources.postgres.copy import PostgresCopy, answering
 from ops.sources.postgres.databases import (
     SCRATCH_PREFIX,
@@ -26,12 +26,12 @@ from ops.sources.postgres.databases import (
     server_route,
     sweep_databases,
 )
+from ops.sources.postgres.filling import fill_database
 from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs, server_for
-from ops.sources.postgres.readers import reading_route
-from ops.sources.postgres.restoring import Restoration, restore_payload
+from ops.sources.postgres.restoring import Restoration
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.server import TUNED, scratch_server
 from ops.sources.postgres.session import Session
@@ -50,11 +50,14 @@ def loaded_copy(
     """
     needs = needs_of(fetched.manifest.extra)
     with contextlib.ExitStack() as stack:
-        if options.scratch == EPHEMERAL:
-            route = stack.enter_context(_ephemeral(fetched.folder, needs, options, installed, progress))
-        else:
-            route = server_route(parse_address(options.scratch), Secret("password"), installed)
-        yield stack.enter_context(_restored(route, fetched, options, needs, progress))
+        with answering():
+            if options.scratch == EPHEMERAL:
+                own = _ephemeral(fetched.folder, needs, options, installed, progress)
+                route = stack.enter_context(own)
+            else:
+                route = server_route(parse_address(options.scratch), Secret("password"), installed)
+            copy = stack.enter_context(_restored(route, fetched, options, needs, progress))
+        yield copy
 
 
 @contextlib.contextmanager
@@ -99,21 +102,14 @@ def _restored(
                     jobs=options.jobs,
                     allowed=options.allowed_errors or {},
                 )
-                reading = reading_route(target, needs, options, server_major=session.version // 10000)
-                findings += restore_payload(reading, fetched.payload, needs, wanted)
-                with answering():
-                    holder.rows("SELECT 1 AS alive")
-                recorded = Recorded(
-                    needs,
-                    read_objects(fetched.payload),
-                    fetched.manifest.scope,
-                    owners=not owned,
-                    rights=not owned,
-                )
+                filled, recorded = fill_database(target, holder, fetched, options, wanted)
+                findings += filled
                 yield PostgresCopy(target, recorded, tuple(findings), amcheck=options.amcheck)
         finally:
             if not own_server:
-                drop_database(session, name)
+                # One that can not be dropped now is found by its prefix later: that changes no verdict.
+                with contextlib.suppress(OpsError):
+                    drop_database(session, name)
 
 
 def _require_roles(session: Session, needs: Needs, *, create: bool) -> list[Finding]:

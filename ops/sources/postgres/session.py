@@ -154,6 +154,10 @@ def translated_errors(where: str = "") -> Iterator[None]:
     except psycopg.Error as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise source_error(error.sqlstate or "", text, where) from error
+    except UnicodeError as error:
+        hint = "a database in SQL_ASCII holds names that are no UTF-8; rename them, or convert the database"
+        message = f"{where or 'PostgreSQL'}: text that is not UTF-8 ({error})"
+        raise SourceError(message, code="source.query_failed", hint=hint) from error
 
 
 def source_error(state: str, text: str, where: str = "") -> SourceError:

@@ -13,12 +13,12 @@ from pathlib import Path
 from ops.errors import ToolError
 from ops.fsio.staging import make_private_folder
 from ops.sources.postgres.archive import LOAD_SCRIPT, ROWS_FOLDER
-from ops.sources.postgres.catalog import Table
-from ops.sources.postgres.names import literal, qualified, quoted
+from ops.sources.postgres.catalog import Table, owned_sequences
+from ops.sources.postgres.names import literal, quoted
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import tenant_condition
-from ops.sources.postgres.session import Row, Session
+from ops.sources.postgres.session import Session
 from ops.sources.postgres.snapshot import Snapshot
 
 _PSQL = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1")
@@ -47,7 +47,7 @@ def dump_rows(
         file = f"{ROWS_FOLDER}/{number:04}.copy"
         columns = ", ".join(quoted(column.name) for column in table.columns if not column.generated)
         dump.append(
-            f"COPY (SELECT {columns} FROM {table.sql} WHERE {tenant_condition(options)}) TO STDOUT \\g {into / file}"
+            f"COPY (SELECT {columns} FROM {table.sql} WHERE {tenant_condition(options)}) TO STDOUT \\g {file}"
         )
         load.append(f"\\copy {table.sql} ({columns}) FROM '{file}'")
     load += sequence_lines(session, ordered)
@@ -55,35 +55,18 @@ def dump_rows(
     with tempfile.TemporaryDirectory(prefix="drillbook-tenant-") as folder:
         script = Path(folder) / "dump.sql"
         script.write_text("\n".join([*dump, "COMMIT;", ""]), "utf-8")
-        route.run("psql", *_PSQL, f"--file={script}").require_success("copying the tenant's rows")
+        # In the payload's folder: psql gets names of ours only, whatever the folder is called.
+        ran = route.run("psql", *_PSQL, f"--file={script}", folder=into)
+        ran.require_success("copying the tenant's rows")
 
 
 def sequence_lines(session: Session, tables: Sequence[Table]) -> list[str]:
     """SQL that moves each sequence of the tables past the greatest value of its column, and never back."""
-    if not tables:
-        return []
-    oids = ",".join(str(table.oid) for table in tables)
-    rows = session.rows(
-        "SELECT sn.nspname AS seq_schema, s.relname AS seq, n.nspname AS schema, c.relname AS name, a.attname AS column"
-        " FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'"
-        " JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_sequence q ON q.seqrelid = s.oid"
-        " JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid"
-        " WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
-        " AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND q.seqincrement > 0"
-        f" AND c.oid = ANY (ARRAY[{oids}]::oid[]) ORDER BY 1, 2"
-    )
-    return [_sequence_line(row) for row in rows]
-
-
-def _sequence_line(row: Row) -> str:
-    sequence = qualified(row["seq_schema"], row["seq"])
-    column, table = quoted(row["column"]), qualified(row["schema"], row["name"])
-    now = f"(SELECT last_value FROM {sequence})"
-    return (
-        f"SELECT setval({literal(sequence)}, greatest(max({column}), {now}))"
-        f" FROM {table} HAVING max({column}) IS NOT NULL \\g /dev/null"
-    )
+    return [
+        f"SELECT setval({literal(owned.sequence)}, greatest(max({owned.column}), (SELECT last_value FROM {owned.sequence})))"
+        f" FROM {owned.table} HAVING max({owned.column}) IS NOT NULL \\g /dev/null"
+        for owned in owned_sequences(session, tables)
+    ]
 
 
 def _references(session: Session, tables: Sequence[Table]) -> dict[int, set[int]]:

@@ -509,3 +509,79 @@ def test_a_drill_without_a_server_is_no_verdict(
     evidence = drill(backup, source, tmp_path)
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert "17" in " ".join(bad(evidence.findings))
+
+
+@pytest.mark.parametrize("name", ["a b's", "new\nline", '$(x) `y` "z"', "-rf", "com,ma", "ação\\"])
+def test_places_with_odd_names(shop: FreshDatabase, tmp_path: Path, name: str) -> None:
+    """Store and scratch places of any name work; one that PostgreSQL itself refuses makes no verdict, with the reason."""
+    place = tmp_path / name
+    choices: list[dict[str, object]] = [{}, {"scope": "tenant", "tenant": 1}, {"format": "custom"}]
+    for number, options in enumerate(choices):
+        source = source_of(shop.server, shop.name, **options)
+        backup = back_up(source, store_in(place / str(number)))
+        assert bad(verify(backup, source, place).findings) == []
+        evidence = drill(backup, source, place)
+        if "\n" in name:
+            assert evidence.verdict is Verdict.INCONCLUSIVE, bad(evidence.findings)
+        else:
+            assert bad(evidence.findings) == []
+
+
+def test_a_backend_killed_during_a_drill(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A backend of the scratch server that is killed takes all sessions with it: inconclusive, though the server comes back."""
+    source, store = source_of(shop.server, shop.name), store_in(tmp_path)
+    backup = back_up(source, store)
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.is_set():
+            for entry in Path("/proc").iterdir():
+                with contextlib.suppress(OSError, ValueError):
+                    line = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
+                    mine = str(tmp_path) in os.readlink(entry / "cwd")
+                    if (
+                        mine
+                        and line.startswith("postgres: ")
+                        and ("COPY" in line or "CREATE" in line or "ALTER" in line)
+                    ):
+                        os.kill(int(entry.name), signal.SIGKILL)
+                        return
+            time.sleep(0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        evidence = drill(backup, source, tmp_path)
+        stop.set()
+        killing.result()
+    assert evidence.verdict is Verdict.INCONCLUSIVE, bad(evidence.findings)
+
+
+def test_amcheck_that_can_not_look(
+    shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg_amcheck that ends with an error of its own is no damage: inconclusive; with its code for damage it fails."""
+    from ops.sources.postgres.route import DirectRoute
+
+    source = source_of(shop.server, shop.name, amcheck=True)
+    backup = back_up(source, store_in(tmp_path))
+    run = DirectRoute.run
+    for code, verdict in ((1, Verdict.INCONCLUSIVE), (2, Verdict.FAILED)):
+
+        def broken(
+            self: DirectRoute, program: str, *arguments: str, code: int = code, **places: object
+        ) -> Ran:
+            if program == "pg_amcheck":
+                return Ran(program, code, ("heap table: something",))
+            return run(self, program, *arguments, **places)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(DirectRoute, "run", broken)
+        assert drill(backup, source, tmp_path).verdict is verdict
+
+
+def test_a_password_with_a_line_end(locked_server: RunningServer, tmp_path: Path) -> None:
+    """A password that libpq's file can not hold is refused with that reason."""
+    secret = tmp_path / "secret"
+    secret.write_text("one\ntwo\n")
+    source = source_of(locked_server, "shop", password_file=secret)
+    with pytest.raises(OpsError, match="line end"):
+        back_up(source, store_in(tmp_path))

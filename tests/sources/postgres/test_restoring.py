@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -297,3 +298,76 @@ def test_a_missing_extension_is_no_verdict(
     evidence = drill(back_up(source, store_in(tmp_path)), source, tmp_path)
     assert str(evidence.verdict) == "inconclusive"
     assert "uuid-ossp" in " ".join(bad(evidence.findings))
+
+
+def test_large_objects_written_late_are_kept(
+    shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large object that came after the safety backup, where that has none, keeps the replaced database from being dropped."""
+    from ops.sources.postgres import promote
+
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    swap = promote._swap
+
+    def late_writer(*arguments: object) -> object:
+        psql(shop.server, shop.name, "-c", "SELECT lo_from_bytea(0, 'x')")
+        return swap(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(promote, "_swap", late_writer)
+    done = restore(backup, source, tmp_path)
+    (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
+    assert psql(shop.server, kept.where, "-c", "SELECT count(*) FROM pg_largeobject_metadata") == "1"
+    psql(shop.server, "postgres", "-c", f'DROP DATABASE "{kept.where}"')
+
+
+def test_settings_of_roles_in_the_database_come_back(shop: FreshDatabase, tmp_path: Path) -> None:
+    """ALTER ROLE … IN DATABASE … SET belongs to a database's identity, which the swap changes: it is given again."""
+    quoted = f'"{shop.name}"'
+    psql(shop.server, shop.name, "-c", f"ALTER ROLE petshop_leitura IN DATABASE {quoted} SET work_mem = '7MB'",
+         "-c", f'ALTER ROLE petshop_leitura IN DATABASE {quoted} SET search_path = a, "B c"',
+         "-c", f"ALTER DATABASE {quoted} SET search_path = 'x y', public")  # fmt: skip
+    settings = (
+        "SELECT pg_get_userbyid(setrole), unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase"
+        f" WHERE datname = '{shop.name}' ORDER BY 1, 2"
+    )
+    before = psql(shop.server, "postgres", "-c", settings)
+    source = source_of(shop.server, shop.name)
+    restore(back_up(source, store_in(tmp_path)), source, tmp_path)
+    assert psql(shop.server, "postgres", "-c", settings) == before
+    assert "7MB" in before
+
+
+def test_a_sweep_leaves_what_a_living_run_claims(shop: FreshDatabase) -> None:
+    """A database that a run made and is not connected to is left alone while the run lives, and removed afterwards."""
+    from ops.sources.postgres.address import parse_address
+    from ops.sources.postgres.databases import RESTORE_PREFIX, claim, new_name, sweep_databases
+    from ops.sources.postgres.session import open_session
+
+    name = new_name(RESTORE_PREFIX)
+    address = parse_address(dsn(shop.server, "postgres"))
+    with open_session(address, None) as other:
+        with open_session(address, None) as run:
+            claim(run, name)
+            run.run(f'CREATE DATABASE "{name}"')
+            assert sweep_databases(other, RESTORE_PREFIX) == []
+        for _ in range(50):
+            if swept := sweep_databases(other, RESTORE_PREFIX):
+                break
+            time.sleep(0.1)
+    assert [finding.where for finding in swept] == [name]
+    assert name not in databases(shop.server)
+
+
+def test_two_restores_at_once(shop: FreshDatabase, tmp_path: Path) -> None:
+    """Two restores of one backup into two new databases of one server do not meet."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    other = source_of(shop.server, shop.name)
+    with ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(restore, backup, one, tmp_path, to=f"{shop.name}_{number}", wait_s=60.0)
+            for number, one in enumerate((source, other))
+        ]
+        assert [bad(future.result().findings) for future in both] == [[], []]
+    assert ours(shop.server) == []
