@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,33 +41,8 @@ def staged_file(folder: Path, name: str) -> Iterator[StagedFile]:
     Raises RefusedError when a living process stages the same name, SpaceError when the disk is full,
     StoreError when the folder can not be written.
     """
-    path = folder / f"{STAGED_PREFIX}{name}"
-    with translated_write_errors(path):
-        descriptor = _create_locked(path)
-    try:
-        yield StagedFile(path, descriptor)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        os.close(descriptor)
-
-
-def _create_locked(path: Path) -> int:
-    while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(path, flags, PRIVATE_FILE)
-        except FileExistsError:
-            if not remove_if_stale(path):
-                message = f"{path.name} is being written by another process"
-                raise RefusedError(message, code="refused.name_taken") from None
-            continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.fchmod(descriptor, PRIVATE_FILE)
-        # A cleaner may have seen the file between creation and lock: then it has no name any more.
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-        os.close(descriptor)
+    with _staged(folder / f"{STAGED_PREFIX}{name}", _new_file, PRIVATE_FILE) as staged:
+        yield staged
 
 
 @contextlib.contextmanager
@@ -76,33 +51,50 @@ def staged_folder(folder: Path, name: str) -> Iterator[StagedFile]:
 
     Raises as `staged_file` does.
     """
-    path = folder / f"{STAGED_PREFIX}{name}"
+    with _staged(folder / f"{STAGED_PREFIX}{name}", _new_folder, PRIVATE_FOLDER) as staged:
+        yield staged
+
+
+@contextlib.contextmanager
+def _staged(path: Path, create: Callable[[Path], int], mode: int) -> Iterator[StagedFile]:
     with translated_write_errors(path):
-        descriptor = _make_locked_folder(path)
+        descriptor = _create_locked(path, create, mode)
     try:
         yield StagedFile(path, descriptor)
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(path)
         os.close(descriptor)
 
 
-def _make_locked_folder(path: Path) -> int:
+def _create_locked(path: Path, create: Callable[[Path], int], mode: int) -> int:
     while True:
         try:
-            path.mkdir(PRIVATE_FOLDER)
+            descriptor = create(path)
         except FileExistsError:
             if not remove_if_stale(path):
                 message = f"{path.name} is being written by another process"
                 raise RefusedError(message, code="refused.name_taken") from None
             continue
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.fchmod(descriptor, PRIVATE_FOLDER)
-            # A cleaner may have taken the folder between its creation and its lock.
-            if _still_names(path, descriptor):
-                return descriptor
-            os.close(descriptor)
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                continue  # a cleaner took the new folder before it was opened
+            raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.fchmod(descriptor, mode)
+        # A cleaner may have seen it between creation and lock: then it has no name any more.
+        if _still_names(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir(PRIVATE_FOLDER)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def remove_if_stale(path: Path) -> bool:

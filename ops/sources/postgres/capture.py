@@ -7,8 +7,6 @@ count and hash the rows. Both see exactly one moment, so a restored copy must me
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import OpsError, SourceError, ToolError
-from ops.fsio.copying import sha256_of
-from ops.model import Captured, FileEntry, Finding, Measures, Severity, TableMeasure
-from ops.proc import worker_count
+from ops.model import Captured, Finding, Measures, Severity, TableMeasure
 from ops.progress import Progress
 from ops.sources.postgres.archive import (
-    DUMP_FILE,
-    DUMP_FOLDER,
-    GLOBALS_FILE,
-    OBJECTS_FILE,
-    SCHEMA_FILE,
-    SCHEMA_FOLDER,
     all_archives,
     list_entries,
 )
@@ -40,6 +30,7 @@ from ops.sources.postgres.catalog import (
     object_facts,
 )
 from ops.sources.postgres.digests import algorithm_for
+from ops.sources.postgres.dumping import Dumping
 from ops.sources.postgres.measures import (
     LARGE_OBJECTS,
     Measuring,
@@ -57,7 +48,8 @@ from ops.sources.postgres.needs import (
     uses_icu,
 )
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.route import Ran, Route
+from ops.sources.postgres.payload import hash_files, write_objects
+from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import (
     PARTIAL,
     WHOLE,
@@ -68,10 +60,8 @@ from ops.sources.postgres.scope import (
 )
 from ops.sources.postgres.session import Session
 from ops.sources.postgres.snapshot import Snapshot, held_snapshot, join_snapshot
-from ops.sources.postgres.tenant import dump_rows
 
 _ATTEMPTS: Final = 2
-_BLOCKED: Final = ("lock timeout", "could not obtain lock", "deadlock detected")
 _WITHOUT_ROWS: Final = {
     "f": "foreign table: its rows are on another server",
     "m": "materialized view: filled anew by the restore",
@@ -118,6 +108,10 @@ class _Capture:
     clock: Callable[[], datetime]
     progress: Progress
 
+    @property
+    def _dumping(self) -> Dumping:
+        return Dumping(self.route, self.options, self.into)
+
     def run(self) -> Captured:
         choose = Choice(self.options).tables
         with (
@@ -130,10 +124,10 @@ class _Capture:
             self._require_alive(session)
         with self.route.session() as session:
             sequences = _ranges(before, next_values(session))
-        said = self._keep_globals()
+        said = self._dumping.keep_globals()
         entries = self._toc_entries()
         needs = replace(described.needs, toc_entries=entries, sequences=sequences)
-        self._write_objects(described.objects)
+        write_objects(self.into, described.objects)
         self.progress.step("hashing the dump")
         return Captured(
             files=tuple(hash_files(self.into)),
@@ -162,7 +156,7 @@ class _Capture:
             client_version=self.route.client_version,
             format=self.options.format,
             parallel=self.route.writes_folders,
-            codec=self._compression().partition(":")[0],
+            codec=self._dumping.compression.partition(":")[0],
             database=database,
             roles=list_roles(session, objects, database),
             extensions=list_extensions(session),
@@ -183,7 +177,7 @@ class _Capture:
             measuring = pool.submit(self._measure, session, snapshot, described.needs, algorithm)
             try:
                 self.progress.step("dumping and measuring")
-                self._dump(session, snapshot)
+                self._dumping.dump(session, snapshot)
                 found = measuring.result()
             except BaseException as error:
                 with contextlib.suppress(Exception):
@@ -224,80 +218,13 @@ class _Capture:
             found |= {LARGE_OBJECTS: large} if large else {}
         return found
 
-    def _compression(self) -> str:
-        if self.options.compress:
-            return self.options.compress
-        return "zstd:1" if "zstd" in self.route.codecs else "gzip:1"
-
-    def _compress_argument(self) -> str:
-        # Before 16 pg_dump knew gzip alone, by its level.
-        method, _, level = self._compression().partition(":")
-        old = int(self.route.client_version.partition(".")[0]) < 16  # noqa: PLR2004 - PostgreSQL 16
-        return f"--compress={level or 6}" if old and method == "gzip" else f"--compress={self._compression()}"
-
-    def _dump(self, session: Session, snapshot: Snapshot) -> None:
-        scope = self.options.scope
-        if scope in PARTIAL:
-            self._pg_dump(snapshot, ["--schema-only"], SCHEMA_FOLDER, SCHEMA_FILE)
-        if scope == "tenant":
-            dump_rows(self.route, session, snapshot, self.options, self.into)
-            return
-        arguments = Choice(self.options).dump_arguments(session, snapshot.chosen)
-        self._pg_dump(snapshot, arguments, DUMP_FOLDER, DUMP_FILE)
-
-    def _pg_dump(self, snapshot: Snapshot, arguments: Sequence[str], folder: str, file: str) -> None:
-        timeout_ms = max(1, round(self.options.lock_timeout.total_seconds() * 1000))
-        common = [
-            f"--snapshot={snapshot.id}",
-            f"--lock-wait-timeout={timeout_ms}",
-            self._compress_argument(),
-            "--no-password",
-            *arguments,
-        ]
-        if not self.route.writes_folders:
-            ran = self.route.run("pg_dump", *common, "--format=custom", stdout=self.into / file)
-        elif self.options.format == "custom":
-            ran = self.route.run("pg_dump", *common, "--format=custom", f"--file={self.into / file}")
-        else:
-            jobs = self.options.jobs or worker_count()
-            target = ["--format=directory", f"--jobs={jobs}", f"--file={self.into / folder}"]
-            ran = self.route.run("pg_dump", *common, *target)
-        _require_dumped(ran)
-
     @staticmethod
     def _require_alive(session: Session) -> None:
         """The snapshot was held to the end: our own transaction still answers."""
         session.rows("SELECT 1 AS alive")
 
-    def _keep_globals(self) -> list[Finding]:
-        if not self.options.globals:
-            return []
-        passwords = [] if self.options.role_passwords else ["--no-role-passwords"]
-        ran = self.route.run(
-            "pg_dumpall", "--globals-only", "--no-password", *passwords, stdout=self.into / GLOBALS_FILE
-        )
-        if ran.exit_code == 0:
-            return []
-        (self.into / GLOBALS_FILE).unlink(missing_ok=True)
-        message = f"roles and tablespaces could not be kept: {' / '.join(ran.messages[-2:])}"
-        return [Finding(severity=Severity.WARNING, code="postgres.globals_missing", message=message)]
-
     def _toc_entries(self) -> int:
         return sum(len(list_entries(self.route, archive)) for archive in all_archives(self.into))
-
-    def _write_objects(self, objects: Sequence[DatabaseObject]) -> None:
-        document = {"objects": [[item.type, item.identity, item.owner] for item in objects]}
-        (self.into / OBJECTS_FILE).write_text(json.dumps(document, indent=0) + "\n", "ascii")
-
-
-def _require_dumped(ran: Ran) -> None:
-    said = " / ".join(ran.messages)
-    if ran.exit_code and any(words in said for words in _BLOCKED):
-        hint = (
-            "DDL holds or waits for a table: run it again when the migration is over, or raise lock_timeout"
-        )
-        raise SourceError(f"pg_dump could not lock every table: {said}", code="source.locked", hint=hint)
-    ran.require_success("pg_dump")
 
 
 def _holds_keys(fact: str) -> bool:
@@ -318,24 +245,3 @@ def _dotted(version: int) -> str:
 def _ranges(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
     """For each sequence that was there before the dump, the next values between which the archive's is."""
     return {name: (value, after.get(name, value)) for name, value in sorted(before.items())}
-
-
-def hash_files(folder: Path) -> list[FileEntry]:
-    """Every file below `folder` with its size and digest, by path; hashed in parallel."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in paths:
-        path.chmod(0o600)
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            path.chmod(0o700)
-    with ThreadPoolExecutor(worker_count()) as pool:
-        return list(pool.map(lambda path: _hash_file(path, str(path.relative_to(folder))), paths))
-
-
-def _hash_file(path: Path, name: str) -> FileEntry:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        digest, size = sha256_of(descriptor)
-    finally:
-        os.close(descriptor)
-    return FileEntry(name, size, digest)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from ops.errors import BackupError
 from ops.model import Finding, Severity
-from ops.sources.postgres.archive import OBJECTS_FILE
 from ops.sources.postgres.catalog import (
     FIRST_NORMAL_OID,
     NO_MEMBER,
@@ -48,16 +44,6 @@ class Recorded:
     owners: bool = True
     rights: bool = True
     rows: bool = True
-
-
-def read_objects(payload: Path) -> list[DatabaseObject]:
-    """The objects that were in the source; raises BackupError when their list can not be read."""
-    try:
-        document = json.loads((payload / OBJECTS_FILE).read_bytes())
-        return [DatabaseObject(str(kind), str(name), str(owner)) for kind, name, owner in document["objects"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{OBJECTS_FILE} of the payload can not be read: {error}"
-        raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error
 
 
 def check_database(session: Session, recorded: Recorded) -> list[Finding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ops.model import Finding
 from ops.ports import Fetched
-from ops.sources.postgres.check import Recorded, read_objects
+from ops.sources.postgres.check import Recorded
 from ops.sources.postgres.copy import answering
 from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.payload import read_objects
 from ops.sources.postgres.readers import reading_route
 from ops.sources.postgres.restoring import Restoration, restore_payload
 from ops.sources.postgres.route import Route

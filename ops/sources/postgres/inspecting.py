@@ -9,9 +9,9 @@ from ops.errors import OpsError, ToolError
 from ops.model import Finding, Manifest, Severity
 from ops.sources.postgres.address import Address
 from ops.sources.postgres.archive import all_archives, list_entries
-from ops.sources.postgres.check import read_objects
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.payload import read_objects
 from ops.sources.postgres.programs import Programs
 from ops.sources.postgres.readers import archive_reader
 from ops.sources.postgres.route import DirectRoute

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import OpsError
+from ops.errors import OpsError, ToolError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.ports import Fetched
 from ops.progress import Progress
@@ -69,7 +69,13 @@ def _ephemeral(
     if needs.client_major >= _WITH_TRANSACTION_TIMEOUT:
         # Archives of newer clients set what older servers do not know.
         at_least = max(at_least, _WITH_TRANSACTION_TIMEOUT)
-    programs = server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
+    wanted = set(needs.extensions)
+    # Those that have the extensions first; where none does, the error names what is missing.
+    able = [item for item in installed if wanted <= item.available_extensions()]
+    try:
+        programs = server_for(able, at_least=at_least, codec=codec, needs_icu=needs.icu)
+    except ToolError:
+        programs = server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
     progress.step(f"starting PostgreSQL {programs.version}")
     settings = {**TUNED, **(options.drill_settings or {})}
     with scratch_server(programs, folder, settings=settings) as server:

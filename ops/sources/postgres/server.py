@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ops.fsio.marks import end_marked_processes, mark_process
+from ops.fsio.marks import mark_process
 from ops.fsio.staging import remove_tree, translated_write_errors
 from ops.proc import run_program
 from ops.sources.postgres.cluster import (
@@ -37,7 +37,6 @@ __all__ = [
     "TUNED",
     "RunningServer",
     "create_cluster",
-    "remove_stale_server",
     "running_cluster",
     "scratch_server",
 ]
@@ -84,11 +83,6 @@ def scratch_server(  # noqa: PLR0913 - what a new cluster can be asked for
             yield RunningServer(programs, sockets, PORT, SUPERUSER, cluster.data, process.pid)
         finally:
             process.stop(signal.SIGQUIT, stop_s)
-
-
-def remove_stale_server(folder: Path) -> None:
-    """Stop the server that a dead run left in its scratch folder; scratch clean-up does the same by itself."""
-    end_marked_processes(folder)
 
 
 def create_cluster(programs: Programs, data: Path) -> None:

@@ -122,7 +122,7 @@ def test_an_older_client_is_refused(
 
 def test_hostile_time_limits(shop: FreshDatabase, tmp_path: Path) -> None:
     """Limits that the role and the database set for all sessions do not end a backup."""
-    for setting in (
+    settings = (
         "statement_timeout = '20ms'",
         "idle_in_transaction_session_timeout = '20ms'",
         "lock_timeout = '1ms'",
@@ -133,8 +133,10 @@ def test_hostile_time_limits(shop: FreshDatabase, tmp_path: Path) -> None:
         "datestyle = 'German'",
         "extra_float_digits = -15",
         "default_transaction_read_only = on",
-    ):
-        psql(shop.server, shop.name, "-c", f'ALTER DATABASE "{shop.name}" SET {setting}')
+    )
+    # In one session: with these limits another one of psql's might not live long enough.
+    commands = [f'ALTER DATABASE "{shop.name}" SET {setting}' for setting in settings]
+    psql(shop.server, shop.name, *(word for command in commands for word in ("-c", command)))
     source = source_of(shop.server, shop.name)
     backup = back_up(source, store_in(tmp_path))
     assert bad(drill(backup, source, tmp_path).findings) == []

@@ -16,6 +16,7 @@ from ops.actions.catalogue import find_backup
 from ops.actions.restore import RestoreRequest, plan_restore
 from ops.errors import OpsError
 from ops.model import RestoreOptions
+from ops.sources.postgres import promote
 from ops.sources.postgres.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import (
@@ -122,21 +123,24 @@ def hammering(shop: FreshDatabase) -> Iterator[list[str]]:
             thread.join()
 
 
+def write_before_the_swap(monkeypatch: pytest.MonkeyPatch, shop: FreshDatabase, sql: str) -> None:
+    """Have an application write after the safety backup, at the last moment at which it can."""
+    swap = promote._swap
+
+    def late_writer(*arguments: object) -> object:
+        psql(shop.server, shop.name, "-c", sql)
+        return swap(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(promote, "_swap", late_writer)
+
+
 def test_what_was_written_after_the_safety_backup_is_kept(
     shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows committed between the safety backup and the swap are in the replaced database, which is then kept and named."""
-    from ops.sources.postgres import promote
-
     source = source_of(shop.server, shop.name)
     backup = back_up(source, store_in(tmp_path))
-    swap = promote._swap
-
-    def late_writer(*arguments: object) -> object:
-        psql(shop.server, shop.name, "-c", "CREATE TABLE tarde AS SELECT 1 AS a")
-        return swap(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(promote, "_swap", late_writer)
+    write_before_the_swap(monkeypatch, shop, "CREATE TABLE tarde AS SELECT 1 AS a")
     done = restore(backup, source, tmp_path)
     (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
     assert psql(shop.server, kept.where, "-c", "SELECT a FROM tarde") == "1"
@@ -304,17 +308,9 @@ def test_large_objects_written_late_are_kept(
     shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large object that came after the safety backup, where that has none, keeps the replaced database from being dropped."""
-    from ops.sources.postgres import promote
-
     source = source_of(shop.server, shop.name)
     backup = back_up(source, store_in(tmp_path))
-    swap = promote._swap
-
-    def late_writer(*arguments: object) -> object:
-        psql(shop.server, shop.name, "-c", "SELECT lo_from_bytea(0, 'x')")
-        return swap(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(promote, "_swap", late_writer)
+    write_before_the_swap(monkeypatch, shop, "SELECT lo_from_bytea(0, 'x')")
     done = restore(backup, source, tmp_path)
     (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
     assert psql(shop.server, kept.where, "-c", "SELECT count(*) FROM pg_largeobject_metadata") == "1"

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from ops.errors import RefusedError, SpaceError, ToolError
+from ops.fsio.marks import end_marked_processes
 from ops.fsio.scratch import remove_stale_scratch, scratch_folder
 from ops.sources.postgres import privileges, tuning
 from ops.sources.postgres.programs import Programs
@@ -23,7 +24,6 @@ from ops.sources.postgres.server import (
     TUNED,
     RunningServer,
     create_cluster,
-    remove_stale_server,
     running_cluster,
     scratch_server,
 )
@@ -292,7 +292,7 @@ class TestKilledRuns:
             process.kill()
         [folder] = place.iterdir()
         if by == "server":
-            remove_stale_server(folder)
+            end_marked_processes(folder)
             assert not lives(pid)
         remove_stale_scratch(place)
         assert not lives(pid)
