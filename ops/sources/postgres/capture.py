@@ -24,11 +24,11 @@ from ops.sources.postgres.archive import (
 )
 from ops.sources.postgres.catalog import (
     DatabaseObject,
-    definition_facts,
     list_objects,
     next_values,
     object_facts,
 )
+from ops.sources.postgres.definitions import definition_facts
 from ops.sources.postgres.digests import algorithm_for
 from ops.sources.postgres.dumping import Dumping
 from ops.sources.postgres.measures import (
@@ -205,13 +205,15 @@ class _Capture:
     def _measure(
         self, session: Session, snapshot: Snapshot, needs: Needs, algorithm: str | None
     ) -> dict[str, TableMeasure]:
-        if self.options.scope in WITHOUT_ROWS or needs.estimated:
+        if self.options.scope in WITHOUT_ROWS:
             return {}
         how = Measuring(algorithm)
         if self.options.scope == "tenant":
             how = Measuring(algorithm, where=tenant_condition(self.options))
+        # Estimated is what takes time: large objects are counted in their catalog all the same.
+        tables = [] if needs.estimated else snapshot.chosen
         found = measure_tables(
-            self.route, session, snapshot.chosen, how, join=lambda other: join_snapshot(other, snapshot)
+            self.route, session, tables, how, join=lambda other: join_snapshot(other, snapshot)
         )
         if self.options.scope in WHOLE:
             large = measure_large_objects(session, digests=algorithm is not None)

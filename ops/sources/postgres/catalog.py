@@ -14,7 +14,7 @@ from ops.sources.postgres.session import Row, Session
 FIRST_NORMAL_OID: Final = 16384
 AMCHECK_SCHEMA: Final = "drillbook_amcheck"
 """Where a drill puts the extension amcheck: no part of what was restored."""
-_USER_SCHEMA: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+USER_SCHEMA: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 NO_MEMBER: Final = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')"
 
 # A table that was dropped a moment ago has no size and no rights; that it is gone is noticed when it is locked.
@@ -26,7 +26,7 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        row_security_active(c.oid) AS filtered, c.relispartition AS is_partition,
        (SELECT inhparent::bigint FROM pg_inherits h WHERE c.relispartition AND h.inhrelid = c.oid) AS parent
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND {_USER_SCHEMA}
+WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND {USER_SCHEMA}
   AND {NO_MEMBER.format("'pg_class'", "c.oid")}
 ORDER BY n.nspname, c.relname
 """
@@ -204,64 +204,10 @@ def object_facts(objects: Sequence[DatabaseObject]) -> dict[str, str]:
     }
 
 
-# What of definitions prints the same on every version and after a restore: no expression is parsed and printed.
-_DEFINITIONS: Final = {
-    "column definitions": f"""
-        SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef,
-               a.attidentity, a.attgenerated, coalesce((SELECT collname FROM pg_collation k WHERE k.oid = a.attcollation), '')
-        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'f', 'c') AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped
-          AND {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_class'", "c.oid")}""",
-    "key definitions": f"""
-        SELECT n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid), k.convalidated
-        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE k.contype IN ('f', 'p', 'u') AND {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_class'", "c.oid")}""",
-    "index definitions": f"""
-        SELECT n.nspname, c.relname, pg_get_indexdef(c.oid), i.indisunique, i.indisvalid
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE i.indexprs IS NULL AND i.indpred IS NULL AND (i.indisvalid OR c.relkind = 'I') AND {_USER_SCHEMA}
-          AND {NO_MEMBER.format("'pg_class'", "i.indrelid")}""",
-    "function definitions": f"""
-        SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), md5(p.prosrc), p.provolatile,
-               p.prosecdef, p.proisstrict, p.proconfig::text
-        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE {_USER_SCHEMA} AND p.oid >= {FIRST_NORMAL_OID} AND {NO_MEMBER.format("'pg_proc'", "p.oid")}""",
-    "trigger states": f"""
-        SELECT n.nspname, c.relname, t.tgname, t.tgenabled, t.tgtype
-        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE NOT t.tgisinternal AND {_USER_SCHEMA}""",
-    "enum labels": f"""
-        SELECT n.nspname, t.typname, e.enumlabel, row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder)
-        FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE {_USER_SCHEMA} AND {NO_MEMBER.format("'pg_type'", "t.oid")}""",
-    "row security": f"""
-        SELECT n.nspname, c.relname, c.relrowsecurity, c.relforcerowsecurity
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relrowsecurity AND {_USER_SCHEMA}""",
-    "comments": f"""
-        SELECT i.type, i.identity, d.description
-        FROM pg_description d, LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-        WHERE d.objoid >= {FIRST_NORMAL_OID} AND d.classoid NOT IN ('pg_extension'::regclass, 'pg_largeobject'::regclass)
-          AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = d.classoid AND x.objid = d.objoid AND x.deptype = 'e')""",
-}
-
-
-def definition_facts(session: Session) -> dict[str, str]:
-    """For each group of definitions how many there are, and a digest of them as the server states them."""
-    facts = {}
-    for name, sql in _DEFINITIONS.items():
-        ((row),) = session.rows(
-            f"SELECT count(*) AS n, md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"), '')) AS digest"
-            f" FROM ({sql}) t"
-        )
-        if row["n"]:
-            facts[name] = f"{row['n']} {row['digest'][:16]}"
-    return facts
-
-
 _SEQUENCES: Final = f"""
 SELECT n.nspname AS schema, c.relname AS name, s.seqincrement AS increment
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE FALSE END AND {_USER_SCHEMA}
+WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE FALSE END AND {USER_SCHEMA}
   AND {NO_MEMBER.format("'pg_class'", "c.oid")}
 """
 
@@ -326,6 +272,6 @@ def invalid_indexes(session: Session) -> list[str]:
     """Indexes that the server does not use and pg_dump does not write."""
     rows = session.rows(
         "SELECT n.nspname AS schema, c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        f" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND {_USER_SCHEMA}"
+        f" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND {USER_SCHEMA}"
     )
     return sorted(shown(row["schema"], row["name"]) for row in rows)

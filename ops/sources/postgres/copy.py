@@ -13,12 +13,12 @@ from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.proc import worker_count
 from ops.sources.postgres.catalog import (
     AMCHECK_SCHEMA,
-    definition_facts,
     list_objects,
     list_tables,
     object_facts,
 )
 from ops.sources.postgres.check import DEFAULT_RIGHTS, Recorded, check_database
+from ops.sources.postgres.definitions import definition_facts
 from ops.sources.postgres.measures import (
     LARGE_OBJECTS,
     Measuring,

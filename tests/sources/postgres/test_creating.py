@@ -199,3 +199,17 @@ def test_money_is_never_lost_under_writers_and_ddl(shop: FreshDatabase, tmp_path
         evidence = drill(backup, source, tmp_path)
         assert bad(evidence.findings) == []
         assert evidence.verdict is Verdict.PASSED
+
+
+def test_estimated_counts_still_count_large_objects(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """With estimated counts nothing is read, but large objects are counted, and a drill compares their number."""
+    database = fresh_database(pg17)
+    psql(pg17, database.name, "-c", "SELECT lo_from_bytea(0, 'one'), lo_from_bytea(0, 'two')")
+    source, store = source_of(pg17, database.name, counts="estimated"), store_in(tmp_path)
+    backup = back_up(source, store)
+    assert {name: table.rows for name, table in backup.manifest.measures.tables.items()} == {
+        "pg_largeobject": 2
+    }
+    assert bad(drill(backup, source, tmp_path).findings) == []

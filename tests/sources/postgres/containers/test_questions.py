@@ -13,12 +13,12 @@ import pytest
 from ops.errors import OpsError, SourceError
 from ops.proc import worker_count
 from ops.sources.postgres.catalog import (
-    definition_facts,
     invalid_indexes,
     list_objects,
     list_tables,
     next_values,
 )
+from ops.sources.postgres.definitions import definition_facts
 from ops.sources.postgres.digests import RECORD_HASH, TEXT_HASH
 from ops.sources.postgres.measures import (
     Measuring,
