@@ -115,6 +115,9 @@ class Source(Protocol):
         machine can not load it.
         """
 
+    def require_loadable(self, manifest: Manifest) -> None:
+        """Return when this machine has what `load` needs for such a payload; raises ToolError that says what it lacks."""
+
     def room_to_load(self, manifest: Manifest) -> int:
         """Bytes that `load` needs in its folder, the payload included."""
 

@@ -14,7 +14,7 @@ from ops.actions.inspection import critical
 from ops.errors import OpsError
 from ops.fsio.locking import is_held, read_holder
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import free_bytes, room_to_restore
+from ops.fsio.space import free_bytes
 from ops.model import Finding, Objectives, Severity
 from ops.naming import SAFETY_TAG
 from ops.ports import LocalFiles, Source, Store
@@ -54,9 +54,9 @@ def examine(patient: Patient, scratch: Path, now: datetime) -> list[Finding]:
         return [*findings, critical(error, patient.store.name)]
     return [
         *findings,
-        *_examine_store(patient, scratch),
+        *_examine_store(patient),
         *catalogue.findings,
-        *_examine_history(patient, catalogue, now),
+        *_examine_history(patient, catalogue, scratch, now),
     ]
 
 
@@ -83,7 +83,7 @@ def _examine_source(source: Source) -> list[Finding]:
     return [_ok("doctor.source", message)]
 
 
-def _examine_store(patient: Patient, scratch: Path) -> list[Finding]:
+def _examine_store(patient: Patient) -> list[Finding]:
     store, findings = patient.store, []
     if not isinstance(store, LocalFiles):
         return []
@@ -101,19 +101,26 @@ def _examine_store(patient: Patient, scratch: Path) -> list[Finding]:
     lock = store.lock_path(patient.source.info.name)
     if is_held(lock):
         findings.append(_ok("doctor.lock", f"at work now: {read_holder(lock) or 'a run that just started'}"))
-    return [*findings, *_examine_space(patient, folder, scratch)]
+    return [*findings, *_examine_space(patient, folder)]
 
 
-def _examine_space(patient: Patient, folder: Path, scratch: Path) -> list[Finding]:
+def _examine_space(patient: Patient, folder: Path) -> list[Finding]:
     try:
         estimate = patient.source.estimate()
     except OpsError:
         return []
     reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
-    return [
-        _room(folder, reserve, "the next backup"),
-        _room(scratch, room_to_restore(estimate), "the next drill"),
-    ]
+    return [_room(folder, reserve, "the next backup")]
+
+
+def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Finding]:
+    """Whether the newest backup could be drilled here: room, and whatever its kind needs."""
+    findings = [_room(scratch, source.room_to_load(newest.manifest), "the next drill")]
+    try:
+        source.require_loadable(newest.manifest)
+    except OpsError as error:
+        findings.append(critical(error, newest.name))
+    return findings
 
 
 def _room(place: Path, needed: int, purpose: str) -> Finding:
@@ -124,7 +131,7 @@ def _room(place: Path, needed: int, purpose: str) -> Finding:
     return _critical("space.insufficient", text, str(place))
 
 
-def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> list[Finding]:
+def _examine_history(patient: Patient, catalogue: Catalogue, scratch: Path, now: datetime) -> list[Finding]:
     mine = [
         backup
         for backup in catalogue.backups
@@ -134,6 +141,7 @@ def _examine_history(patient: Patient, catalogue: Catalogue, now: datetime) -> l
         return [_warning("doctor.no_backup", "there is no backup yet: run backup.create --verify")]
     objectives = patient.objectives
     return [
+        *_examine_loading(patient.source, mine[0], scratch),
         *_examine_age(mine[0], objectives.every, now),
         *_examine_verified(mine[0], objectives.verify_every, now),
         _examine_proven(mine, objectives.drill_every, now),

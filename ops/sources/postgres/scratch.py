@@ -60,10 +60,8 @@ def loaded_copy(
         yield copy
 
 
-@contextlib.contextmanager
-def _ephemeral(
-    folder: Path, needs: Needs, options: PostgresOptions, installed: Sequence[Programs], progress: Progress
-) -> Iterator[Route]:
+def drill_programs(needs: Needs, installed: Sequence[Programs]) -> Programs:
+    """The programs for a server of its own that can hold the source; raises ToolError that says what is lacking."""
     codec = needs.codec if needs.codec in {"lz4", "zstd"} else None
     at_least = needs.server_major
     if needs.client_major >= _WITH_TRANSACTION_TIMEOUT:
@@ -72,10 +70,32 @@ def _ephemeral(
     wanted = set(needs.extensions)
     # Those that have the extensions first; where none does, the error names what is missing.
     able = [item for item in installed if wanted <= item.available_extensions()]
-    try:
-        programs = server_for(able, at_least=at_least, codec=codec, needs_icu=needs.icu)
-    except ToolError:
-        programs = server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
+    with contextlib.suppress(ToolError):
+        return server_for(able, at_least=at_least, codec=codec, needs_icu=needs.icu)
+    return server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
+
+
+def require_loadable(needs: Needs, options: PostgresOptions, installed: Sequence[Programs]) -> None:
+    """Return when a drill could begin here; raises ToolError, or SourceError when the given server does not answer."""
+    if options.scratch != EPHEMERAL:
+        route = server_route(parse_address(options.scratch), Secret("password"), installed)
+        with administration(route) as session:
+            require_extensions(session, needs)
+        return
+    programs = drill_programs(needs, installed)
+    missing = sorted(set(needs.extensions) - programs.available_extensions())
+    if missing:
+        message = (
+            f"PostgreSQL {programs.version} here lacks extensions that the source uses: {', '.join(missing)}"
+        )
+        raise ToolError(message, code="tool.extension_missing", hint="runbook: Missing extension")
+
+
+@contextlib.contextmanager
+def _ephemeral(
+    folder: Path, needs: Needs, options: PostgresOptions, installed: Sequence[Programs], progress: Progress
+) -> Iterator[Route]:
+    programs = drill_programs(needs, installed)
     progress.step(f"starting PostgreSQL {programs.version}")
     settings = {**TUNED, **(options.drill_settings or {})}
     with scratch_server(programs, folder, settings=settings) as server:

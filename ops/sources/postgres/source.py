@@ -34,7 +34,7 @@ from ops.sources.postgres.restorable import (
 )
 from ops.sources.postgres.route import Route
 from ops.sources.postgres.scope import Choice
-from ops.sources.postgres.scratch import loaded_copy
+from ops.sources.postgres.scratch import loaded_copy, require_loadable
 from ops.sources.postgres.snapshot import require_all_rows
 from ops.sources.postgres.tables import replace_tables
 
@@ -228,6 +228,11 @@ class PostgresSource:
         installed = discover(self.options.pg_bindir, os.environ)
         with open_target(self.options, target, installed) as route:
             yield route
+
+    def require_loadable(self, manifest: Manifest) -> None:
+        """A server that can hold it: programs for one of its own, or the one that is given."""
+        installed = discover(self.options.pg_bindir, os.environ)
+        require_loadable(needs_of(manifest.extra), self.options, installed)
 
     def room_to_load(self, manifest: Manifest) -> int:
         """The payload, the database as large as it was, and an empty server."""

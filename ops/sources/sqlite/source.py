@@ -122,6 +122,9 @@ class SqliteSource:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         yield SqliteCopy(payload, self.options.foreign_keys)
 
+    def require_loadable(self, manifest: Manifest) -> None:
+        """Python brings SQLite along."""
+
     def room_to_load(self, manifest: Manifest) -> int:
         """The payload and a tenth more."""
         return room_to_restore(manifest.size)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -18,7 +19,7 @@ from ops.errors import OpsError
 from ops.model import RestoreOptions
 from ops.sources.postgres import promote
 from ops.sources.postgres.server import RunningServer
-from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
+from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, require_programs
 from tests.sources.postgres.shop import (
     back_up,
     bad,
@@ -367,3 +368,24 @@ def test_two_restores_at_once(shop: FreshDatabase, tmp_path: Path) -> None:
         ]
         assert [bad(future.result().findings) for future in both] == [[], []]
     assert ours(shop.server) == []
+
+
+def test_doctor_knows_what_a_drill_would_lack(
+    shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor asks for the room of the whole database, and says today that no server here could hold the backup."""
+    from ops.actions.doctor import Patient, examine
+    from ops.model import Objectives
+
+    source, store = source_of(shop.server, shop.name), store_in(tmp_path)
+    back_up(source, store)
+    patient = Patient(source, store, Objectives(), None)
+    now = datetime.now(UTC)
+    found = examine(patient, tmp_path, now)
+    assert [item.code for item in found if str(item.severity) == "critical"] == []
+    (room,) = [item.message for item in found if "the next drill" in item.message]
+    assert "MiB needed" in room
+    assert float(room.partition(", ")[2].split()[0]) > 60
+    monkeypatch.setattr("ops.sources.postgres.source.discover", lambda *_: (require_programs(15),))
+    codes = [item.code for item in examine(patient, tmp_path, now) if str(item.severity) == "critical"]
+    assert "tool.missing" in codes
