@@ -40,6 +40,8 @@ _GONE: Final = (
     "server closed the connection unexpectedly",
     "terminating connection",
     "connection to server was lost",
+    "no connection to the server",
+    "not yet accepting connections",
     "the database system is in recovery mode",
     "the database system is shutting down",
 )
