@@ -207,6 +207,10 @@ def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
     findings = [*_compare_tables(recorded, found), *_compare_facts(recorded, found)]
     if findings:
         return findings
+    if not any(table.rows for table in recorded.tables.values()):
+        return [
+            Finding(severity=Severity.OK, code="measure.equal", message=_without_rows(len(recorded.tables)))
+        ]
     digested = recorded.digest_algorithm is not None and recorded.digest_algorithm == found.digest_algorithm
     if not digested:
         findings.append(
@@ -224,6 +228,12 @@ def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
         *findings,
         Finding(severity=Severity.OK, code="measure.equal", message=message, found=f"{found.rows} rows"),
     ]
+
+
+def _without_rows(tables: int) -> str:
+    if tables:
+        return f"all {tables} tables are empty, as they should be"
+    return "no rows were compared: none were measured when the backup was made"
 
 
 def _compare_tables(recorded: Measures, found: Measures) -> list[Finding]:

@@ -219,7 +219,7 @@ def shown_text(backup: Backup) -> str:
     return "\n".join([*parts, looks])
 
 
-def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
+def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: int) -> str:
     """What `backup.restore` did, ending in the command that goes back, or goes on."""
     where = (
         "a scratch place (rehearsal: nothing else was touched)"
@@ -227,6 +227,7 @@ def restored_text(backup: Backup, restored: Restored, duration_ms: int) -> str:
         else restored.target
     )
     pairs = [
+        ("job", job_id),
         ("backup", backup.name),
         ("source", backup.manifest.source.name),
         ("restored to", where),

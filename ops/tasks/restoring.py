@@ -72,7 +72,7 @@ def restore(session: Session, wanted: Wanted) -> None:
     duration_ms = milliseconds(started, job.clock())
     session.outcome.add(
         restored_document(backup, restored, job.job_id, duration_ms),
-        restored_text(backup, restored, duration_ms),
+        restored_text(backup, restored, job.job_id, duration_ms),
         exit_code_of(restored.findings),
     )
 
