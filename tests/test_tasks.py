@@ -324,3 +324,16 @@ def test_codes_are_complete() -> None:
     assert {code for code in errors if code.split(".")[0] in families} - set(CODES) - {
         "backup.checksum", "backup.checksum_file", "store.swept", "backup.overdue",
     } == set()  # fmt: skip
+
+
+def test_no_network_keeps_to_this_machine(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A source elsewhere is not contacted and that is said with exit code 2; one that is here is backed up."""
+    with (place / "demo/ops.toml").open("a", encoding="utf-8") as file:
+        file.write('[source.far]\nkind = "postgres"\ndsn = "postgresql://db.invalid/shop"\n')
+    flags = ["--config", "demo/ops.toml", "--format", "json", "--no-network"]
+    code, output = run("backup.create", "--source", "far", *flags, capsys=capfd)
+    (error,) = json.loads(output)["errors"]
+    assert (code, error["code"]) == (2, "tool.network_forbidden")
+    assert "db.invalid" in error["message"]
+    code, output = run("backup.create", "--source", "audit", *flags, capsys=capfd)
+    assert (code, json.loads(output)["status"]) == (0, "ok")

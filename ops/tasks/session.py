@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -20,6 +21,7 @@ from ops.errors import BackupError, ConfigError, OpsError
 from ops.joblog import Job
 from ops.model import Assertion
 from ops.naming import manifest_key
+from ops.network import without_network
 from ops.ports import Source, Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.tasks.listening import TerminalProgress, make_progress, make_sink
@@ -128,7 +130,8 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         _require_format(flags.format)
-        run(outcome)
+        with without_network() if flags.no_network else contextlib.nullcontext():
+            run(outcome)
     except OpsError as error:
         outcome.fail(error)
     except KeyboardInterrupt:

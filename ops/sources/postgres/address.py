@@ -55,6 +55,21 @@ class Address:
         )
         return f"postgresql://{user}{hosts}/{quote(self.database)}"
 
+    def hosts(self, environ: Mapping[str, str] = os.environ) -> list[str]:
+        """Where libpq will connect: host names, addresses and socket folders; what a service file says is not read.
+
+        Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS (hostaddr goes first)
+        """
+        values = dict(self.parameters)
+        for keyword, variable in (("hostaddr", "PGHOSTADDR"), ("host", "PGHOST")):
+            if given := values.get(keyword):
+                return given.split(",")
+            if "service" not in values and "PGSERVICE" not in environ and (given := environ.get(variable)):
+                return given.split(",")
+        if service := values.get("service") or environ.get("PGSERVICE"):
+            return [f"service {service}"]
+        return [""]
+
     @property
     def lasting(self) -> Address:
         """The same, so that a partner that is gone without a word is noticed in about two minutes, not hours."""

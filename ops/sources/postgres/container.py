@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ops.errors import ToolError
 from ops.fsio.scratch import scratch_folder
+from ops.network import require_allowed
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.engine import Engine, open_engine
@@ -29,6 +30,7 @@ from ops.sources.postgres.route import DirectRoute, Place, Ran, address_argument
 _PROJECT_FLAGS: Final = ("-f", "--file", "-p", "--project-name", "--project-directory")
 _GLOBALS_END: Final = b"database cluster dump complete"
 _TAIL_BYTES: Final = 4096
+_HOSTS: Final = ("host", "hostaddr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,13 @@ def _tail(path: Path) -> bytes:
         return file.read()
 
 
+def _engine_hosts(command: Sequence[str]) -> list[str]:
+    """The machines that the engine's client is told of by its arguments and variables; not what a context says."""
+    places = [*command, *(os.environ.get(name, "") for name in ("DOCKER_HOST", "CONTAINER_HOST"))]
+    urls = [urlsplit(place) for place in places if "://" in place]
+    return [url.hostname or url.netloc for url in urls if url.scheme not in {"unix", "npipe", "fd"}]
+
+
 @contextlib.contextmanager
 def open_container(
     options: PostgresOptions, password: Secret, installed: Sequence[Programs]
@@ -191,7 +200,10 @@ def open_container(
     """The way through the running container that the options name.
 
     Whatever of ours still runs in it at the end of the block is ended, also when we are killed. Raises what
-    `open_engine` does.
+    `open_engine` does, and ToolError when the engine is another machine and `--no-network` was given.
     """
+    address = container_address(options)
+    inside = [host for keyword, hosts in address.parameters if keyword in _HOSTS for host in hosts.split(",")]
+    require_allowed([*_engine_hosts(options.container_exec), *inside], f"container {options.container!r}")
     with open_engine(options.container, options.container_exec, password) as engine:
-        yield ContainerRoute(container_address(options), engine, tuple(installed))
+        yield ContainerRoute(address, engine, tuple(installed))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ops.errors import SourceError, ToolError
+from ops.network import require_allowed
 from ops.sources.postgres.address import Address
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def open_session(
     """A session that nothing but us ends, with values in their portable text form.
 
     Raises SourceError (`source.unreachable`, `source.refused`) when it can not be had, ToolError when the
-    driver is not installed.
+    driver is not installed, or the server is another machine and `--no-network` was given.
     """
     try:
         import psycopg
@@ -94,6 +95,7 @@ def open_session(
     except ImportError as error:
         hint = "install it with: pip install 'drillbook[postgres]'"
         raise ToolError("the PostgreSQL driver is not installed", code="tool.missing", hint=hint) from error
+    require_allowed(address.hosts(), address.location)
     values = dict(address.parameters)
     extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
     # Names come as UTF-8 whatever the database's encoding is; one without encoding (SQL_ASCII) must hold UTF-8 names.
