@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write
 
 SCRATCH_PREFIX: Final = "drillbook-scratch-"
 _KEEP: Final = ".keep"
+_PATIENCE_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @contextlib.contextmanager
@@ -67,6 +69,12 @@ def remove_stale_scratch(parent: Path) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     end_marked_processes(folder)
+    # What the children of a killed run still write while they end can make a removal fail; soon nobody writes.
+    for patience_s in _PATIENCE_S:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(patience_s)
     shutil.rmtree(folder, ignore_errors=True)
 
 
