@@ -1,117 +1,45 @@
 """A PostgreSQL pet shop: create and drill against pg_dump -Fc, createdb, pg_restore -j 4 and counts."""
 
-import contextlib
-import os
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.place import drillbook
 from bench.report import Section, Target, against, ratios, seconds
-from bench.timing import Candidate, Details, Timing, in_turns, program, say
-from ops.demo.petshop import DATABASE, petshop_script
-from ops.sources.postgres.programs import Programs, discover
-from ops.sources.postgres.server import RunningServer, create_cluster, running_cluster
+from bench.shops import Script, Shop, petshop, plain_shop, shop_of
+from bench.timing import Candidate, Details, Timing, in_turns, program
 from ops.units import format_size
-
-COMMAND = "nox -s bench -- --only postgres"
-MAJOR = 17
-BYTES_OF_SCALE = 900_000
-CONFIG = """scratch_dir = "scratch"
-
-[source.shop]
-kind = "postgres"
-dsn = "{dsn}"
-digests = {digests}
-
-[store.local]
-kind = "local"
-path = "store"
-"""
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    """The running server with the shop, and the folder in which one part works."""
+class Part:
+    """One database that is measured: how it is built, and what the page says of it."""
 
-    server: RunningServer
-    folder: Path
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "store"
-
-    def connection(self, database: str = DATABASE) -> list[str]:
-        return [
-            f"--host={self.server.socket_dir}",
-            f"--port={self.server.port}",
-            f"--username={self.server.user}",
-            f"--dbname={database}",
-        ]
-
-    def tool(self, name: str) -> str:
-        return self.server.programs.path(name)
-
-    def ours(self, *arguments: str, digests: bool = True) -> str:
-        config = self.folder / ("digests.toml" if digests else "counts.toml")
-        return program(*drillbook(*arguments), "--config", config, "--format", "json")
-
-    def empty(self) -> None:
-        for name in ("store", "scratch", "rival"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        (self.folder / "rival").mkdir(mode=0o700)
-
-    def fresh(self) -> Callable[[], None]:
-        self.empty()
-        return self.empty
+    name: str
+    title: str
+    script: Script
+    about: str
 
 
-@contextlib.contextmanager
-def shop_of(size: int, cache: Path) -> Iterator[Shop]:
-    """A shop of about `size` bytes on a server with initdb's own settings; built once, kept in the cache."""
-    scale = max(1, size // BYTES_OF_SCALE)
-    programs = _programs()
-    folder = cache / f"petshop-{scale}-{programs.version}"
-    data = folder / "data"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / "complete").exists():
-        shutil.rmtree(data, ignore_errors=True)
-        say(f"building a pet shop of scale {scale}")
-        create_cluster(programs, data)
-        with running_cluster(programs, data) as server:
-            shop = Shop(server, folder)
-            program(shop.tool("psql"), *shop.connection("postgres"), "-qc", f"CREATE DATABASE {DATABASE}")
-            program(
-                shop.tool("psql"),
-                *shop.connection(),
-                *petshop_script(scale=scale).psql_arguments(),
-                patience_s=1800,
-            )
-            program(
-                shop.tool("psql"), *shop.connection(), "-qc", "VACUUM (FREEZE, ANALYZE)", "-c", "CHECKPOINT"
-            )
-        (folder / "complete").touch()
-    with running_cluster(programs, data) as server:
-        shop = Shop(server, folder)
-        dsn = f"postgresql://{server.user}@/{DATABASE}?host={server.socket_dir}&port={server.port}"
-        for name, digests in (("digests", "true"), ("counts", "false")):
-            (folder / f"{name}.toml").write_text(CONFIG.format(dsn=dsn, digests=digests), encoding="utf-8")
-        yield shop
+PETSHOP = Part(
+    "postgres",
+    "postgres: create and drill",
+    petshop,
+    "The pet shop of the demo: 74 indexes and 97 foreign keys with those of the partitions, domains whose checks are "
+    "functions, generated columns, GIN indexes, a materialized view",
+)
+PLAIN_SHOP = Part(
+    "postgres-plain",
+    "postgres: create and drill, plain shop",
+    plain_shop,
+    "Four tables with 7 indexes and 3 foreign keys, three quarters of the rows in one of them",
+)
 
 
-def _programs() -> Programs:
-    for programs in discover(None, os.environ):
-        if programs.major == MAJOR and programs.has_server and "zstd" in programs.codecs:
-            return programs
-    raise SystemExit(f"PostgreSQL {MAJOR} with zstd is needed: pip install 'drillbook[postgres-drill]'")
-
-
-def measure_postgres(size: int, cache: Path, rounds: int) -> Section:
+def measure_postgres(part: Part, size: int, cache: Path, rounds: int) -> Section:
     """The section about create, drill, and both."""
-    with shop_of(size, cache) as shop:
+    with shop_of(part.script, size, cache) as shop:
         sizes: dict[str, int] = {}
         candidates = [
             Candidate(
@@ -130,12 +58,15 @@ def measure_postgres(size: int, cache: Path, rounds: int) -> Section:
             Candidate(name=BY_HAND, run=lambda: _by_hand(shop), prepare=lambda: _with_archive(shop)),
         ]
         timings = {timing.name: timing for timing in in_turns(candidates, rounds)}
-        facts = program(
-            shop.tool("psql"), *shop.connection(), "-Atc",
+        facts = shop.psql(
+            "-Atc",
             "SELECT pg_size_pretty(pg_database_size(current_database())), sum(reltuples)::bigint"
             " FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
         ).strip().split("|")  # fmt: skip
-    return _section(timings, sizes, facts, shop.server.programs.version)
+        explanation = EXPLANATION.format(
+            about=part.about, size=facts[0], rows=facts[1], version=shop.server.programs.version
+        )
+    return _section(part, timings, sizes, explanation)
 
 
 COUNTED, DIGESTED = "create, exact counts", "create, counts and content digests"
@@ -200,15 +131,15 @@ def _by_hand(shop: Shop) -> Details:
         capture_output=True,
         check=False,
     )
-    for table in program(shop.tool("psql"), *shop.connection("restored"), "-Atc", TABLES).split():
-        program(shop.tool("psql"), *shop.connection("restored"), "-Atc", f"SELECT count(*) FROM {table}")
+    for table in shop.psql("-Atc", TABLES, database="restored").split():
+        shop.psql("-Atc", f"SELECT count(*) FROM {table}", database="restored")
     return {}
 
 
 TABLES = "SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 
 
-def _section(timings: dict[str, Timing], sizes: dict[str, int], facts: list[str], version: str) -> Section:
+def _section(part: Part, timings: dict[str, Timing], sizes: dict[str, int], explanation: str) -> Section:
     rows = []
     for name in (COUNTED, DIGESTED, PARALLEL, CUSTOM):
         size = format_size(sizes[name])
@@ -234,8 +165,8 @@ def _section(timings: dict[str, Timing], sizes: dict[str, int], facts: list[str]
         against("both together (2.3 times the speed)", 0.435, both, [rival]),
     ]
     columns = ("what", "min", "median", "size", "min / min of the rival", "median / median")
-    explanation = EXPLANATION.format(size=facts[0], rows=facts[1], version=version)
-    return Section("postgres: create and drill", COMMAND, columns, rows, targets, explanation)
+    command = f"nox -s bench -- --only {part.name}"
+    return Section(part.title, command, columns, rows, targets, explanation)
 
 
 def _sum(first: Timing, second: Timing) -> Timing:
@@ -244,7 +175,7 @@ def _sum(first: Timing, second: Timing) -> Timing:
 
 
 EXPLANATION = (
-    "The pet shop of the demo, {size} and {rows} rows with 74 indexes and all foreign keys, PostgreSQL {version}, "
+    "{about}; {size} and {rows} rows, PostgreSQL {version}, "
     "server with initdb's own settings and everything in its cache. Ours are whole processes, interpreter and "
     "imports included. Create: `pg_dump -Fd -j 2` with zstd, while the server counts and hashes the rows in the same "
     "snapshot; then every file is hashed and made durable. The limit below it is `pg_dump -Fd -j 2 -Z zstd:1` alone, "
