@@ -9,7 +9,7 @@ CREATE TABLE itens (
     id bigint, venda_id bigint NOT NULL, produto_id bigint NOT NULL, quantidade integer NOT NULL, preco numeric(10, 2) NOT NULL
 );
 
-SELECT :rows * 30 / 1000 AS clientes, :rows * 2 / 1000 AS produtos, :rows * 250 / 1000 AS vendas, :rows * 718 / 1000 AS itens \gset
+SELECT r * 30 / 1000 AS clientes, r * 2 / 1000 AS produtos, r * 250 / 1000 AS vendas, r * 718 / 1000 AS itens FROM (SELECT :rows::bigint AS r) AS wanted \gset
 
 INSERT INTO clientes
 SELECT i, 'Cliente ' || i || ' ' || substr(md5(i::text), 1, 12), substr(md5('m' || i), 1, 14) || '@example.org',
