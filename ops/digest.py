@@ -102,3 +102,11 @@ def document_seal(document: Mapping[str, object]) -> str:
     """
     content = {key: value for key, value in document.items() if key != SEAL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def require_sealed(document: Mapping[str, object], version: int) -> None:
+    """Return when a document is of that version and as it was sealed; raises ValueError, KeyError or TypeError."""
+    if document["version"] != version:
+        raise ValueError(f"version {document['version']!r}")
+    if document[SEAL] != document_seal(document):
+        raise ValueError("it does not match its own seal")

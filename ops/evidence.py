@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ops.digest import SEAL, document_seal
+from ops.digest import SEAL, document_seal, require_sealed
 from ops.errors import BackupError
 from ops.model import Evidence, Finding, Phase, Severity, SourceInfo, Verdict
 from ops.units import format_time, parse_time
@@ -68,18 +68,11 @@ def from_json(content: bytes, name: str) -> Evidence:
     """The evidence that `content` holds; raises BackupError when it is not readable as such."""
     try:
         document = json.loads(content)
-        _require_intact(document)
+        require_sealed(document, VERSION)
         return _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"evidence {name} can not be read: {error!r}"
         raise BackupError(message, code="backup.evidence_invalid") from error
-
-
-def _require_intact(document: dict[str, Any]) -> None:
-    if document["version"] != VERSION:
-        raise ValueError(f"version {document['version']!r}")
-    if document[SEAL] != document_seal(document):
-        raise ValueError("it does not match its own seal")
 
 
 def _from_document(document: dict[str, Any]) -> Evidence:

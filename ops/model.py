@@ -185,6 +185,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Somebody's word that a backup must stay: why, and until when (None: until it is released)."""
+
+    backup: str
+    reason: str
+    until: datetime | None
+    pinned_at: datetime
+    job_id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
     """One expectation of the operator about restored data; exactly one of the four kinds is set."""
 

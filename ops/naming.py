@@ -4,6 +4,8 @@ backup-20260101T000000Z.db                       the payload: a file, or a folde
 backup-20260101T000000Z.db.checksum              one line a file, as `sha256sum -c` reads them
 backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
 backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
+backup-20260101T000000Z.db.pin-<time>-<job>.json      somebody's word that it must stay
+backup-20260101T000000Z.db.pruned.json                it is being deleted: what is left of it may go
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ CHECKSUM_SUFFIX: Final = ".checksum"
 OTHER_CHECKSUM_SUFFIX: Final = ".sha256"
 SAFETY_TAG: Final = "safety"
 """The tag of backups that a restore made of what it replaced; `latest` never means one of them."""
-_EVIDENCE: Final = re.compile(
-    r"\A(?P<payload>.+)\.(?P<action>drill|verify)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
+TOMBSTONE_SUFFIX: Final = ".pruned.json"
+_RECORD: Final = re.compile(
+    r"\A(?P<payload>.+)\.(?P<action>drill|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
 )
+_PIN: Final = "pin"
 
 
 def payload_name(base: str, moment: datetime, suffix: str) -> str:
@@ -48,8 +52,24 @@ def evidence_key(payload: str, action: str, moment: datetime, job_id: str) -> st
 
 def payload_of_evidence(key: str) -> str | None:
     """The payload that an evidence file is about, None when `key` is no evidence file."""
-    match = _EVIDENCE.match(key)
-    return match["payload"] if match else None
+    match = _RECORD.match(key)
+    return match["payload"] if match and match["action"] != _PIN else None
+
+
+def pin_key(payload: str, moment: datetime, job_id: str) -> str:
+    """Where a pin of `payload` is."""
+    return evidence_key(payload, _PIN, moment, job_id)
+
+
+def payload_of_pin(key: str) -> str | None:
+    """The payload that a pin is about, None when `key` is no pin."""
+    match = _RECORD.match(key)
+    return match["payload"] if match and match["action"] == _PIN else None
+
+
+def tombstone_key(payload: str) -> str:
+    """Where it stands that `payload` is being deleted."""
+    return payload + TOMBSTONE_SUFFIX
 
 
 def top_name(key: str) -> str:

@@ -12,6 +12,9 @@ Size = NewType("Size", int)
 Fraction = NewType("Fraction", float)
 """A part of one; written as "5%" or 0.05."""
 
+Span = NewType("Span", timedelta)
+"""How long something is kept; written as a duration is, and never shorter than the calendar's months and years."""
+
 _SECONDS: Final = {
     "ms": 0.001,
     "s": 1,
@@ -23,6 +26,7 @@ _SECONDS: Final = {
     "mo": 30 * 86400,
     "y": 365 * 86400,
 }
+_LONGEST_SECONDS: Final = {**_SECONDS, "mo": 31 * 86400, "y": 366 * 86400}
 _BYTES: Final = {
     "b": 1,
     "k": 10**3,
@@ -48,6 +52,11 @@ def parse_duration(text: str) -> timedelta:
     Raises ValueError with an example when the text is anything else, is zero, or is beyond what fits.
     """
     return timedelta(seconds=_sum_of_parts(text, _SECONDS, example='"24h", "1d12h", "3mo"'))
+
+
+def parse_span(text: str) -> Span:
+    """The same for how long something is kept: a month is 31 days and a year 366, so that nothing goes early."""
+    return Span(timedelta(seconds=_sum_of_parts(text, _LONGEST_SECONDS, example='"30d", "3mo", "7y"')))
 
 
 def parse_size(text: str) -> int:

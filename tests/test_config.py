@@ -8,6 +8,7 @@ import pytest
 from ops.config.reading import read_config
 from ops.errors import ConfigError
 from ops.model import Assertion
+from ops.retention import DEFAULT_POLICY
 
 GOOD = """
 scratch_dir = "scratch"
@@ -109,7 +110,25 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         ('[source.a]\nkind = "sqlight"\npath = "x"\n', "config.unknown_kind", ["[source.a]", "sqlight"]),
         ('[source.a]\nkind = "sqlite"\n', "config.missing_key", ["[source.a]", "path"]),
         (SQLITE + 'evry = "1d"\n', "config.unknown_key", ["[source.a]", "evry", "every"]),
-        (SQLITE + 'policy = "x"\n', "config.unknown_key", ["policy"]),
+        (SQLITE + 'policy = "x"\n', "config.unknown_policy", ["[source.a]", "'x'", "default"]),
+        (
+            SQLITE + '[store.l]\nkind = "local"\npath = "b"\npolicy = "x"\n',
+            "config.unknown_policy",
+            ["[store.l]", "'x'"],
+        ),
+        (SQLITE + "[policy.p]\n", "config.missing_key", ["[policy.p]", "keeps nothing", "keep_daily"]),
+        (SQLITE + '[policy.p]\nkeep_dayly = "3d"\n', "config.unknown_key", ["[policy.p]", "keep_daily"]),
+        (
+            SQLITE + "[policy.p]\nkeep_daily = 30\n",
+            "config.invalid_value",
+            ["[policy.p]", "keep_daily", "30d"],
+        ),
+        (SQLITE + "[policy.p]\nkeep_last = -1\n", "config.invalid_value", ["[policy.p]", "keep_last"]),
+        (
+            SQLITE + '[store.l]\nkind = "local"\npath = "b"\nlimit = "much"\n',
+            "config.invalid_value",
+            ["[store.l]", "limit", "50GB"],
+        ),
         (SQLITE + 'every = "soon"\n', "config.invalid_value", ["[source.a]", "every", "24h"]),
         (SQLITE + "every = 24\n", "config.invalid_value", ["every", "24"]),
         (SQLITE + 'digests = "no"\n', "config.invalid_value", ["digests"]),
@@ -162,3 +181,36 @@ def test_a_file_that_was_named_must_be_readable(tmp_path: Path, content: bytes |
     with pytest.raises(ConfigError) as caught:
         read_config(str(path), {}, tmp_path)
     assert caught.value.code == "config.missing_file"
+
+
+def test_policies_and_limits(tmp_path: Path) -> None:
+    """A policy's spans are never shorter than the calendar's; a store's own policy stands before the source's."""
+    text = """
+    [source.a]
+    kind = "sqlite"
+    path = "a.db"
+    policy = "short"
+    [source.b]
+    kind = "sqlite"
+    path = "b.db"
+    [policy.short]
+    keep_last = 3
+    keep_monthly = "3mo"
+    keep_tagged = ["release"]
+    [policy.cold]
+    keep_yearly = "7y"
+    [store.local]
+    kind = "local"
+    path = "backups"
+    limit = "50GB"
+    [store.cold]
+    kind = "local"
+    path = "cold"
+    policy = "cold"
+    """
+    config = read_config(str(write(tmp_path, text)), {}, Path("/"))
+    short = config.policy_of(config.source("a"), "local")
+    assert (short.keep_last, short.keep_monthly, short.keep_tagged) == (3, timedelta(days=93), ("release",))
+    assert config.policy_of(config.source("b"), "local") == DEFAULT_POLICY
+    assert config.policy_of(config.source("a"), "cold").keep_yearly == timedelta(days=7 * 366)
+    assert (config.settings_of("local").limit, config.settings_of("cold").limit) == (50 * 10**9, None)

@@ -20,6 +20,7 @@ from tests.conftest import ask, execute, run_drillbook
 ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
+    "backup.prune", "backup.keep", "backup.release",
 }  # fmt: skip
 
 
@@ -337,3 +338,59 @@ def test_no_network_keeps_to_this_machine(place: Path, capfd: pytest.CaptureFixt
     assert "db.invalid" in error["message"]
     code, output = run("backup.create", "--source", "audit", *flags, capsys=capfd)
     assert (code, json.loads(output)["status"]) == (0, "ok")
+
+
+def test_prune_keep_and_release(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Pruning is refused unasked, shows its plan, keeps pinned backups, warns while the newest is doubtful."""
+    with (place / "demo/ops.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[policy.default]\nkeep_last = 1\n")
+    flags = ["--config", "demo/ops.toml", "--format", "json"]
+    chosen = ["--source", "audit", *flags]
+    names = []
+    for _ in range(3):
+        _, output = run("backup.create", "--verify", *chosen, capsys=capfd)
+        names.append(json.loads(output)["results"][0]["name"])
+    code, output = run("backup.prune", *chosen, capsys=capfd)
+    assert (code, json.loads(output)["errors"][0]["code"]) == (2, "refused.interactive_only")
+    code, output = run("backup.keep", names[0], *flags, capsys=capfd)
+    assert (code, json.loads(output)["errors"][0]["code"]) == (2, "usage.bad_value")
+    for until in ("yesterday", "2020-01-01", "0d"):
+        code, output = run("backup.keep", names[0], "--reason", "x", "--until", until, *flags, capsys=capfd)
+        assert (code, json.loads(output)["errors"][0]["code"]) == (2, "usage.bad_value"), until
+    code, output = run("backup.keep", names[0], "--reason", " why ", "--until", "90d", *flags, capsys=capfd)
+    assert (code, json.loads(output)["results"][0]["reason"]) == (0, "why")
+    code, output = run("backup.prune", "--dry-run", *chosen, capsys=capfd)
+    (plan,) = json.loads(output)["results"]
+    assert (code, plan["doomed"], plan["deleted"], plan["dry_run"]) == (0, [names[1]], [], True)
+    code, output = run("backup.prune", "--yes", *chosen, capsys=capfd)
+    assert (code, json.loads(output)["results"][0]["deleted"]) == (0, [names[1]])
+    code, output = run("backup.release", names[0], *flags, capsys=capfd)
+    assert (code, len(json.loads(output)["results"][0]["released"])) == (0, 1)
+    run("backup.create", *chosen, capsys=capfd)
+    code, output = run("backup.prune", "--yes", *chosen, capsys=capfd)
+    (result,) = json.loads(output)["results"]
+    assert (code, result["deleted"]) == (1, [])
+    assert [finding["code"] for finding in result["findings"]] == ["prune.refused"]
+    assert "not verified" in result["groups"][0]["refusal"]
+
+
+def test_a_store_with_a_limit(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Above 80 % of its limit a store is a warning of create and doctor; beyond it nothing is written."""
+    config = place / "demo/ops.toml"
+    text = config.read_text(encoding="utf-8")
+    flags = ["--config", "demo/ops.toml", "--format", "json", "--source", "audit"]
+    for limit, expected in (("1MB", None), ("70kB", "capacity.high")):
+        config.write_text(
+            text.replace("[store.local]", f'[store.local]\nlimit = "{limit}"'), encoding="utf-8"
+        )
+        code, output = run("backup.create", "--verify", *flags, capsys=capfd)
+        codes = [finding["code"] for finding in json.loads(output)["results"][0]["findings"]]
+        assert (code, codes) == ((1, [expected]) if expected else (0, []))
+    code, output = run("doctor", *flags, capsys=capfd)
+    assert code == 1
+    found = [item for result in json.loads(output)["results"] for item in result["findings"]]
+    assert "capacity.high" in {item["code"] for item in found}
+    code, output = run("backup.create", *flags, capsys=capfd)
+    assert (code, json.loads(output)["errors"][0]["code"]) == (2, "space.limit")
+    code, output = run("backup.list", *flags, capsys=capfd)
+    assert len(json.loads(output)["results"]) == 2

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ops import __version__
 from ops import manifest as manifest_files
+from ops.actions.capacity import require_below_limit, warn_when_nearly_full
 from ops.actions.catalogue import Backup, newest_time
 from ops.errors import RefusedError, StoreError
 from ops.fsio.locking import source_lock
@@ -29,11 +30,15 @@ _TOOL = {"name": "drillbook", "version": __version__}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRequest:
-    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand."""
+    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand.
+
+    `limit`: bytes that the store may hold.
+    """
 
     name: str | None = None
     tags: tuple[str, ...] = ()
     min_free: int | None = None
+    limit: int | None = None
     wait_s: float = 0
 
 
@@ -52,7 +57,7 @@ def take_backup(source: Source, store: Store, request: BackupRequest, job: Job) 
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
     nothing that was there before has changed.
     """
-    with held_lock(source, store, request.wait_s, job):
+    with held_lock(source.info.name, store, request.wait_s, job):
         return take_backup_under_lock(source, store, request, job)
 
 
@@ -87,16 +92,17 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
         )
         with job.step("publish"):
             _publish(store, staged, manifest)
-    return Taken(Backup(store=store, manifest=manifest), captured, (*findings, *warning, *captured.findings))
+    findings += [*warning, *captured.findings, *warn_when_nearly_full(store, request.limit)]
+    return Taken(Backup(store=store, manifest=manifest), captured, tuple(findings))
 
 
 @contextlib.contextmanager
-def held_lock(source: Source, store: Store, wait_s: float, job: Job) -> Iterator[None]:
-    """The source's lock in `store`, while the block runs; nothing where the store has no files here."""
+def held_lock(source: str, store: Store, wait_s: float, job: Job) -> Iterator[None]:
+    """The lock of the source of that name in `store`, while the block runs; nothing where the store has no files here."""
     if not isinstance(store, LocalFiles):
         yield
         return
-    path = store.lock_path(source.info.name)
+    path = store.lock_path(source)
     with source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=wait_s):
         yield
 
@@ -117,6 +123,7 @@ def _clean_up(store: Store) -> list[Finding]:
 
 def _require_room(source: Source, store: Store, request: BackupRequest) -> None:
     estimate = source.estimate()
+    require_below_limit(store, request.limit, estimate)
     if isinstance(store, LocalFiles):
         folder = store.path_of("payload").parent
         require_space(

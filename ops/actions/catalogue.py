@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from ops import evidence as evidence_files
 from ops import manifest as manifest_files
+from ops import pins as pin_files
 from ops.errors import BackupError, OpsError
-from ops.model import Evidence, Finding, Manifest, Severity, Verdict
+from ops.model import Evidence, Finding, Manifest, Pin, Severity, Verdict
 from ops.naming import (
     CHECKSUM_SUFFIX,
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
     SAFETY_TAG,
+    TOMBSTONE_SUFFIX,
     manifest_key,
     payload_of_evidence,
+    payload_of_pin,
     top_name,
 )
 from ops.ports import Store
@@ -28,11 +32,16 @@ _MOST_MANIFEST_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """One stored backup: its manifest, and the verifies and drills that were kept, oldest first."""
+    """One stored backup: its manifest, the verifies and drills that were kept, oldest first, and its pins.
+
+    `bad_pins`: the keys of pins that can not be read; whatever they say, somebody wanted the backup to stay.
+    """
 
     store: Store
     manifest: Manifest
     evidence: tuple[Evidence, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    bad_pins: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,6 +59,27 @@ class Backup:
         """Whether its last drill passed."""
         drill = self.last("drill")
         return drill is not None and drill.verdict is Verdict.PASSED
+
+    @property
+    def good(self) -> bool | None:
+        """What the last verify or drill that reached a verdict said; None when there was none."""
+        digest = manifest_files.payload_sha256(self.manifest)
+        decided = [
+            item
+            for item in self.evidence
+            if item.payload_sha256 == digest and item.verdict is not Verdict.INCONCLUSIVE
+        ]
+        last = max(decided, key=lambda item: item.started_at, default=None)
+        return None if last is None else last.verdict is Verdict.PASSED
+
+    def held_by(self, now: datetime) -> tuple[str, ...]:
+        """The pins that hold it now, in words."""
+        pinned = [
+            f"pinned {f'until {pin.until:%Y-%m-%d}' if pin.until else 'until released'}: {pin.reason}"
+            for pin in self.pins
+            if pin.until is None or pin.until > now
+        ]
+        return (*pinned, *(f"pin {key} can not be read" for key in self.bad_pins))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +111,7 @@ def read_catalogue(store: Store) -> Catalogue:
     Raises StoreError when the store can not be read.
     """
     keys = {stored.key for stored in store.list() if "/" not in stored.key}
-    evidence_keys = defaultdict(list)
-    for key in keys:
-        if (payload := payload_of_evidence(key)) is not None:
-            evidence_keys[payload].append(key)
+    records = _records(keys)
     backups, findings = [], []
     for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
         try:
@@ -92,11 +119,38 @@ def read_catalogue(store: Store) -> Catalogue:
         except OpsError as error:
             findings.append(_problem(error, key))
             continue
-        evidence, problems = _read_evidence(store, sorted(evidence_keys[manifest.payload]))
+        backup, problems = _with_records(store, manifest, records.get(manifest.payload, []))
         findings += problems
-        backups.append(Backup(store=store, manifest=manifest, evidence=evidence))
+        backups.append(backup)
     backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
     return Catalogue(tuple(backups), (*findings, *_incomplete(keys)))
+
+
+def _records(keys: Iterable[str]) -> dict[str, list[str]]:
+    """By payload the keys of its evidence and pins, sorted."""
+    found = defaultdict(list)
+    for key in sorted(keys):
+        payload = payload_of_evidence(key) or payload_of_pin(key)
+        if payload is not None:
+            found[payload].append(key)
+    return found
+
+
+def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Backup, list[Finding]]:
+    """The backup with what lies beside it, and what of that can not be read."""
+    evidence, problems = _read_evidence(store, [key for key in keys if payload_of_pin(key) is None])
+    pins, bad = [], []
+    for key in keys:
+        if payload_of_pin(key) is None:
+            continue
+        try:
+            with store.open(key) as file:
+                pins.append(pin_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
+        except OpsError as error:
+            bad.append(key)
+            problems.append(_problem(error, key))
+    backup = Backup(store=store, manifest=manifest, evidence=evidence, pins=tuple(pins), bad_pins=tuple(bad))
+    return backup, problems
 
 
 def _is_manifest(key: str) -> bool:
@@ -135,7 +189,19 @@ def _incomplete(keys: set[str]) -> list[Finding]:
     """A warning for each payload or checksum file whose manifest is not there."""
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums}
-    return [
+    doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
+    unfinished = [
+        Finding(
+            severity=Severity.WARNING,
+            code="prune.unfinished",
+            message=f"{payload} is being deleted; if no prune is at work, run backup.prune again",
+            where=payload,
+        )
+        for payload in sorted(doomed)
+        if manifest_key(payload) not in keys
+    ]
+    payloads -= doomed
+    return unfinished + [
         Finding(
             severity=Severity.WARNING,
             code="backup.incomplete",
@@ -169,9 +235,8 @@ def find_backup(store: Store, reference: str, *, source: str | None = None) -> B
     if manifest_key(name) not in keys:
         raise _not_found(name, keys, store)
     manifest = read_manifest(store, manifest_key(name))
-    mine = sorted(key for key in keys if payload_of_evidence(key) == name)
-    evidence, _ = _read_evidence(store, mine)
-    return Backup(store=store, manifest=manifest, evidence=evidence)
+    backup, _ = _with_records(store, manifest, _records(keys).get(name, []))
+    return backup
 
 
 def _not_found(name: str, keys: set[str], store: Store) -> BackupError:

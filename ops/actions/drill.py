@@ -25,6 +25,7 @@ from ops.actions.inspection import (
     critical,
     fetch_payload,
 )
+from ops.actions.keeping import being_read
 from ops.actions.recording import keep_evidence
 from ops.errors import OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
@@ -79,11 +80,12 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     """The evidence of one drill of `backup`, which is also kept beside it.
 
     Whatever goes wrong on the way is part of the evidence: `failed` when it says something about the backup,
-    `inconclusive` when no verdict could be reached (no room for the scratch place, a missing program).
+    `inconclusive` when no verdict could be reached (no room for the scratch place, a missing program). Raises
+    BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
     run = _Run()
-    with job.step("drill") as facts:
+    with job.step("drill") as facts, being_read(backup):
         try:
             _rehearse(backup, source, request, job, run)
         except (SpaceError, ToolError) as error:

@@ -24,6 +24,7 @@ from ops.actions.inspection import (
     critical,
     fetch_payload,
 )
+from ops.actions.keeping import being_read
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
@@ -87,14 +88,14 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     was recorded; then the target is as it was before.
     """
     target = chosen_target(source, request)
-    with job.step("restore") as facts:
+    with job.step("restore") as facts, being_read(backup):
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
         if target is None:
             return _rehearse(backup, source, request, job)
         live = _restorable(source)
         _guard(live, target, request)
-        with held_lock(source, request.safety_store, request.wait_s, job):
+        with held_lock(source.info.name, request.safety_store, request.wait_s, job):
             return _Restore(backup, live, target, request, job).run()
 
 

@@ -17,6 +17,7 @@ from ops.actions.inspection import (
     critical,
     fetch_payload,
 )
+from ops.actions.keeping import being_read
 from ops.actions.recording import keep_evidence
 from ops.errors import SourceError
 from ops.fsio.scratch import scratch_folder
@@ -40,10 +41,10 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     """What a look at `backup` found, kept as evidence beside it.
 
     Raises SpaceError when a full restore would not fit the scratch place, StoreError when the store can not
-    be read.
+    be read, BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
-    with job.step(f"verify {request.level}") as facts:
+    with job.step(f"verify {request.level}") as facts, being_read(backup):
         findings = [check_checksum_file(backup)]
         findings += _look(backup, source, request, job)
         facts.rows = backup.manifest.measures.rows

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
 from ops.ports import Source, Store
+from ops.retention import DEFAULT_POLICY, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +27,20 @@ class ConfiguredSource:
     min_free: int | None
     owner: str
     description: str
+    policy: Policy = DEFAULT_POLICY
 
     @property
     def name(self) -> str:
         """The configured name."""
         return self.source.info.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """What was said of a store beside where it is: its own retention (None: each source's), and how much it may hold."""
+
+    policy: Policy | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,7 @@ class Config:
     sources: Mapping[str, ConfiguredSource]
     stores: Mapping[str, Store]
     scratch: Path
+    store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
 
     def source(self, name: str) -> ConfiguredSource:
         """The source of that name; raises ConfigError that lists the names there are."""
@@ -48,6 +59,14 @@ class Config:
             hint = f"configured: {', '.join(sorted(self.sources)) or 'none'}"
             raise ConfigError(f"no source {name!r}", code="config.unknown_source", hint=hint)
         return self.sources[name]
+
+    def settings_of(self, store: str) -> StoreSettings:
+        """What was said of the store of that name."""
+        return self.store_settings.get(store, StoreSettings())
+
+    def policy_of(self, source: ConfiguredSource, store: str) -> Policy:
+        """What keeps the source's backups in that store: the store's own policy before the source's."""
+        return self.settings_of(store).policy or source.policy
 
     def home_of(self, source: ConfiguredSource) -> Store:
         """The store in which the source's backups are made."""

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.config.model import Config, ConfiguredSource
+from ops.config.retention import STORE_KEYS, known_policy, read_policy, read_store_settings
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
 from ops.ports import Source, Store
 from ops.registry import SOURCES, STORES
+from ops.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size
 
 DEFAULT_FILE: Final = "ops.toml"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
+_DEFAULT_STORE: Final = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
 _ENVIRONMENT_ALONE: Final = """
 [source.default]
 kind = "sqlite"
@@ -47,6 +50,7 @@ class _SourceTable:
     min_free: Size | None = None
     owner: str = ""
     description: str = ""
+    policy: str = "default"
     assert_: tuple[dict[str, Any], ...] = ()
 
 
@@ -95,24 +99,32 @@ def _parse(text: str, place: Place) -> dict[str, Any]:
 def _build_config(
     document: dict[str, Any], environ: Mapping[str, str], place: Place, file: Path | None
 ) -> Config:
-    require_known(document, ("source", "store", "scratch_dir"), place)
+    require_known(document, ("source", "store", "policy", "scratch_dir"), place)
     scratch = expand_variables(document.get("scratch_dir", tempfile.gettempdir()), environ, place)
     if not isinstance(scratch, str):
         raise ConfigError(f"{place}, scratch_dir: {scratch!r} is no text like a path")
-    stores = {name: _store(name, table, environ, place) for name, table in _named(document, "store", place)}
-    if not stores:
-        default = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
-        stores = {"local": _store("local", default, environ, place)}
+    policies = {"default": DEFAULT_POLICY} | {
+        name: read_policy(name, table, place) for name, table in _named(document, "policy", place)
+    }
+    tables = dict(_named(document, "store", place)) or {"local": dict(_DEFAULT_STORE)}
+    stores = {name: _store(name, table, environ, place) for name, table in tables.items()}
+    settings = {name: read_store_settings(name, table, place, policies) for name, table in tables.items()}
+    known = _Known(stores, policies)
     sources = {
-        name: _source(name, table, environ, place, stores)
-        for name, table in _named(document, "source", place)
+        name: _source(name, table, environ, place, known) for name, table in _named(document, "source", place)
     }
     if not sources:
         raise ConfigError(
             f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]"
         )
     _require_own_places(sources, place)
-    return Config(path=file, sources=sources, stores=stores, scratch=place.folder / scratch)
+    return Config(
+        path=file,
+        sources=sources,
+        stores=stores,
+        scratch=place.folder / scratch,
+        store_settings=settings,
+    )
 
 
 def _named(document: dict[str, Any], group: str, place: Place) -> list[tuple[str, dict[str, Any]]]:
@@ -143,12 +155,24 @@ def _kind(table: dict[str, Any], known: Mapping[str, object], place: Place) -> s
 def _store(name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place) -> Store:
     here = Place(place.file, f"store.{name}", place.folder)
     options_type, driver = STORES[_kind(table, STORES, here)]
-    values = {key: expand_variables(value, environ, here) for key, value in table.items() if key != "kind"}
+    option_keys = {field.name for field in fields(options_type)}
+    require_known(table, option_keys | STORE_KEYS, here)
+    values = {
+        key: expand_variables(value, environ, here) for key, value in table.items() if key in option_keys
+    }
     return driver(name, build(options_type, values, here))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What sources may refer to by name."""
+
+    stores: Mapping[str, Store]
+    policies: Mapping[str, Policy]
+
+
 def _source(
-    name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, stores: Mapping[str, Store]
+    name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, known: _Known
 ) -> ConfiguredSource:
     here = Place(place.file, f"source.{name}", place.folder)
     options_type, driver = SOURCES[_kind(table, SOURCES, here)]
@@ -160,13 +184,14 @@ def _source(
     options = build(options_type, {key: value for key, value in values.items() if key in option_keys}, here)
     return ConfiguredSource(
         source=driver(name, options),
-        stores=_known_stores(common.stores, stores, here),
+        stores=_known_stores(common.stores, known.stores, here),
         objectives=_objectives(common),
         assertions=tuple(_assertion(number, item, here) for number, item in enumerate(common.assert_, 1)),
         tags=common.tags,
         min_free=common.min_free,
         owner=common.owner,
         description=common.description,
+        policy=known_policy(common.policy, known.policies, here),
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.errors import ConfigError
-from ops.units import Fraction, Size, parse_duration, parse_size
+from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_span
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SECRETS: Final = {"password", "passphrase", "secret", "token", "secret_key", "access_key", "api_key"}
@@ -132,6 +132,7 @@ def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noq
 def _readers(place: Place) -> dict[Any, Callable[[object], object]]:
     return {
         timedelta: lambda value: parse_duration(_text(value, '"24h"')),
+        Span: lambda value: parse_span(_text(value, '"30d"')),
         Size: lambda value: value if isinstance(value, int) else parse_size(_text(value, '"50GB"')),
         Fraction: _fraction,
         Path: lambda value: place.folder / Path(os.path.expanduser(_text(value, "a path"))),  # noqa: PTH111 - expanduser of pathlib raises for an unknown user

@@ -7,6 +7,7 @@ written in the file is only for the message.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -106,3 +107,54 @@ def _write_holder(descriptor: int, holder: Holder) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+
+
+@contextlib.contextmanager
+def held_for_reading(path: Path) -> Iterator[bool]:
+    """Keep a file from being deleted by `claimed_for_deletion` while the block runs; whether it is (still) there.
+
+    Where the file system knows no locks nothing is kept from being deleted, and nothing is refused either.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield path.exists()
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield _is_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def claimed_for_deletion(path: Path) -> Iterator[bool]:
+    """Whether nobody reads the file, and nobody will while the block runs; False also when it is gone."""
+    try:
+        # For writing: over NFS an exclusive lock needs that (flock(2)).
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock_now(descriptor) and _is_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # A file system without locks has no readers that could be seen.
+        return error.errno in {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that has the name now: it may have been deleted before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except OSError:
+        return False

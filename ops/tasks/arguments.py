@@ -1,15 +1,23 @@
-"""Two things that Invoke's command line lacks: a positional argument that may be left away, and `--from`."""
+"""What Invoke's command line lacks: a positional argument that may be left away. And the help of shared flags."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from invoke.parser import Argument
 from invoke.tasks import Task
 
-_ASKED_BY = "complete_context"
+COMMON: Final = {
+    "config": "configuration file (default: ops.toml, or OPS_CONFIG)",
+    "format": "text or json",
+    "no_network": "contact nothing but this machine",
+}
+"""The help of the flags that every task has."""
+BACKUP: Final = "'latest', a name as backup.list prints it, or a path"
+WAIT: Final = "seconds to wait while another run works on the source"
+_ASKED_BY: Final = "complete_context"
 
 
 class _OptionalPositional(Argument):

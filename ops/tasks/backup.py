@@ -5,23 +5,16 @@ Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.tasks import task
 
-from ops.tasks.arguments import OpsTask
+from ops.tasks.arguments import BACKUP, COMMON, WAIT, OpsTask
+from ops.tasks.retention import keep, prune, release
 
 if TYPE_CHECKING:
     from invoke.context import Context
-
-COMMON: Final = {
-    "config": "configuration file (default: ops.toml, or OPS_CONFIG)",
-    "format": "text or json",
-    "no_network": "contact nothing but this machine",
-}
-_BACKUP: Final = "'latest', a name as backup.list prints it, or a path"
-_WAIT: Final = "seconds to wait while another run works on the source"
 
 
 @task(
@@ -35,7 +28,7 @@ _WAIT: Final = "seconds to wait while another run works on the source"
         "tag": "a tag for the backup; may be given several times",
         "yes": "accepted for scripts; nothing here asks",
         "dry_run": "say what would be backed up, write nothing",
-        "wait": _WAIT,
+        "wait": WAIT,
         **COMMON,
     },
 )
@@ -82,7 +75,7 @@ def list_(
     )
 
 
-@task(klass=OpsTask, positional=["backup"], help={"backup": _BACKUP, "source": "whose latest", **COMMON})
+@task(klass=OpsTask, positional=["backup"], help={"backup": BACKUP, "source": "whose latest", **COMMON})
 def show(
     _context: Context,
     backup: str,
@@ -103,7 +96,7 @@ def show(
     klass=OpsTask,
     positional=["backup"],
     help={
-        "backup": f"{_BACKUP} (default: the latest of each source)",
+        "backup": f"{BACKUP} (default: the latest of each source)",
         "all": "every backup in every store",
         "level": "quick (checksums and structure) or full (restored into a scratch place and measured)",
         "source": "whose backups",
@@ -134,7 +127,7 @@ def verify(
     klass=OpsTask,
     iterable=["table"],
     help={
-        "from_": f"{_BACKUP} (default: latest)",
+        "from_": f"{BACKUP} (default: latest)",
         "source": "whose latest",
         "to": "file or database to restore to (default with --yes: the source's own; without: a scratch place)",
         "table": "restore only this table, into data that is there; may be given several times",
@@ -145,7 +138,7 @@ def verify(
         "yes": "really replace what is there; it is kept as a safety backup first",
         "dry_run": "say what would be done, step by step, and do nothing",
         "verify": "accepted for scripts; every restore is verified",
-        "wait": _WAIT,
+        "wait": WAIT,
         **COMMON,
     },
 )
@@ -195,7 +188,7 @@ def restore(
     klass=OpsTask,
     help={
         "source": "name of the source (default: all)",
-        "from_": f"{_BACKUP} (default: the latest of each source)",
+        "from_": f"{BACKUP} (default: the latest of each source)",
         "junit": "also write the result as JUnit XML to this file",
         "keep": "leave the restored copy in its scratch place and say where",
         **COMMON,
@@ -221,4 +214,4 @@ def drill(
     )
 
 
-namespace = Collection("backup", create, list_, show, verify, restore, drill)
+namespace = Collection("backup", create, list_, show, verify, restore, drill, prune, keep, release)

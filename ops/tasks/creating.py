@@ -103,7 +103,11 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
     job = session.job.of_source(configured.name)
     request = BackupRequest(
-        name=name, tags=(*configured.tags, *wanted.tags), min_free=configured.min_free, wait_s=wait_s
+        name=name,
+        tags=(*configured.tags, *wanted.tags),
+        min_free=configured.min_free,
+        limit=session.config.settings_of(store.name).limit,
+        wait_s=wait_s,
     )
     taken = take_backup(source, store, request, job)
     document, text, code = taken_document(taken), taken_text(taken), exit_code_of(taken.findings)

@@ -29,7 +29,12 @@ class Wanted:
 
 def drill(session: Session, wanted: Wanted) -> None:
     """Drill the chosen backups, all of them, whatever is found; one table at the end."""
-    drills = [_drill_one(session, backup, wanted) for backup in _chosen(session, wanted)]
+    drills = []
+    for backup in _chosen(session, wanted):
+        try:
+            drills.append(_drill_one(session, backup, wanted))
+        except OpsError as error:
+            session.outcome.fail(error, backup.manifest.source.name)
     for evidence in drills:
         session.outcome.add(
             evidence_document(evidence), "", exit_code_of(evidence.findings, evidence.verdict)

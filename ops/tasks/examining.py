@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ops.actions.capacity import examine_capacity
+from ops.actions.catalogue import read_catalogue
 from ops.actions.doctor import Patient, examine, examine_machine
 from ops.demo.catalogue import build_demo
 from ops.errors import OpsError
+from ops.ports import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import Outcome, exit_code_of
 from ops.report.text import findings_text, printable
+from ops.retention import Policy
 from ops.tasks.session import Session
 
 
@@ -24,6 +28,9 @@ def doctor(session: Session, source: str) -> None:
         f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
+    for name, store in session.config.stores.items():
+        if not source or name in session.config.source(source).stores:
+            _examine_store(session, name, store)
     for configured in session.chosen(source):
         patient = Patient(
             configured.source, session.config.home_of(configured), configured.objectives, configured.min_free
@@ -34,6 +41,26 @@ def doctor(session: Session, source: str) -> None:
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
             exit_code_of(findings),
         )
+
+
+def _examine_store(session: Session, name: str, store: Store) -> None:
+    """How full it is, and when it will be full."""
+
+    def policy_of(source: str) -> Policy:
+        configured = session.config.sources.get(source)
+        return session.config.policy_of(configured, name) if configured else Policy(forever=True)
+
+    try:
+        limit = session.config.settings_of(name).limit
+        findings = examine_capacity(store, read_catalogue(store), limit, policy_of, session.job.clock())
+    except OpsError as error:
+        session.outcome.fail(error)
+        return
+    session.outcome.add(
+        {"store": name, "findings": findings_document(findings)},
+        f"store {name}:\n{findings_text(findings, all_of_them=True)}",
+        exit_code_of(findings),
+    )
 
 
 def demo(outcome: Outcome, out: str, without: str, program: str) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.tasks import task
 
-from ops.tasks.arguments import OpsTask
-from ops.tasks.backup import COMMON
+from ops.tasks.arguments import COMMON, OpsTask
 
 if TYPE_CHECKING:
     from invoke.context import Context

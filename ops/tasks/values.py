@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from ops.errors import ConfigError
 from ops.model import Level
+from ops.units import parse_duration
 
 
 def seconds(flag: str, value: str) -> float:
@@ -28,3 +30,19 @@ def level(value: str) -> Level:
         raise ConfigError(
             f"--level {value!r} is not known", code="usage.bad_value", hint=f"one of: {known}"
         ) from None
+
+
+def moment_after(flag: str, value: str, now: datetime) -> datetime:
+    """A day ("2027-03-01", from its start in UTC), a time with offset, or a duration from now ("90d"); never past."""
+    try:
+        moment = now + parse_duration(value)
+    except (ValueError, OverflowError):
+        try:
+            moment = datetime.fromisoformat(value)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except ValueError:
+            hint = 'a day like 2027-03-01, or a duration like "90d"'
+            raise ConfigError(f"{flag} {value!r} is no time", code="usage.bad_value", hint=hint) from None
+    if moment <= now:
+        raise ConfigError(f"{flag} {value!r} is past already", code="usage.bad_value")
+    return moment.astimezone(UTC)

@@ -48,6 +48,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.red_drill,
         fixtures.open_question,
         hard_times.dead_drill,
+        fixtures.many_backups,
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,

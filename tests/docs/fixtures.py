@@ -94,6 +94,32 @@ def old_backup(place: Place) -> None:
         _age(place, name, timedelta(days=3))
 
 
+def many_backups(place: Place) -> None:
+    """Five verified backups of the audit database in four weeks, one proven, one pinned; the last two are to be kept."""
+    copy_template(place, "many-backups", _back_up_often)
+    for days, name in _OFTEN.items():
+        _age(place, name, timedelta(days=days, hours=6))
+
+
+_OFTEN: Final = {
+    0: "backup-20260315T021500Z.db",
+    1: "backup-20260314T021500Z.db",
+    2: "backup-20260313T021500Z.db",
+    14: "backup-20260301T021500Z.db",
+    23: "backup-20260220T021500Z.db",
+}
+
+
+def _back_up_often(made: Place) -> None:
+    _build(made)
+    for name in _OFTEN.values():
+        made.drillbook("backup.create", "--source", "audit", "--verify", "--out", f"backups/{name}")
+    made.drillbook("backup.drill", "--from", _OFTEN[1])
+    made.drillbook("backup.keep", _OFTEN[14], "--reason", "before the migration")
+    with (made.folder / "ops.toml").open("a", encoding="utf-8") as config:
+        config.write("\n[policy.default]\nkeep_last = 2\n")
+
+
 def future_backup(place: Place) -> None:
     """Backed up while the clock was two days ahead."""
     backed_up(place)

@@ -29,6 +29,9 @@ PAGE_OF_TASK = {
     "backup.verify": "verify.md",
     "backup.restore": "restore.md",
     "backup.drill": "drill.md",
+    "backup.prune": "retention.md",
+    "backup.keep": "retention.md",
+    "backup.release": "retention.md",
 }
 DOTTED = re.compile(r"[a-z]+\.[a-z_]+\Z")
 NO_CODE = re.compile(r"\A[a-z]\.|\.(?:conf|dump|json|log|pid|sql)\Z")

@@ -1,0 +1,52 @@
+"""The tables that say how long backups stay, and how much a store may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ops.config.model import StoreSettings
+from ops.config.tables import Place, build
+from ops.errors import ConfigError
+from ops.retention import Policy
+from ops.units import Size
+
+STORE_KEYS: Final = frozenset(("kind", "policy", "limit"))
+"""The keys that every store may have; its kind adds its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoreTable:
+    policy: str | None = None
+    limit: Size | None = None
+
+
+def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
+    """The policy that `[policy.NAME]` means; raises ConfigError for one that keeps nothing."""
+    here = Place(place.file, f"policy.{name}", place.folder)
+    policy = build(Policy, table, here)
+    if policy.keep_last < 0:
+        raise ConfigError(f"{here}, keep_last: {policy.keep_last} is no number of backups")
+    if not policy.keeps_something:
+        hint = "say at least one of keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, forever"
+        raise ConfigError(f"{here}: this policy keeps nothing", code="config.missing_key", hint=hint)
+    return policy
+
+
+def read_store_settings(
+    name: str, table: dict[str, Any], place: Place, policies: Mapping[str, Policy]
+) -> StoreSettings:
+    """What `[store.NAME]` says beside its kind's own keys."""
+    here = Place(place.file, f"store.{name}", place.folder)
+    common = build(_StoreTable, {key: table[key] for key in ("policy", "limit") if key in table}, here)
+    policy = None if common.policy is None else known_policy(common.policy, policies, here)
+    return StoreSettings(policy=policy, limit=common.limit)
+
+
+def known_policy(name: str, policies: Mapping[str, Policy], place: Place) -> Policy:
+    """The policy of that name; raises ConfigError that lists those there are."""
+    if name not in policies:
+        hint = f"configured: {', '.join(sorted(policies))}"
+        raise ConfigError(f"{place}: unknown policy {name!r}", code="config.unknown_policy", hint=hint)
+    return policies[name]
