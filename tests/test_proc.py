@@ -218,6 +218,15 @@ class TestRunProgram:
             run("sh", "-c", "sleep 1000 & echo $! > child; wait", folder=tmp_path, timeout_s=None)
         assert wait_for(lambda: not lives(kept_pid(child)))
 
+    def test_interrupted_at_its_birth(self, tmp_path: Path, interrupted: object) -> None:
+        """A signal that comes before anybody holds the new process ends it all the same."""
+        for number in range(20):
+            child = tmp_path / str(number)
+            script = f"echo $$ > {child}; kill -TERM $PPID; exec sleep 1000"
+            with pytest.raises(SystemExit):
+                run("sh", "-c", script, folder=tmp_path, timeout_s=None)
+            assert wait_for(lambda: not lives(kept_pid(child)))  # noqa: B023 - asked at once
+
     def test_from_a_thread(self, tmp_path: Path) -> None:
         """Programs can be run from other threads, several at once."""
         ended: list[Completed] = []

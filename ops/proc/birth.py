@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 STOP_PATIENCE_S: Final = 5.0
@@ -19,12 +20,37 @@ _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _ENDING_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
 
 
+Handler = Callable[[int, FrameType | None], object]
+
+
+class Birth:
+    """What the child must call between fork and exec, and how the parent ends it should a signal come meanwhile."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        self._prepare = prepare
+        self._end: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        """In the child."""
+        self._prepare()
+
+    def ended_by(self, end: Callable[[], None]) -> None:
+        """In the parent, as soon as there is a child: what ends it when a handler raises before anybody else can."""
+        self._end = end
+
+    def end(self) -> None:
+        """End the child, if there is one."""
+        if self._end is not None:
+            self._end()
+
+
 @contextlib.contextmanager
-def birth_hook(death_signal: signal.Signals, *, outlives_thread: bool) -> Iterator[Callable[[], None]]:
+def birth_hook(death_signal: signal.Signals, *, outlives_thread: bool) -> Iterator[Birth]:
     """What the child must call between fork and exec; inside the block none of our signal handlers runs.
 
     A handler that raised in the parent between the fork and the keeping of the new pid would lose the child;
-    one that raised in the child would go on there with the parent's work. The child gets default handlers,
+    one that raised in the child would go on there with the parent's work. So they run when the block ends, and
+    should one raise then, the child is ended first (`Birth.ended_by`). The child gets default handlers,
     our signal mask, and on Linux `death_signal` when we die. That signal comes when the *thread* that forked
     ends (prctl(2)): a child that may outlive its thread gets it only from the main thread.
     """
@@ -41,10 +67,57 @@ def birth_hook(death_signal: signal.Signals, *, outlives_thread: bool) -> Iterat
         arm()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    birth, late = Birth(prepare), _LateHandlers()
     try:
-        yield prepare
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            with late:
+                yield birth
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        late.run()
+    except BaseException:
+        birth.end()
+        raise
+
+
+class _LateHandlers:
+    """Keeps Python's handlers of ending signals from running in a block, and runs them later.
+
+    A mask is not enough: a signal that any other thread of ours takes has its handler run in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._came: list[tuple[int, FrameType | None]] = []
+        self._handlers: dict[signal.Signals, Handler] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # handlers run in the main thread alone
+        found = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+        self._handlers = {number: handler for number, handler in found.items() if callable(handler)}
+        try:
+            for number in self._handlers:
+                signal.signal(number, lambda number, frame: self._came.append((number, frame)))
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._restore()
+        finally:
+            # A handler that is back already may have raised in between.
+            self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def run(self) -> None:
+        """Run the handlers of what came."""
+        while self._came:
+            number, frame = self._came.pop(0)
+            self._handlers[signal.Signals(number)](number, frame)
 
 
 def _death_signal_setter(number: signal.Signals) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from ops.errors import ToolError
-from ops.proc.birth import STOP_PATIENCE_S, birth_hook, end_group
+from ops.proc.birth import STOP_PATIENCE_S, birth_hook, end_group, kill_family
 from ops.proc.programs import find_program, read_tail, start_failure
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def start_coprocess(argv: Sequence[str], *, environment: Mapping[str, str], fold
     program = find_program(argv[0])
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - the dialogue closes it
     try:
-        with birth_hook(signal.SIGTERM, outlives_thread=True) as prepare:
+        with birth_hook(signal.SIGTERM, outlives_thread=True) as birth:
             process = subprocess.Popen(
                 [program, *argv[1:]],
                 stdin=subprocess.PIPE,
@@ -139,8 +139,9 @@ def start_coprocess(argv: Sequence[str], *, environment: Mapping[str, str], fold
                 env=dict(environment),
                 cwd=folder,
                 start_new_session=True,
-                preexec_fn=prepare,  # noqa: PLW1509 - see birth_hook; it takes no lock
+                preexec_fn=birth,  # noqa: PLW1509 - see birth_hook; it takes no lock
             )
+            birth.ended_by(lambda: kill_family(process.pid))
             return Coprocess(process, Path(program).name, errors)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         errors.close()

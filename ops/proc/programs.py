@@ -10,7 +10,7 @@ import shutil
 import signal
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -79,8 +79,14 @@ def run_program(  # noqa: PLR0913 - a program has three descriptors, a folder, a
     program = find_program(argv[0])
     try:
         with tempfile.TemporaryFile() as rest, _opened(rest, stdin, stdout, stderr) as files:
-            running = _start([program, *argv[1:]], environment, folder, files)
-            exit_code = _wait(running.process, timeout_s)
+            child = _Child()
+            try:
+                _start(child, [program, *argv[1:]], environment, folder, files)
+                exit_code = _wait(child, timeout_s)
+            except BaseException:
+                # One block for birth and wait: there is no moment at which a handler's exception could lose the child.
+                child.end()
+                raise
             return Completed(exit_code, read_tail(rest if stderr is None else files.stderr))
     except (OSError, ValueError, sh.CommandNotFound, sh.ForkException) as error:
         raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
@@ -105,14 +111,37 @@ def open_private(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "r+b", buffering=0)
 
 
+class _Child:
+    """A program that was started, once it was."""
+
+    process: sh.OProc | None = None
+
+    def over(self) -> bool:
+        """Whether it has ended, asked of the kernel: sh's own lock may be lost to an exception from a handler."""
+        process = self.process
+        if process is None:
+            return True
+        if not hasattr(os, "waitid"):
+            return not process.is_alive()[0]
+        try:
+            return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def end(self) -> None:
+        """End its process group, and return when it has ended; fine when it had before."""
+        if self.process is not None:
+            end_group(self.process.pid, self.over, signal.SIGTERM, STOP_PATIENCE_S)
+
+
 def _start(
-    argv: Sequence[str], environment: Mapping[str, str], folder: Path, files: _Descriptors
-) -> sh.RunningCommand:
+    child: _Child, argv: Sequence[str], environment: Mapping[str, str], folder: Path, files: _Descriptors
+) -> None:
     import sh
 
     command = sh.Command(argv[0])
-    with birth_hook(signal.SIGTERM, outlives_thread=False) as prepare:
-        return command(
+    with birth_hook(signal.SIGTERM, outlives_thread=False) as birth:
+        child.process = command(
             *argv[1:],
             _in=files.stdin,
             _out=files.stdout,
@@ -123,8 +152,9 @@ def _start(
             _bg=True,
             _bg_exc=False,
             _new_session=True,
-            _preexec_fn=prepare,
-        )
+            _preexec_fn=birth,
+        ).process
+        birth.ended_by(child.end)
 
 
 @functools.cache
@@ -143,21 +173,12 @@ def _argument_codec() -> str:
     return name
 
 
-def _wait(process: sh.OProc, timeout_s: float | None) -> int | None:
-    over = _end_of(process)
-    try:
-        in_time = wait_until(over, timeout_s)
-    except BaseException:
-        end_group(process.pid, over, signal.SIGTERM, STOP_PATIENCE_S)
-        raise
-    if not in_time:
-        end_group(process.pid, over, signal.SIGTERM, STOP_PATIENCE_S)
-    exit_code = int(process.wait())
-    return exit_code if in_time else None
-
-
-def _end_of(process: sh.OProc) -> Callable[[], bool]:
-    return lambda: not process.is_alive()[0]
+def _wait(child: _Child, timeout_s: float | None) -> int | None:
+    """Its exit code; None when it had to be ended after the time-out."""
+    if not wait_until(child.over, timeout_s):
+        child.end()
+        return None
+    return None if child.process is None else int(child.process.wait())
 
 
 def start_failure(error: Exception) -> str:

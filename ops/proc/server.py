@@ -75,19 +75,19 @@ def start_server(
     try:
         with (
             contextlib.closing(open_private(log)) as output,
-            birth_hook(death_signal, outlives_thread=True) as prepare,
+            birth_hook(death_signal, outlives_thread=True) as birth,
         ):
-            return ServerProcess(
-                subprocess.Popen(
-                    [program, *argv[1:]],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=dict(environment),
-                    cwd=folder,
-                    start_new_session=True,
-                    preexec_fn=prepare,  # noqa: PLW1509 - see birth_hook; it takes no lock
-                )
+            process = subprocess.Popen(
+                [program, *argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+                preexec_fn=birth,  # noqa: PLW1509 - see birth_hook; it takes no lock
             )
+            birth.ended_by(lambda: kill_family(process.pid))
+            return ServerProcess(process)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
