@@ -5,6 +5,7 @@
     |- SourceError                source.*    the thing that is backed up can not be read as it should
     |- StoreError                 store.*     the place where backups live does not answer as it should
     |- BackupError                backup.*    a stored backup is missing, unreadable or not what it claims
+    |- CipherError                cipher.*    a file can not be sealed, or a sealed one not be opened
     |- RefusedError               refused.*   the request would hurt something; nothing was done
     |- LockHeldError              lock.held   another run works on the same source
     |- SpaceError                 space.*     not enough room
@@ -34,6 +35,14 @@ CODES: Final[dict[str, str]] = {
     "backup.payload_missing": "the manifest is there, the payload is not",
     "backup.pin_invalid": "a pin beside a backup can not be read",
     "backup.size_mismatch": "a stored file has another size than was recorded",
+    "cipher.bad_identity": "an identity to open with can not be read as one",
+    "cipher.bad_recipient": "a recipient to seal for can not be read, is not known, or is not trusted",
+    "cipher.damaged": "a sealed file was truncated, altered or exchanged",
+    "cipher.no_identity": "no identity or passphrase that opens sealed files is configured here",
+    "cipher.not_encrypted": "the file is not in the format of its cipher",
+    "cipher.unverifiable": "the cipher proves nothing by itself, and no digest is recorded to compare with",
+    "cipher.wrong_key": "the file was sealed for other keys, or with another passphrase, than are configured here",
+    "cipher.wrong_key_or_damaged": "the passphrase is wrong or the file is damaged; this cipher can not tell which",
     "config.duplicate_place": "two sources or stores share one place",
     "config.invalid_toml": "the configuration is not TOML",
     "config.invalid_value": "a value has the wrong type or form",
@@ -46,7 +55,7 @@ CODES: Final[dict[str, str]] = {
     "config.unknown_kind": "a source or store kind that this installation does not have",
     "config.unknown_policy": "a source or store names a policy that is not configured",
     "config.unknown_source": "no source of that name",
-    "config.unknown_store": "a source names a store that is not configured",
+    "config.unknown_store": "a store is named that is not configured",
     "demo.fixtures_missing": "the text sources of the demo are not in this installation",
     "lock.held": "another run works on the same source",
     "refused.demo_folder_in_use": "the folder for the demo holds something else",
@@ -76,6 +85,18 @@ CODES: Final[dict[str, str]] = {
     "space.disk_full": "the disk ran full in the middle; what was half written is gone again",
     "space.insufficient": "the free space is below estimate plus reserve; nothing was written",
     "space.limit": "the store would hold more than its limit; nothing was written",
+    "space.store_full": "the store has no room left, or its quota is used up; nothing was published",
+    "store.changed": "a stored file was replaced or removed while it was read",
+    "store.checksum_refused": "what arrived in the store is not what was sent",
+    "store.clock_skew": "this machine's clock and the store's differ too much",
+    "store.conflict": "something else has the name of a backup in the store; nothing was replaced",
+    "store.credentials_expired": "the credentials for the store have expired",
+    "store.no_bucket": "the bucket of the store is not there",
+    "store.no_credentials": "no credentials for the store were found",
+    "store.object_locked": "a stored file is locked until a time and can not be removed before",
+    "store.refused": "the store refused the credentials, or they may not do that",
+    "store.throttled": "the store was too busy, also after waiting",
+    "store.unreachable": "the store does not answer, or the connection broke",
     "store.unreadable": "the store can not be read",
     "store.unwritable": "the store can not be written",
     "tool.extension_missing": "the server lacks an extension that the source uses",
@@ -129,6 +150,12 @@ class BackupError(OpsError):
     """A stored backup is missing, unreadable, or not what its manifest says."""
 
     default_code = "backup.not_found"
+
+
+class CipherError(OpsError):
+    """A file can not be sealed, or a sealed one not be opened; nothing of it was left behind."""
+
+    default_code = "cipher.damaged"
 
 
 class RefusedError(OpsError):

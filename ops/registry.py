@@ -1,15 +1,21 @@
-"""Which kinds and stores there are: one line each. mypy checks here that each driver keeps its port."""
+"""Which kinds, stores and ciphers there are: one line each. mypy checks here that each driver keeps its port."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from ops.ports import Source, Store
+from ops.ciphers.age.driver import AgeCipher
+from ops.ciphers.age.keys import AgeOptions
+from ops.ciphers.gpg import GpgCipher, GpgOptions
+from ops.ciphers.openssl import OpensslCipher, OpensslOptions
+from ops.ports import Cipher, Source, Store
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.s3.driver import S3Store
+from ops.stores.s3.options import S3Options
 
 SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
     PostgresSource.kind: (PostgresOptions, PostgresSource),
@@ -19,5 +25,13 @@ SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
 
 STORES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Store]]]] = {
     LocalStore.kind: (LocalOptions, LocalStore),
+    S3Store.kind: (S3Options, S3Store),
+}
+"""Kind -> (options type, driver)."""
+
+CIPHERS: Final[dict[str, tuple[type[Any], Callable[[str, Any], Cipher]]]] = {
+    AgeCipher.kind: (AgeOptions, AgeCipher),
+    GpgCipher.kind: (GpgOptions, GpgCipher),
+    OpensslCipher.kind: (OpensslOptions, OpensslCipher),
 }
 """Kind -> (options type, driver)."""

@@ -46,6 +46,10 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("ops/sealing.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
+    Mutation("ops/sealing.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
+    Mutation("ops/ciphers/gpg.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
+    Mutation("ops/fsio/filling.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
     Mutation(CAPTURE, "amend=None if plan.overlay is None else", "amend=None if True else", LIVE),
     Mutation(CAPTURE, 'if mode != "wal":', "if True:", LIVE),
     Mutation(CAPTURE, 'connection.execute("BEGIN")', 'connection.execute("SELECT 1")', LIVE),
