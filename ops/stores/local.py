@@ -108,7 +108,10 @@ class LocalStore:
         with self.open(key) as source:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with translated_write_errors(into):
-                target = os.open(into, flags, 0o600)
+                try:
+                    target = os.open(into, flags, 0o600)
+                except FileExistsError:
+                    raise RefusedError(f"{into} exists", code="refused.name_taken") from None
                 try:
                     size = os.fstat(source.fileno()).st_size
                     progress.step(f"fetching {key}", size)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ class MemoryStore:
 
     name: str = "memory"
     files: dict[str, bytes] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def location(self) -> str:
@@ -39,6 +41,10 @@ class MemoryStore:
 
     def put(self, key: str, file: Path) -> None:
         """Remember the content of the file, or of all files of the folder."""
+        with self._lock:
+            self._put(key, file)
+
+    def _put(self, key: str, file: Path) -> None:
         if any(name == key or name.startswith(f"{key}/") for name in self.files):
             message = f"{key} exists"
             raise RefusedError(message, code="refused.name_taken")

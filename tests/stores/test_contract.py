@@ -17,11 +17,15 @@ from ops.ports import Store
 from ops.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
+from tests.stores.conftest import NewStore
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Each store in turn, empty."""
+    if request.param == "s3":
+        make: NewStore = request.getfixturevalue("new_store")
+        return make()
     return (
         MemoryStore() if request.param == "memory" else LocalStore("l", LocalOptions(path=tmp_path / "store"))
     )
