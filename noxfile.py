@@ -20,6 +20,10 @@ nox.options.reuse_venv = "yes"
 
 Out = IO[str] | None
 LOCKS = Path("locks")
+ALONE = (
+    *("tests/ciphers", "tests/faults", "tests/fsio"),
+    *(f"tests/test_{name}.py" for name in ("demo", "demo_petshop", "filters", "proc", "terminal")),
+)
 WITHOUT_PROJECT = ("build", "lint")
 COMPILE = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
 
@@ -80,12 +84,11 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs, "--cov")
         return
-    postgres = "tests/sources/postgres"
-    skipped = [f"--ignore={folder}" for folder in ("tests/docs", "tests/fixtures_ci", postgres)]
-    session.run("pytest", "tests", *skipped, "--cov", "--cov-report=")
-    # Servers of their own, so two processes do not meet; what sends signals and races wants the machine for itself.
+    # What sends signals, fills disks and races wants the machine for itself; all else runs in two processes.
+    session.run("pytest", *ALONE, "--cov", "--cov-report=")
+    others = [f"--ignore={place}" for place in ("tests/docs", "tests/fixtures_ci", *ALONE)]
     two = ("--numprocesses=2", "--dist=loadfile")
-    session.run("pytest", postgres, *two, "--cov", "--cov-append", "--cov-fail-under=90")
+    session.run("pytest", "tests", *others, *two, "--cov", "--cov-append", "--cov-fail-under=90")
 
 
 @nox.session

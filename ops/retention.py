@@ -18,6 +18,7 @@ from typing import Final
 from ops.units import Span, parse_span
 
 _COMPARED: Final = 10
+_RULES: Final = frozenset(("hourly", "daily", "weekly", "monthly", "yearly", "tag", "forever"))
 _SUSPICIOUS_PART: Final = 0.5
 
 
@@ -83,6 +84,11 @@ class Decision:
     def keep(self) -> bool:
         """Whether anything keeps it."""
         return bool(self.reasons)
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule of the policy keeps it: more than that it is the newest, the last good one, or held."""
+        return any(reason == "last" or reason.split()[0] in _RULES for reason in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,10 +137,14 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         (SQLITE + 'password = "hunter2"\n', "config.secret_in_file", ["password_env", "password_file"]),
         (SQLITE + 'stores = ["x"]\n', "config.unknown_store", ["'x'"]),
         (
-            SQLITE
-            + 'stores = ["local", "b"]\n[store.local]\nkind = "local"\npath = "x"\n[store.b]\nkind = "local"\npath = "y"\n',
-            "config.invalid_value",
-            ["further stores"],
+            SQLITE + 'stores = ["local", "local"]\n[store.local]\nkind = "local"\npath = "x"\n',
+            "config.duplicate_place",
+            ["[source.a]", "twice"],
+        ),
+        (
+            SQLITE + '[store.a]\nkind = "local"\npath = "x"\n[store.b]\nkind = "local"\npath = "x"\n',
+            "config.duplicate_place",
+            ["stores 'a' and 'b'"],
         ),
         (SQLITE + 'stores = "local"\n', "config.invalid_value", ["stores"]),
         (SQLITE + SQLITE.replace("source.a", "source.b"), "config.duplicate_place", ["'a'", "'b'"]),
@@ -154,7 +158,7 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         (SQLITE + '[[source.a.assert]]\nqery = "x"\n', "config.unknown_key", ["qery", "query"]),
         (SQLITE + "[[source.a.assert]]\ncommand = []\n", "config.invalid_value", ["command"]),
         (SQLITE + '[[source.a.assert]]\ncommand = "rm -rf"\n', "config.invalid_value", ["command"]),
-        (SQLITE + '[store.s]\nkind = "s3"\n', "config.unknown_kind", ["[store.s]", "s3", "local"]),
+        (SQLITE + '[store.s]\nkind = "sftp"\n', "config.unknown_kind", ["[store.s]", "s3", "local"]),
         (SQLITE + '[store.s]\nkind = "local"\npaht = "x"\n', "config.unknown_key", ["paht", "path"]),
         (SQLITE + "scratch_dir = 7\n", "config.unknown_key", ["scratch_dir"]),
         ("scratch_dir = 7\n" + SQLITE, "config.invalid_value", ["scratch_dir"]),

@@ -20,7 +20,7 @@ from tests.conftest import ask, execute, run_drillbook
 ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
-    "backup.prune", "backup.keep", "backup.release",
+    "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
 }  # fmt: skip
 
 
@@ -316,7 +316,9 @@ def test_codes_are_complete() -> None:
     """Every code that is raised anywhere is in the table, and every code of the table is raised somewhere."""
     text = "\n".join(path.read_text() for path in (ROOT / "ops").rglob("*.py") if path.name != "errors.py")
     raised = set(
-        re.findall(r'"((?:backup|config|demo|lock|refused|source|space|store|tool|usage)\.[a-z_]+)"', text)
+        re.findall(
+            r'"((?:backup|cipher|config|demo|lock|refused|source|space|store|tool|usage)\.[a-z_]+)"', text
+        )
     )
     defaults = {cls.default_code for cls in OpsError.__subclasses__()}
     assert {code for code in CODES if code not in raised | defaults} == set()
@@ -394,3 +396,41 @@ def test_a_store_with_a_limit(place: Path, capfd: pytest.CaptureFixture[str]) ->
     assert (code, json.loads(output)["errors"][0]["code"]) == (2, "space.limit")
     code, output = run("backup.list", *flags, capsys=capfd)
     assert len(json.loads(output)["results"]) == 2
+
+
+def test_copies_in_further_stores(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each backup is copied; a store that is away is exit code 1 and the next run repairs; a lost home is pulled back."""
+    config = place / "demo/ops.toml"
+    text = config.read_text(encoding="utf-8").replace('stores = ["local"]', 'stores = ["local", "far"]')
+    config.write_text(text + '\n[store.far]\nkind = "local"\npath = "far"\n', encoding="utf-8")
+    flags = ["--config", "demo/ops.toml", "--format", "json"]
+    chosen = [*flags, "--source", "audit"]
+    (place / "demo/far").write_bytes(b"")
+    code, output = run("backup.create", "--verify", *chosen, capsys=capfd)
+    (created,) = json.loads(output)["results"]
+    assert (code, [item["code"] for item in created["copies"]]) == (1, ["copy.failed"])
+    code, output = run("backup.list", *chosen, capsys=capfd)
+    document = json.loads(output)
+    assert (code, document["errors"][0]["code"]) == (2, "store.unreadable")
+    assert document["results"][0]["stores"] == ["local"]
+    (place / "demo/far").unlink()
+    code, output = run("store.push", *chosen, capsys=capfd)
+    assert (code, [item["code"] for item in json.loads(output)["results"][0]["findings"]]) == (
+        0,
+        ["copy.made"],
+    )
+    code, output = run("backup.list", *chosen, capsys=capfd)
+    assert json.loads(output)["results"][0]["stores"] == ["local", "far"]
+    code, output = run("backup.drill", "--from", "far:latest", *chosen, capsys=capfd)
+    assert (code, json.loads(output)["results"][0]["verdict"]) == (0, "passed")
+    for path in (place / "demo/backups").glob("backup-*"):
+        path.unlink()
+    code, output = run("store.pull", f"far:{created['name']}", *flags, capsys=capfd)
+    assert code == 0
+    code, output = run("backup.verify", "--level", "full", *chosen, capsys=capfd)
+    assert (code, json.loads(output)["results"][0]["verdict"]) == (0, "passed")
+    for wrong in (["store.push", "--store", "nowhere"], ["store.check", "--store", "nowhere"]):
+        code, output = run(*wrong, *flags, capsys=capfd)
+        assert (code, json.loads(output)["errors"][0]["code"]) == (2, "config.unknown_store")
+    code, output = run("store.check", *flags, capsys=capfd)
+    assert (code, len(json.loads(output)["results"])) == (0, 2)

@@ -60,6 +60,13 @@ class Config:
             raise ConfigError(f"no source {name!r}", code="config.unknown_source", hint=hint)
         return self.sources[name]
 
+    def store(self, name: str) -> Store:
+        """The store of that name; raises ConfigError that lists the names there are."""
+        if name not in self.stores:
+            hint = f"configured: {', '.join(sorted(self.stores))}"
+            raise ConfigError(f"no store {name!r}", code="config.unknown_store", hint=hint)
+        return self.stores[name]
+
     def settings_of(self, store: str) -> StoreSettings:
         """What was said of the store of that name."""
         return self.store_settings.get(store, StoreSettings())
@@ -67,6 +74,10 @@ class Config:
     def policy_of(self, source: ConfiguredSource, store: str) -> Policy:
         """What keeps the source's backups in that store: the store's own policy before the source's."""
         return self.settings_of(store).policy or source.policy
+
+    def further_stores(self, source: ConfiguredSource) -> list[str]:
+        """The stores that get copies of the source's backups."""
+        return list(source.stores[1:])
 
     def home_of(self, source: ConfiguredSource) -> Store:
         """The store in which the source's backups are made."""

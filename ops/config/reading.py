@@ -117,7 +117,8 @@ def _build_config(
         raise ConfigError(
             f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]"
         )
-    _require_own_places(sources, place)
+    _require_own_places({name: item.source.info.location for name, item in sources.items()}, "source", place)
+    _require_own_places({name: store.location for name, store in stores.items()}, "store", place)
     return Config(
         path=file,
         sources=sources,
@@ -200,11 +201,8 @@ def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Pl
         if name not in stores:
             hint = f"configured: {', '.join(stores)}"
             raise ConfigError(f"{place}: unknown store {name!r}", code="config.unknown_store", hint=hint)
-    if len(names) > 1:
-        hint = "name the one that backups are made in"
-        raise ConfigError(
-            f"{place}, stores: copies to further stores are not made by this version", hint=hint
-        )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{place}, stores: a store is named twice", code="config.duplicate_place")
     return names or (next(iter(stores)),)
 
 
@@ -240,12 +238,11 @@ def _assertion(number: int, values: dict[str, Any], place: Place) -> Assertion:
     return Assertion(**{field.name: getattr(table, field.name) for field in fields(table)})
 
 
-def _require_own_places(sources: Mapping[str, ConfiguredSource], place: Place) -> None:
+def _require_own_places(locations: Mapping[str, str], what: str, place: Place) -> None:
     seen: dict[str, str] = {}
-    for name, configured in sources.items():
-        location = configured.source.info.location
+    for name, location in locations.items():
         if location in seen:
-            message = f"{place}: sources {seen[location]!r} and {name!r} are the same {location}"
+            message = f"{place}: {what}s {seen[location]!r} and {name!r} are the same {location}"
             raise ConfigError(message, code="config.duplicate_place")
         seen[location] = name
 

@@ -153,8 +153,8 @@ def _against(taken_ms: int | None, objective_ms: int | None) -> str:
     return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
 
 
-def backups_text(backups: Sequence[Backup], now: datetime) -> str:
-    """The list of backups, newest first."""
+def backups_text(backups: Sequence[Backup], now: datetime, places: Sequence[str] | None = None) -> str:
+    """The list of backups, newest first; with `places`, which say for each where it lies, as a column more."""
     rows = [
         [
             backup.name,
@@ -169,6 +169,9 @@ def backups_text(backups: Sequence[Backup], now: datetime) -> str:
         for backup in backups
     ]
     columns = ["Backup", "Source", "Age", "Size", "Rows", "Verified", "Proven", "Tags"]
+    if places is not None:
+        columns.append("In")
+        rows = [[*row, place] for row, place in zip(rows, places, strict=True)]
     return table(columns, rows) if rows else "There is no backup yet: take one with backup.create --verify"
 
 

@@ -12,6 +12,8 @@ def collection(name: str | None = None) -> Collection:
     """All of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
     from invoke.collection import Collection
 
-    from ops.tasks import backup, general
+    from ops.tasks import backup, general, stores
 
-    return Collection(*([name] if name else []), general.demo, general.doctor, backup.namespace)
+    return Collection(
+        *([name] if name else []), general.demo, general.doctor, backup.namespace, stores.namespace
+    )

@@ -15,7 +15,7 @@ COMMON: Final = {
     "no_network": "contact nothing but this machine",
 }
 """The help of the flags that every task has."""
-BACKUP: Final = "'latest', a name as backup.list prints it, or a path"
+BACKUP: Final = "'latest', a name as backup.list prints it, STORE:NAME, or a path"
 WAIT: Final = "seconds to wait while another run works on the source"
 _ASKED_BY: Final = "complete_context"
 

@@ -12,10 +12,11 @@ from ops.config.reading import source_of_kind, store_at
 from ops.errors import ConfigError, OpsError
 from ops.model import Level, Objectives
 from ops.ports import Store
-from ops.report.documents import evidence_document, taken_document
+from ops.report.documents import evidence_document, findings_document, taken_document
 from ops.report.outcome import exit_code_of
-from ops.report.text import evidence_text, taken_text
+from ops.report.text import evidence_text, findings_text, taken_text
 from ops.tasks.session import Session
+from ops.tasks.storing import bring_up_to_date
 from ops.tasks.values import seconds
 from ops.units import format_size
 
@@ -120,4 +121,10 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         }
         text += "\n" + evidence_text(evidence)
         code = max(code, exit_code_of(evidence.findings, evidence.verdict))
+    further = [] if wanted.out else session.config.further_stores(configured)
+    if further:
+        copies = bring_up_to_date(session, configured, further)
+        document = {**document, "copies": findings_document(copies)}
+        text += f"\n{findings_text(copies, all_of_them=True)}" if copies else ""
+        code = max(code, exit_code_of(copies))
     session.outcome.add(document, text, code)

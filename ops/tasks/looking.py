@@ -21,18 +21,45 @@ def list_all(session: Session, source: str) -> None:
     """All backups of all stores, newest first."""
     if source:
         session.config.source(source)
-    backups, findings = _everything(session, source)
+    copies, findings = _everything(session, source)
+    places: dict[tuple[str, str], list[str]] = {}
+    first: dict[tuple[str, str], Backup] = {}
+    for backup in copies:
+        places.setdefault(_identity(backup), []).append(backup.store.name)
+        first.setdefault(_identity(backup), backup)
+    backups = list(first.values())
     for backup in backups:
-        session.outcome.add(backup_document(backup), "")
-    session.outcome.text.append(backups_text(backups, session.job.clock()))
+        session.outcome.add({**backup_document(backup), "stores": places[_identity(backup)]}, "")
+    shown = [_places(session, backup, places[_identity(backup)]) for backup in backups]
+    where = shown if len(session.config.stores) > 1 else None
+    session.outcome.text.append(backups_text(backups, session.job.clock(), where))
     session.outcome.notice(findings)
+
+
+def _identity(backup: Backup) -> tuple[str, str]:
+    """The same in each copy of a backup."""
+    return backup.name, backup.manifest.job_id
+
+
+def _places(session: Session, backup: Backup, there: list[str]) -> str:
+    """How many of its source's stores have it, and which stores those are."""
+    configured = session.config.sources.get(backup.manifest.source.name)
+    if configured is None:
+        return ", ".join(there)
+    reached = sum(name in there for name in configured.stores)
+    return f"{reached} of {len(configured.stores)}: {', '.join(there)}"
 
 
 def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
     backups: list[Backup] = []
     findings: list[Finding] = []
     for store in session.config.stores.values():
-        catalogue = read_catalogue(store)
+        try:
+            catalogue = read_catalogue(store)
+        except OpsError as error:
+            # The others are shown all the same: they may be the only ones left.
+            session.outcome.fail(error)
+            continue
         backups += [item for item in catalogue.backups if not source or item.manifest.source.name == source]
         findings += catalogue.findings
     backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)

@@ -58,8 +58,15 @@ class Session:
         return [self.config.source(name)] if name else list(self.config.sources.values())
 
     def find(self, reference: str, source: str = "") -> Backup:
-        """The backup that `latest`, a name, or a path means; raises BackupError when there is none."""
+        """The backup that `latest`, a name, a path, or `STORE:` before one of the first two means.
+
+        Raises BackupError when there is none.
+        """
         path = Path(reference)
+        store, colon, rest = reference.partition(":")
+        if colon and store in self.config.stores:
+            whose = self._one(source)[0].name if rest == "latest" else None
+            return find_backup(self.config.stores[store], rest, source=whose)
         if "/" in reference or Path(manifest_key(reference)).exists():
             return find_backup(store_at(path.parent.absolute()), path.name)
         if reference == "latest":

@@ -7,6 +7,7 @@ is full. A builder gets a `Place` whose folder is empty and fills it.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,32 @@ def _back_up_often(made: Place) -> None:
     made.drillbook("backup.keep", _OFTEN[14], "--reason", "before the migration")
     with (made.folder / "ops.toml").open("a", encoding="utf-8") as config:
         config.write("\n[policy.default]\nkeep_last = 2\n")
+
+
+def two_stores(place: Place) -> None:
+    """The demo, whose sources are also copied to a second store."""
+    demo(place)
+    _add_store(place)
+
+
+def _add_store(place: Place) -> None:
+    config = place.folder / "ops.toml"
+    text = config.read_text(encoding="utf-8").replace('stores = ["local"]', 'stores = ["local", "archive"]')
+    config.write_text(text + '\n[store.archive]\nkind = "local"\npath = "archive"\n', encoding="utf-8")
+
+
+def archive_away(place: Place) -> None:
+    """The second store is not mounted: where its folder should be is a file."""
+    two_stores(place)
+    (place.folder / "archive").write_bytes(b"")
+
+
+def home_lost(place: Place) -> None:
+    """Backed up and copied; then the disk with the first store was replaced by an empty one."""
+    backed_up(place)
+    _add_store(place)
+    place.drillbook("store.push")
+    shutil.rmtree(place.backups)
 
 
 def future_backup(place: Place) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ops.config import reading
 from ops.errors import CODES
-from ops.registry import SOURCES, STORES
+from ops.registry import CIPHERS, SOURCES, STORES
 from ops.report import outcome
 from ops.tasks import collection
 from tests.docs.console import read_scenarios
@@ -29,6 +29,9 @@ PAGE_OF_TASK = {
     "backup.verify": "verify.md",
     "backup.restore": "restore.md",
     "backup.drill": "drill.md",
+    "store.check": "stores.md",
+    "store.push": "stores.md",
+    "store.pull": "stores.md",
     "backup.prune": "retention.md",
     "backup.keep": "retention.md",
     "backup.release": "retention.md",
@@ -110,7 +113,7 @@ def test_no_page_names_an_unknown_code() -> None:
     """A code in backticks on any page is one that exists."""
     families = {code.split(".")[0] for code in [*CODES, *finding_codes()]} - {"backup", "demo", "doctor"}
     pattern = re.compile(rf"`((?:{'|'.join(sorted(families))})\.[a-z_]+)`")
-    known = CODES.keys() | finding_codes()
+    known = CODES.keys() | finding_codes() | set(TASKS)
     for page in PAGES:
         unknown = set(pattern.findall(page.read_text(encoding="utf-8"))) - known - {"source.prices"}
         assert not unknown, page.name
@@ -132,6 +135,14 @@ def test_every_kind_and_store_has_its_keys_documented() -> None:
     for kind in SOURCES:
         assert (OPERATIONS / f"{kind}.md").is_file()
         assert f"`{kind}`" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_cipher_has_its_keys_documented() -> None:
+    """Each cipher has a section of encryption.md, and each of its keys a row in it."""
+    text = text_of("encryption.md")
+    for kind, (options, _) in CIPHERS.items():
+        section = text.partition(f"## Keys of `{kind}`")[2].partition("\n## ")[0]
+        assert all(f"| `{field.name}` |" in section for field in fields(options)), kind
 
 
 def test_every_common_key_of_a_source_is_documented() -> None:

@@ -1,0 +1,229 @@
+"""Copies of backups in further stores: whole, checked against the manifest, repaired by the next run.
+
+The order is that of a backup itself: payload, checksum file, evidence and pins, and last the manifest, so that a copy
+that was cut off is no backup there. What is there already is compared, never replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ops.actions.candidates import candidate_of
+from ops.actions.catalogue import Backup, Catalogue, read_catalogue
+from ops.actions.inspection import check_sizes, check_stored_files, fetch_payload
+from ops.actions.keeping import being_read
+from ops.errors import BackupError, OpsError, StoreError
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.staging import translated_write_errors
+from ops.joblog import Job
+from ops.model import Finding, Severity
+from ops.naming import checksum_key, checksum_text, manifest_key, payload_of_evidence, payload_of_pin
+from ops.ports import LocalFiles, Store
+from ops.retention import Candidate, Policy, plan_retention
+
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the backups of one source are made: all that is there, and the sizes of the files by key."""
+
+    source: str
+    catalogue: Catalogue
+    stored: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A further store of a source. Without a policy of its own it gets everything, else what that would keep."""
+
+    store: Store
+    policy: Policy | None = None
+
+
+def copy_backup(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
+    """Put a whole copy of `backup` into the store `to`; returns when it is there, also when it was before.
+
+    Raises BackupError when the backup is not what its manifest says (it is not spread then), StoreError
+    (`store.conflict`) when something else has its name there, and what the stores raise.
+    """
+    with job.step(f"copy to {to.name}") as facts, being_read(backup):
+        stored = {file.key: file.size for file in to.list()}
+        if not _is_there(backup, to, stored):
+            with _payload(backup, scratch, job) as payload:
+                to.put(backup.name, payload)
+            _require_arrived(backup, to)
+        _put_text(
+            to,
+            checksum_key(backup.name),
+            checksum_text(backup.manifest.files).encode("utf-8", "surrogateescape"),
+        )
+        copy_records(backup, to)
+        _put_text(to, manifest_key(backup.name), _content(backup.store, manifest_key(backup.name)))
+        facts.bytes = backup.manifest.size
+
+
+def copy_records(backup: Backup, to: Store) -> None:
+    """Put the evidence and pins of `backup` beside its copy, where they are not there yet."""
+    there = {file.key for file in to.list()}
+    for file in backup.store.list():
+        about = payload_of_evidence(file.key) or payload_of_pin(file.key)
+        if about == backup.name and file.key not in there:
+            _put_text(to, file.key, _content(backup.store, file.key))
+
+
+def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: datetime) -> list[Backup]:
+    """The backups in their home that should be in the other store and are not, newest first.
+
+    One that is known to be bad is not spread.
+    """
+    here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
+    there = {(item.name, item.manifest.job_id) for item in away.backups}
+    candidates = {item.name: candidate_of(item, home.stored) for item in here}
+    absent = [
+        item
+        for item in here
+        if (item.name, item.manifest.job_id) not in there and candidates[item.name].good is not False
+    ]
+    if policy is None:
+        return absent
+    kept = [_as_sound(item) for item in away.backups if item.manifest.source.name == home.source]
+    wanted = _wanted([*kept, *(candidates[item.name] for item in absent)], policy, now)
+    return [item for item in absent if item.name in wanted]
+
+
+def _as_sound(backup: Backup) -> Candidate:
+    """A copy that is there stands for its period, unless a look at it failed."""
+    sizes = {entry.path: entry.size for entry in backup.manifest.files}
+    return candidate_of(backup, sizes)
+
+
+def _wanted(candidates: Sequence[Candidate], policy: Policy, now: datetime) -> set[str]:
+    """What a rule of the policy keeps; that it is the newest or the last good one is no reason to copy it."""
+    plan = plan_retention((replace(item, held=()) for item in candidates), policy, now)
+    return {item.candidate.name for item in plan.decisions if item.by_rule}
+
+
+def copy_missing(source: str, home: Store, tiers: Iterable[Tier], scratch: Path, job: Job) -> list[Finding]:
+    """Bring every tier up to date; a finding for each backup that was copied or could not be.
+
+    A copy that fails is a warning: the backup is where it was made, and the next run tries again.
+    """
+    here = Home(source, read_catalogue(home), {file.key: file.size for file in home.list()})
+    findings = []
+    for tier in tiers:
+        try:
+            away = read_catalogue(tier.store)
+            missing = missing_copies(here, away, tier.policy, job.clock())
+            _refresh_records(here.catalogue, away, tier.store)
+        except OpsError as error:
+            findings.append(_failed(f"store {tier.store.name!r} can not be brought up to date", error))
+            continue
+        findings += [_copy_one(backup, tier.store, scratch, job) for backup in missing]
+    return findings
+
+
+def _refresh_records(home: Catalogue, away: Catalogue, to: Store) -> None:
+    """What was seen since the copy was made goes to it as well: its retention there depends on that."""
+    there = {(item.name, item.manifest.job_id): item for item in away.backups}
+    for backup in home.backups:
+        copy = there.get((backup.name, backup.manifest.job_id))
+        if copy is not None and (len(copy.evidence), len(copy.pins)) != (
+            len(backup.evidence),
+            len(backup.pins),
+        ):
+            copy_records(backup, to)
+
+
+def _copy_one(backup: Backup, to: Store, scratch: Path, job: Job) -> Finding:
+    try:
+        copy_backup(backup, to, scratch, job)
+    except OpsError as error:
+        return _failed(f"{backup.name} is not in store {to.name!r} yet", error)
+    message = f"{backup.name} is in store {to.name!r} too"
+    return Finding(severity=Severity.OK, code="copy.made", message=message)
+
+
+def _failed(what: str, error: OpsError) -> Finding:
+    message = f"{what}: {error.message}; the next backup.create or store.push tries again"
+    return Finding(severity=Severity.WARNING, code="copy.failed", message=message, where=error.code)
+
+
+def _is_there(backup: Backup, to: Store, stored: dict[str, int]) -> bool:
+    """Whether the payload arrived before; raises StoreError when what is there is something else."""
+    entries = {entry.path: entry for entry in backup.manifest.files}
+    found = {key for key in stored if key == backup.name or key.startswith(f"{backup.name}/")}
+    if not found:
+        return False
+    same = found == entries.keys() and all(
+        stored[key] == entries[key].size and _digest(to, key) == entries[key].sha256 for key in sorted(found)
+    )
+    if not same:
+        message = f"something else is called {backup.name} in store {to.name!r} ({to.location})"
+        hint = "look at it; if it is the rest of a copy that was cut off, delete it there and push again"
+        raise StoreError(message, code="store.conflict", hint=hint)
+    return True
+
+
+@contextlib.contextmanager
+def _payload(backup: Backup, scratch: Path, job: Job) -> Iterator[Path]:
+    """The payload as a file or folder on this machine, after every byte was compared with the manifest."""
+    if isinstance(backup.store, LocalFiles):
+        _require_right(backup, check_sizes(backup) or check_stored_files(backup, job.progress))
+        yield backup.store.path_of(backup.name)
+        return
+    with scratch_folder(scratch) as folder:
+        payload, findings = fetch_payload(backup, folder, job.progress)
+        _require_right(backup, findings)
+        yield payload
+
+
+def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
+    bad = [item for item in findings if item.severity is Severity.CRITICAL]
+    if bad:
+        message = f"{backup.name} is not copied, because it is damaged: {bad[0].message}"
+        hint = "take a new backup; use a copy in another store, if there is one"
+        raise BackupError(message, code=bad[0].code, hint=hint)
+
+
+def _require_arrived(backup: Backup, to: Store) -> None:
+    stored = {file.key: file.size for file in to.list()}
+    lost = [entry.path for entry in backup.manifest.files if stored.get(entry.path) != entry.size]
+    if lost:
+        message = f"{lost[0]} did not arrive whole in store {to.name!r}"
+        raise StoreError(message, code="store.conflict", hint="push it again; look at the store's own log")
+
+
+def _put_text(to: Store, key: str, content: bytes) -> None:
+    """Put a small file, or see that the very same is there."""
+    try:
+        with to.stage(key) as staged:
+            with translated_write_errors(staged):
+                staged.write_bytes(content)
+            to.put(key, staged)
+    except OpsError as error:
+        if error.code != "refused.name_taken":
+            raise
+        if _content(to, key) != content:
+            message = f"something else is called {key} in store {to.name!r} ({to.location})"
+            hint = "look at it; names are never reused, so it is of another backup"
+            raise StoreError(message, code="store.conflict", hint=hint) from error
+
+
+def _content(store: Store, key: str) -> bytes:
+    with store.open(key) as file:
+        return b"".join(iter(lambda: file.read(_BLOCK), b""))
+
+
+def _digest(store: Store, key: str) -> str:
+    digest = hashlib.sha256()
+    with store.open(key) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""The collection `store`: flags and help. What the tasks do is in `storing`.
+
+Nothing heavy is imported here, as in `backup`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.collection import Collection
+from invoke.tasks import task
+
+from ops.tasks.arguments import BACKUP, COMMON, OpsTask
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@task(klass=OpsTask, help={"store": "only this store (default: all)", **COMMON})
+def check(
+    _context: Context, store: str = "", config: str = "", format: str = "text", no_network: bool = False
+) -> None:
+    """Try out what every store must do, with files that are removed again."""
+    from ops.tasks import storing
+    from ops.tasks.session import Flags, conduct
+
+    flags = Flags(config, format, no_network)
+    conduct("store.check", flags, lambda session: storing.check(session, store))
+
+
+@task(
+    klass=OpsTask,
+    positional=["backup"],
+    help={
+        "backup": f"{BACKUP} (default: all that are missing in the further stores of each source)",
+        "store": "only to this store; needed for a backup whose source names no further one",
+        "source": "only this source's backups",
+        **COMMON,
+    },
+)
+def push(
+    _context: Context,
+    backup: str = "",
+    store: str = "",
+    source: str = "",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Copy backups to further stores."""
+    from ops.tasks import storing
+    from ops.tasks.session import Flags, conduct
+
+    flags = Flags(config, format, no_network)
+    wanted = storing.Wanted(backup=backup or "", store=store, source=source)
+    conduct("store.push", flags, lambda session: storing.push(session, wanted))
+
+
+@task(
+    klass=OpsTask,
+    positional=["backup"],
+    help={
+        "backup": f"{BACKUP}; STORE:NAME for the copy in one store",
+        "store": "to this store (default: where backups of its source are made)",
+        "source": "whose latest",
+        **COMMON,
+    },
+)
+def pull(
+    _context: Context,
+    backup: str,
+    store: str = "",
+    source: str = "",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Copy a backup from a further store back to where it was made."""
+    from ops.tasks import storing
+    from ops.tasks.session import Flags, conduct
+
+    flags = Flags(config, format, no_network)
+    wanted = storing.Wanted(backup=backup, store=store, source=source)
+    conduct("store.pull", flags, lambda session: storing.pull(session, wanted))
+
+
+namespace = Collection("store", check, push, pull)

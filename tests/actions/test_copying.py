@@ -1,0 +1,177 @@
+"""Copies in further stores: whole or not there, never over something else, repaired by the next run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ops.actions.catalogue import Backup, find_backup, read_catalogue
+from ops.actions.copying import Tier, copy_backup, copy_missing
+from ops.actions.keeping import keep_backup
+from ops.errors import BackupError, OpsError, StoreError
+from ops.joblog import Job
+from ops.model import Finding, Severity, Verdict
+from ops.naming import checksum_key, manifest_key
+from ops.ports import Store
+from ops.retention import Policy
+from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.memory import MemoryStore
+from ops.units import parse_span
+from tests.histories import looked_at, put, stored_backup
+
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+
+
+class FailingStore(MemoryStore):
+    """A store that takes so many files and no more."""
+
+    room = 1_000_000
+
+    def put(self, key: str, file: Path) -> None:
+        """Take it while there is room."""
+        if self.room == 0:
+            raise StoreError("the server is away", code="store.unwritable")
+        self.room -= 1
+        super().put(key, file)
+
+
+@pytest.fixture(params=["local", "memory"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Where backups are made: with files on this machine, and without."""
+    if request.param == "memory":
+        return MemoryStore("home")
+    return LocalStore("home", LocalOptions(path=tmp_path / "home"))
+
+
+@pytest.fixture
+def away() -> FailingStore:
+    """A further store."""
+    return FailingStore("away")
+
+
+def copy(backup: Backup, to: Store, scratch: Path) -> None:
+    """Copy one backup now."""
+    copy_backup(backup, to, scratch, Job(clock=lambda: NOW))
+
+
+def update(home: Store, away: Store, scratch: Path, policy: Policy | None = None) -> list[Finding]:
+    """Bring the further store up to date now."""
+    return copy_missing("prices", home, [Tier(away, policy)], scratch, Job(clock=lambda: NOW))
+
+
+def content(store: Store) -> dict[str, bytes]:
+    """Every file of a store."""
+    found = {}
+    for file in store.list():
+        with store.open(file.key) as opened:
+            found[file.key] = opened.read()
+    return found
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_a_copy_is_the_same(home: Store, away: FailingStore, scratch: Path, files: int) -> None:
+    """Payload, checksum file, manifest, evidence and pins arrive byte for byte; a second time changes nothing."""
+    backup = looked_at(stored_backup(home, NOW, files=files, content=b"x" * 3_000_000))
+    keep_backup(backup, "why", None, Job(clock=lambda: NOW))
+    copy(backup, away, scratch)
+    assert content(away) == content(home)
+    copy(backup, away, scratch)
+    assert content(away) == content(home)
+    assert find_backup(away, backup.name).good
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", range(6))
+def test_cut_off_anywhere_and_finished_later(
+    home: Store, away: FailingStore, scratch: Path, room: int
+) -> None:
+    """A copy that was cut off is no backup there, is a warning that says so, and is finished by the next run."""
+    looked_at(stored_backup(home, NOW, files=2))
+    away.room = room
+    findings = update(home, away, scratch)
+    if room < 4:
+        assert read_catalogue(away).backups == ()
+        assert [(item.code, item.severity) for item in findings] == [("copy.failed", Severity.WARNING)]
+        assert "'away'" in findings[0].message
+    away.room = 1_000_000
+    update(home, away, scratch)
+    assert content(away) == content(home)
+    assert update(home, away, scratch) == []
+
+
+def test_damage_is_not_spread(home: Store, away: FailingStore, scratch: Path) -> None:
+    """A backup whose bytes are not those of its manifest is not copied, and the message says what is wrong."""
+    backup = stored_backup(home, NOW)
+    home.delete(backup.name)
+    put(home, backup.name, b"c0ntent")
+    with pytest.raises(BackupError, match="damaged") as caught:
+        copy(backup, away, scratch)
+    assert caught.value.code == "backup.checksum_mismatch"
+    assert content(away) == {}
+    assert [item.code for item in update(home, away, scratch)] == ["copy.failed"]
+
+
+@pytest.mark.parametrize("which", ["payload", "checksum", "manifest"])
+def test_something_else_of_that_name(home: Store, away: FailingStore, scratch: Path, which: str) -> None:
+    """What has the name there and is not the same is never replaced: a conflict that names it."""
+    backup = stored_backup(home, NOW)
+    key = {
+        "payload": backup.name,
+        "checksum": checksum_key(backup.name),
+        "manifest": manifest_key(backup.name),
+    }[which]
+    put(away, key, b"strange")
+    with pytest.raises(OpsError) as caught:
+        copy(backup, away, scratch)
+    assert caught.value.code == "store.conflict"
+    assert content(away)[key] == b"strange"
+
+
+def test_bad_backups_are_not_copied(home: Store, away: FailingStore, scratch: Path) -> None:
+    """One whose last look failed stays where it is."""
+    looked_at(stored_backup(home, NOW), Verdict.FAILED)
+    good = looked_at(stored_backup(home, NOW - timedelta(days=1)))
+    update(home, away, scratch)
+    assert [item.name for item in read_catalogue(away).backups] == [good.name]
+
+
+def test_a_tier_gets_what_its_policy_keeps(home: Store, away: FailingStore, scratch: Path) -> None:
+    """A monthly tier gets the first backup of each month and no other, however often it is brought up to date."""
+    monthly = Policy(keep_monthly=parse_span("2y"))
+    for day in range(91, -1, -1):
+        looked_at(stored_backup(home, NOW - timedelta(days=day)))
+    update(home, away, scratch, monthly)
+    days = sorted(item.manifest.created_at.strftime("%m-%d") for item in read_catalogue(away).backups)
+    assert days == ["03-31", "04-01", "05-01", "06-01"]
+    looked_at(stored_backup(home, NOW + timedelta(hours=1)))
+    assert update(home, away, scratch, monthly) == []
+
+
+def test_other_sources_are_left_alone(home: Store, away: FailingStore, scratch: Path) -> None:
+    """Only the backups of the source that is asked for are copied."""
+    stored_backup(home, NOW, source="audit")
+    assert update(home, away, scratch) == []
+    assert content(away) == {}
+
+
+def test_later_evidence_follows(home: Store, away: FailingStore, scratch: Path) -> None:
+    """A drill and a pin that came after the copy are brought there too, and no file is replaced."""
+    backup = stored_backup(home, NOW)
+    update(home, away, scratch)
+    looked_at(backup, action="drill")
+    keep_backup(backup, "why", None, Job(clock=lambda: NOW))
+    assert update(home, away, scratch) == []
+    copied = find_backup(away, backup.name)
+    assert (copied.proven, len(copied.pins)) == (True, 1)
+
+
+def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, scratch: Path) -> None:
+    """One further store that can not be read is a warning; the other one gets its copy."""
+    (tmp_path / "broken").write_bytes(b"")
+    broken = LocalStore("broken", LocalOptions(path=tmp_path / "broken"))
+    backup = stored_backup(home, NOW)
+    findings = copy_missing("prices", home, [Tier(broken), Tier(away)], scratch, Job(clock=lambda: NOW))
+    assert [item.code for item in findings] == ["copy.failed", "copy.made"]
+    assert [item.name for item in read_catalogue(away).backups] == [backup.name]
