@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.actions.backup import held_lock
@@ -23,12 +23,13 @@ from ops.fsio.staging import translated_write_errors
 from ops.joblog import Job
 from ops.model import Finding, Severity
 from ops.naming import (
+    CHECKSUM_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
     manifest_key,
     payload_of_evidence,
     payload_of_pin,
     tombstone_key,
-    top_name,
 )
 from ops.ports import LocalFiles, Store
 from ops.retention import Plan, Policy, plan_retention
@@ -89,11 +90,11 @@ class _Pruning:
         doomed = [item.name for plan in plans.values() for item in plan.doomed]
         if self.request.dry_run:
             return Pruned(self.request.source, self.store, plans, (), 0, tuple(findings))
-        by_name = {item.name: item for item in mine}
+        by_name, beside = {item.name: item for item in mine}, _beside(stored)
         deleted, freed = [], 0
         with self.job.step("prune") as facts:
             for name in doomed:
-                problem = self._delete(by_name[name], stored)
+                problem = self._delete(by_name[name], beside[name])
                 if problem is None:
                     deleted.append(name)
                     freed += by_name[name].manifest.size
@@ -112,7 +113,7 @@ class _Pruning:
             for group, candidates in sorted(groups.items())
         }
 
-    def _delete(self, backup: Backup, stored: dict[str, int]) -> Finding | None:
+    def _delete(self, backup: Backup, beside: Sequence[str]) -> Finding | None:
         """Delete one backup; a finding when it stays, or did not go whole."""
         with self._unread(backup) as free:
             if not free:
@@ -120,7 +121,7 @@ class _Pruning:
                 return Finding(severity=Severity.OK, code="prune.in_use", message=message, where=backup.name)
             try:
                 self._bury(backup)
-                self._remove(backup.name, stored)
+                self._remove(backup.name, beside)
             except OpsError as error:
                 return critical(error, backup.name)
         return None
@@ -152,9 +153,8 @@ class _Pruning:
                 staged.write_text(json.dumps(document, indent=2) + "\n", "ascii")
             self.store.put(key, staged)
 
-    def _remove(self, payload: str, stored: dict[str, int]) -> None:
+    def _remove(self, payload: str, beside: Sequence[str]) -> None:
         """Manifest first, tombstone last."""
-        beside = sorted(key for key in map(top_name, stored) if _belongs(key, payload))
         for key in dict.fromkeys([manifest_key(payload), *beside, payload]):
             self.store.delete(key)
         self.store.delete(tombstone_key(payload))
@@ -162,7 +162,7 @@ class _Pruning:
     def _finish(self) -> list[str]:
         """Go on where a prune of this source was cut off; the backups that are gone now."""
         stored = {file.key: file.size for file in self.store.list()}
-        finished = []
+        finished, beside = [], _beside(stored)
         for key in sorted(key for key in stored if key.endswith(TOMBSTONE_SUFFIX) and "/" not in key):
             payload = key.removesuffix(TOMBSTONE_SUFFIX)
             if not self._is_mine(key):
@@ -171,7 +171,7 @@ class _Pruning:
                 # Cut off before anything was deleted: whether it goes is decided anew.
                 self.store.delete(key)
                 continue
-            self._remove(payload, stored)
+            self._remove(payload, beside[payload])
             finished.append(payload)
         return finished
 
@@ -188,9 +188,16 @@ class _Pruning:
         return Finding(severity=Severity.OK, code="prune.resumed", message=message, where=name)
 
 
-def _belongs(key: str, payload: str) -> bool:
-    about = payload_of_evidence(key) or payload_of_pin(key)
-    return about == payload or key in {f"{payload}.checksum", f"{payload}.sha256"}
+def _beside(keys: Iterable[str]) -> Mapping[str, list[str]]:
+    """By payload the keys of its evidence, pins and checksum files, sorted."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(keys):
+        about = payload_of_evidence(key) or payload_of_pin(key)
+        if about is None and key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)) and "/" not in key:
+            about = key.rsplit(".", 1)[0]
+        if about is not None:
+            found[about].append(key)
+    return found
 
 
 @contextlib.contextmanager
