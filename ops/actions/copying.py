@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.actions.candidates import candidate_of
+from ops.actions.capacity import require_below_limit
 from ops.actions.catalogue import Backup, Catalogue, read_catalogue
 from ops.actions.inspection import check_sizes, check_stored_files, fetch_payload
 from ops.actions.keeping import being_read
@@ -41,10 +42,14 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A further store of a source. Without a policy of its own it gets everything, else what that would keep."""
+    """A further store of a source. Without a policy of its own it gets everything, else what that would keep.
+
+    `limit`: bytes that it may hold.
+    """
 
     store: Store
     policy: Policy | None = None
+    limit: int | None = None
 
 
 def copy_backup(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
@@ -125,7 +130,7 @@ def copy_missing(source: str, home: Store, tiers: Iterable[Tier], scratch: Path,
         except OpsError as error:
             findings.append(_failed(f"store {tier.store.name!r} can not be brought up to date", error))
             continue
-        findings += [_copy_one(backup, tier.store, scratch, job) for backup in missing]
+        findings += [_copy_one(backup, tier, scratch, job) for backup in missing]
     return findings
 
 
@@ -141,8 +146,10 @@ def _refresh_records(home: Catalogue, away: Catalogue, to: Store) -> None:
             copy_records(backup, to)
 
 
-def _copy_one(backup: Backup, to: Store, scratch: Path, job: Job) -> Finding:
+def _copy_one(backup: Backup, tier: Tier, scratch: Path, job: Job) -> Finding:
+    to = tier.store
     try:
+        require_below_limit(to, tier.limit, backup.manifest.size)
         copy_backup(backup, to, scratch, job)
     except OpsError as error:
         return _failed(f"{backup.name} is not in store {to.name!r} yet", error)

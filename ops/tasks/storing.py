@@ -55,7 +55,9 @@ def _further(session: Session, configured: ConfiguredSource, store: str) -> list
 
 def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
     """Copy to these stores what of the source's backups should be there and is not."""
-    tiers = [Tier(session.config.stores[name], session.config.settings_of(name).policy) for name in names]
+    config = session.config
+    settings = {name: config.settings_of(name) for name in names}
+    tiers = [Tier(config.stores[name], said.policy, said.limit) for name, said in settings.items()]
     home = session.config.home_of(configured)
     job = session.job.of_source(configured.name)
     return copy_missing(configured.name, home, tiers, session.config.scratch, job)

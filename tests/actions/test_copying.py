@@ -175,3 +175,12 @@ def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, s
     findings = copy_missing("prices", home, [Tier(broken), Tier(away)], scratch, Job(clock=lambda: NOW))
     assert [item.code for item in findings] == ["copy.failed", "copy.made"]
     assert [item.name for item in read_catalogue(away).backups] == [backup.name]
+
+
+def test_a_full_tier(home: Store, away: FailingStore, scratch: Path) -> None:
+    """Beyond the limit of a further store nothing is copied: a warning that says what it holds."""
+    stored_backup(home, NOW, content=b"x" * 1000)
+    tier = Tier(away, limit=900)
+    findings = copy_missing("prices", home, [tier], scratch, Job(clock=lambda: NOW))
+    assert [(item.code, item.where) for item in findings] == [("copy.failed", "space.limit")]
+    assert content(away) == {}

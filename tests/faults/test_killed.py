@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -7,18 +8,20 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import read_catalogue
+from ops.actions.catalogue import find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.joblog import Job
 from ops.model import Level, Verdict
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import ask, execute
+from tests.histories import looked_at, stored_backup
 
 OPERATION = Path(__file__).with_name("operation.py")
 KILLS = 20
@@ -149,3 +152,58 @@ def test_kills_for_long(tmp_path: Path) -> None:
         (tmp_path / f"restore-{number}").mkdir()
         kill_creates(tmp_path / f"create-{number}", KILLS, seed=number)
         kill_restores(tmp_path / f"restore-{number}", KILLS, seed=number)
+
+
+PRUNE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from ops.actions.prune import PruneRequest, prune
+from ops.joblog import Job
+from ops.retention import Policy
+from ops.stores.local import LocalOptions, LocalStore
+
+store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
+now = datetime(2026, 6, 30, tzinfo=UTC)
+print("ready", flush=True)
+sys.stdin.readline()
+prune(store, PruneRequest(source="prices", policy=Policy(keep_last=1)), Job(clock=lambda: now))
+"""
+
+
+def test_prune_killed_at_ten_moments(tmp_path: Path) -> None:
+    """Whatever is listed after a kill is whole, and a last prune leaves the newest backup and nothing else."""
+    store = LocalStore("local", LocalOptions(path=tmp_path / "store"))
+    now = datetime(2026, 6, 30, tzinfo=UTC)
+    for hours in range(200):
+        stored_backup(store, now - timedelta(hours=hours), files=3)
+    newest = looked_at(find_backup(store, "backup-20260630T000000Z.pg"))
+    script = tmp_path / "prune.py"
+    script.write_text(PRUNE)
+    deleted = []
+    for number in range(10):
+        with subprocess.Popen(
+            [sys.executable, script, tmp_path / "store"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            if number < 9:
+                while list((tmp_path / "store").glob("*.pruned.json")) == []:
+                    time.sleep(0.001)
+                time.sleep(random.uniform(0, 0.02))
+                process.kill()
+            process.communicate()
+        sizes = {stored.key: stored.size for stored in store.list()}
+        backups = read_catalogue(store).backups
+        for backup in backups:
+            assert all(sizes.get(entry.path) == entry.size for entry in backup.manifest.files)
+        deleted.append(200 - len(backups))
+    assert 0 < deleted[-2] < deleted[-1] == 199
+    assert [item.name for item in backups] == [newest.name]
+    assert all(stored.key.startswith(newest.name) for stored in store.list())

@@ -71,6 +71,4 @@ def test_what_is_not_kept_is_said(make: Callable[[], Store], code: str, word: st
     """A store that overwrites, one that may not remove, one that does not remove: each has its finding."""
     found = [finding for finding in check_store(make(), job) if finding.severity is not Severity.OK]
     assert any(finding.code == code and word in finding.message for finding in found)
-    assert all(
-        finding.expected and finding.found for finding in found if finding.code == "promise.broken"
-    )
+    assert all(finding.expected and finding.found for finding in found if finding.code == "promise.broken")
