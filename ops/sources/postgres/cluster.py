@@ -154,6 +154,19 @@ def lock_fields(data: Path) -> list[str]:
         return []
 
 
+@contextlib.contextmanager
+def explained_by_log(log: Path) -> Iterator[None]:
+    """Turn the failure of a program into SpaceError when the server's log says that it stopped on a full disk."""
+    try:
+        yield
+    except ToolError as error:
+        if error.code == "tool.failed" and os.strerror(errno.ENOSPC) in _end_of(log):
+            raise _failure(
+                f"the scratch server stopped ({error.message})", os.strerror(errno.ENOSPC)
+            ) from error
+        raise
+
+
 def _end_of(log: Path) -> str:
     try:
         return log.read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()

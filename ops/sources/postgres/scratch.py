@@ -13,6 +13,7 @@ from ops.ports import Fetched
 from ops.progress import Progress
 from ops.secret import Secret
 from ops.sources.postgres.address import Address, parse_address
+from ops.sources.postgres.cluster import explained_by_log
 from ops.sources.postgres.copy import PostgresCopy, answering
 from ops.sources.postgres.databases import (
     SCRATCH_PREFIX,
@@ -98,7 +99,10 @@ def _ephemeral(
     programs = drill_programs(needs, installed)
     progress.step(f"starting PostgreSQL {programs.version}")
     settings = {**TUNED, **(options.drill_settings or {})}
-    with scratch_server(programs, folder, settings=settings) as server:
+    with (
+        scratch_server(programs, folder, settings=settings) as server,
+        explained_by_log(folder / "server.log"),
+    ):
         yield DirectRoute(
             Address((("host", str(server.socket_dir)), ("port", str(server.port)), ("user", server.user))),
             programs,

@@ -15,10 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops.errors import RefusedError, SpaceError, ToolError
+from ops.errors import OpsError, RefusedError, SpaceError, ToolError
 from ops.fsio.marks import end_marked_processes
 from ops.fsio.scratch import remove_stale_scratch, scratch_folder
 from ops.sources.postgres import privileges, tuning
+from ops.sources.postgres.cluster import explained_by_log
 from ops.sources.postgres.programs import Programs
 from ops.sources.postgres.server import (
     TUNED,
@@ -470,3 +471,20 @@ class TestTuning:
         limit.write_text("max\n")
         monkeypatch.setattr(tuning, "_LIMITS", (limit,))
         assert int(tuning.memory_settings()["shared_buffers"].removesuffix("MB")) >= 16
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('PANIC:  could not write to file "pg_wal/xlogtemp.1": No space left on device', "space.disk_full"),
+        ("LOG:  server process was terminated by signal 9: Killed", "tool.failed"),
+    ],
+)
+def test_why_a_server_stopped_stands_in_its_log(tmp_path: Path, said: str, code: str) -> None:
+    """That clients lost the server is a full disk where its log says so, and else what it was."""
+    log = tmp_path / "server.log"
+    log.write_text(f"LOG:  ready\n{said}\n")
+    with pytest.raises(OpsError) as caught, explained_by_log(log):
+        raise ToolError("the server stopped answering", code="tool.failed")
+    assert caught.value.code == code
+    assert "stopped answering" in caught.value.message
