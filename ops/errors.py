@@ -51,6 +51,7 @@ CODES: Final[dict[str, str]] = {
     "config.secret_in_file": "a secret stands in the configuration itself",
     "config.secret_unavailable": "a secret is configured, and can not be read from where it should be",
     "config.undefined_variable": "${NAME} is used and NAME is not set",
+    "config.unknown_cipher": "a store names a cipher that is not configured",
     "config.unknown_key": "a key that nothing knows",
     "config.unknown_kind": "a source or store kind that this installation does not have",
     "config.unknown_policy": "a source or store names a policy that is not configured",

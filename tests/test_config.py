@@ -187,6 +187,46 @@ def test_a_file_that_was_named_must_be_readable(tmp_path: Path, content: bytes |
     assert caught.value.code == "config.missing_file"
 
 
+def test_ciphers(tmp_path: Path) -> None:
+    """A store's `encrypt` names a cipher; one that is not there, or that of a store where backups are made, is refused."""
+    text = """
+    [source.a]
+    kind = "sqlite"
+    path = "a.db"
+    stores = ["local", "far"]
+    [store.local]
+    kind = "local"
+    path = "backups"
+    [store.far]
+    kind = "local"
+    path = "far"
+    encrypt = "escrow"
+    [cipher.escrow]
+    kind = "age"
+    recipients = ["age1x"]
+    identity_file = "keys/escrow"
+    """
+    config = read_config(str(write(tmp_path, text)), {}, Path("/"))
+    cipher = config.settings_of("far").cipher
+    assert cipher is not None
+    assert (cipher.name, cipher.kind, cipher.can_open) == ("escrow", "age", True)
+    assert config.settings_of("local").cipher is None
+    for wrong, code, names in (
+        (
+            text.replace("[cipher.escrow]", "[cipher.other]"),
+            "config.unknown_cipher",
+            ["[store.far]", "escrow"],
+        ),
+        (text.replace('"local", "far"', '"far"'), "config.invalid_value", ["'a'", "'far'", "encrypt"]),
+        (text.replace('kind = "age"', 'kind = "rot13"'), "config.unknown_kind", ["rot13", "age, gpg"]),
+        (text.replace("identity_file", "passphrase"), "config.secret_in_file", ["passphrase_file"]),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read_config(str(write(tmp_path, wrong)), {}, Path("/"))
+        said = f"{caught.value.message} {caught.value.hint}"
+        assert (caught.value.code, [name for name in names if name not in said]) == (code, [])
+
+
 def test_policies_and_limits(tmp_path: Path) -> None:
     """A policy's spans are never shorter than the calendar's; a store's own policy stands before the source's."""
     text = """

@@ -25,8 +25,11 @@ from ops.naming import (
     payload_of_pin,
     top_name,
 )
-from ops.ports import Store
+from ops.ports import Cipher, Store
+from ops.sealed_manifest import is_sealed, plain_manifest
 
+OPENED: Final = "backup.opened"
+"""The code of the finding that a sealed backup was opened."""
 _MOST_MANIFEST_BYTES: Final = 64 << 20
 
 
@@ -35,6 +38,7 @@ class Backup:
     """One stored backup: its manifest, the verifies and drills that were kept, oldest first, and its pins.
 
     `bad_pins`: the keys of pins that can not be read; whatever they say, somebody wanted the backup to stay.
+    `openers`: the ciphers of this machine, should it be sealed.
     """
 
     store: Store
@@ -42,6 +46,12 @@ class Backup:
     evidence: tuple[Evidence, ...] = ()
     pins: tuple[Pin, ...] = ()
     bad_pins: tuple[str, ...] = ()
+    openers: tuple[Cipher, ...] = ()
+
+    @property
+    def plain(self) -> Manifest:
+        """The manifest of what is in it; the same as `manifest`, unless it is sealed."""
+        return plain_manifest(self.manifest)
 
     @property
     def name(self) -> str:
@@ -59,6 +69,13 @@ class Backup:
         """Whether its last drill passed."""
         drill = self.last("drill")
         return drill is not None and drill.verdict is Verdict.PASSED
+
+    @property
+    def opened(self) -> bool | None:
+        """Whether anybody has ever opened it; None for one that is not sealed."""
+        if not is_sealed(self.manifest):
+            return None
+        return any(finding.code == OPENED for item in self.evidence for finding in item.findings)
 
     @property
     def good(self) -> bool | None:

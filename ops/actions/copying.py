@@ -14,19 +14,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from ops import manifest as manifest_files
 from ops.actions.candidates import candidate_of
 from ops.actions.capacity import require_below_limit
-from ops.actions.catalogue import Backup, Catalogue, read_catalogue
-from ops.actions.inspection import check_sizes, check_stored_files, fetch_payload
+from ops.actions.catalogue import Backup, Catalogue, read_catalogue, read_manifest
+from ops.actions.inspection import check_sizes, check_stored_files, fetch_stored
 from ops.actions.keeping import being_read
-from ops.errors import BackupError, OpsError, StoreError
+from ops.actions.sealing import sealed_copy, sealed_records
+from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.staging import translated_write_errors
 from ops.joblog import Job
-from ops.model import Finding, Severity
+from ops.model import Finding, Manifest, Severity
 from ops.naming import checksum_key, checksum_text, manifest_key, payload_of_evidence, payload_of_pin
-from ops.ports import LocalFiles, Store
+from ops.ports import Cipher, LocalFiles, Store
 from ops.retention import Candidate, Policy, plan_retention
+from ops.sealed_manifest import is_sealed
 
 _BLOCK: Final = 1 << 20
 
@@ -44,43 +47,94 @@ class Home:
 class Tier:
     """A further store of a source. Without a policy of its own it gets everything, else what that would keep.
 
-    `limit`: bytes that it may hold.
+    `limit`: bytes that it may hold. `cipher`: what its copies are sealed with.
     """
 
     store: Store
     policy: Policy | None = None
     limit: int | None = None
+    cipher: Cipher | None = None
 
 
-def copy_backup(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
-    """Put a whole copy of `backup` into the store `to`; returns when it is there, also when it was before.
+def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
+    """Put a whole copy of `backup` into a further store; returns when it is there, also when it was before.
 
-    Raises BackupError when the backup is not what its manifest says (it is not spread then), StoreError
-    (`store.conflict`) when something else has its name there, and what the stores raise.
+    Where the tier has a cipher a plain backup is sealed on the way; a sealed one stays as it is. Raises BackupError
+    when the backup is not what its manifest says (it is not spread then), StoreError (`store.conflict`) when
+    something else has its name there, and what the stores and the cipher raise.
     """
+    to = tier.store
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
-        stored = {file.key: file.size for file in to.list()}
-        if not _is_there(backup, to, stored):
-            with _payload(backup, scratch, job) as payload:
-                to.put(backup.name, payload)
-            _require_arrived(backup, to)
-        _put_text(
-            to,
-            checksum_key(backup.name),
-            checksum_text(backup.manifest.files).encode("utf-8", "surrogateescape"),
-        )
-        copy_records(backup, to)
-        _put_text(to, manifest_key(backup.name), _content(backup.store, manifest_key(backup.name)))
+        if tier.cipher is not None and not is_sealed(backup.manifest):
+            _copy_sealed(backup, to, tier.cipher, scratch, job)
+        else:
+            _copy_as_it_is(backup, to, scratch, job)
         facts.bytes = backup.manifest.size
+
+
+def _copy_as_it_is(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
+    stored = {file.key: file.size for file in to.list()}
+    if not _is_there(backup, to, stored):
+        with _payload(backup, scratch, job) as payload:
+            to.put(backup.name, payload)
+        _require_arrived(backup.manifest, to)
+    _put_text(to, checksum_key(backup.name), _checksum(backup.manifest))
+    copy_records(backup, to)
+    _put_text(to, manifest_key(backup.name), _content(backup.store, manifest_key(backup.name)))
+
+
+def _copy_sealed(backup: Backup, to: Store, cipher: Cipher, scratch: Path, job: Job) -> None:
+    """Sealed twice, the same is never the same: what is left of a copy that was cut off is sealed anew."""
+    name = f"{backup.name}{cipher.suffix}"
+    there = {file.key for file in to.list()}
+    if manifest_key(name) in there:
+        if read_manifest(to, manifest_key(name)).job_id != backup.manifest.job_id:
+            raise _conflict(name, to)
+        return
+    with (
+        _payload(backup, scratch, job) as payload,
+        sealed_copy(backup, payload, cipher, scratch, job.progress) as (sealed, manifest),
+    ):
+        for left in [key for key in there if key == checksum_key(name) or _is_about(key, name)]:
+            to.delete(left)
+        _put_anew(to, name, sealed)
+    _require_arrived(manifest, to)
+    _put_text(to, checksum_key(name), _checksum(manifest))
+    copy = replace(backup, store=to, manifest=manifest)
+    for key, content in sealed_records(backup, copy, job):
+        _put_text(to, key, content)
+    _put_text(to, manifest_key(name), manifest_files.to_json(manifest))
+
+
+def _put_anew(to: Store, name: str, payload: Path) -> None:
+    """Put a payload whose manifest is not there: what has its name is left of a copy that was cut off.
+
+    It is asked to go only then, so that keys which may not delete are enough for all else.
+    """
+    try:
+        to.put(name, payload)
+    except RefusedError as error:
+        if error.code != "refused.name_taken":
+            raise
+        to.delete(name)
+        to.put(name, payload)
+
+
+def _checksum(manifest: Manifest) -> bytes:
+    return checksum_text(manifest.files).encode("utf-8", "surrogateescape")
 
 
 def copy_records(backup: Backup, to: Store) -> None:
     """Put the evidence and pins of `backup` beside its copy, where they are not there yet."""
     there = {file.key for file in to.list()}
     for file in backup.store.list():
-        about = payload_of_evidence(file.key) or payload_of_pin(file.key)
-        if about == backup.name and file.key not in there:
+        if _is_about(file.key, backup.name) and file.key not in there:
             _put_text(to, file.key, _content(backup.store, file.key))
+
+
+def _is_about(key: str, payload: str) -> bool:
+    """Whether it is evidence or a pin of that payload."""
+    return (payload_of_evidence(key) or payload_of_pin(key)) == payload
 
 
 def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: datetime) -> list[Backup]:
@@ -89,12 +143,10 @@ def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: date
     One that is known to be bad is not spread.
     """
     here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
-    there = {(item.name, item.manifest.job_id) for item in away.backups}
+    there = {item.manifest.job_id for item in away.backups}
     candidates = {item.name: candidate_of(item, home.stored) for item in here}
     absent = [
-        item
-        for item in here
-        if (item.name, item.manifest.job_id) not in there and candidates[item.name].good is not False
+        item for item in here if item.manifest.job_id not in there and candidates[item.name].good is not False
     ]
     if policy is None:
         return absent
@@ -150,7 +202,7 @@ def _copy_one(backup: Backup, tier: Tier, scratch: Path, job: Job) -> Finding:
     to = tier.store
     try:
         require_below_limit(to, tier.limit, backup.manifest.size)
-        copy_backup(backup, to, scratch, job)
+        copy_backup(backup, tier, scratch, job)
     except OpsError as error:
         return _failed(f"{backup.name} is not in store {to.name!r} yet", error)
     message = f"{backup.name} is in store {to.name!r} too"
@@ -172,10 +224,14 @@ def _is_there(backup: Backup, to: Store, stored: dict[str, int]) -> bool:
         stored[key] == entries[key].size and _digest(to, key) == entries[key].sha256 for key in sorted(found)
     )
     if not same:
-        message = f"something else is called {backup.name} in store {to.name!r} ({to.location})"
-        hint = "look at it; if it is the rest of a copy that was cut off, delete it there and push again"
-        raise StoreError(message, code="store.conflict", hint=hint)
+        raise _conflict(backup.name, to)
     return True
+
+
+def _conflict(name: str, to: Store) -> StoreError:
+    message = f"something else is called {name} in store {to.name!r} ({to.location})"
+    hint = "look at it; if it is the rest of a copy that was cut off, delete it there and push again"
+    return StoreError(message, code="store.conflict", hint=hint)
 
 
 @contextlib.contextmanager
@@ -186,9 +242,8 @@ def _payload(backup: Backup, scratch: Path, job: Job) -> Iterator[Path]:
         yield backup.store.path_of(backup.name)
         return
     with scratch_folder(scratch) as folder:
-        payload, findings = fetch_payload(backup, folder, job.progress)
-        _require_right(backup, findings)
-        yield payload
+        _require_right(backup, fetch_stored(backup, folder, job.progress))
+        yield folder / backup.name
 
 
 def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
@@ -199,9 +254,9 @@ def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
         raise BackupError(message, code=bad[0].code, hint=hint)
 
 
-def _require_arrived(backup: Backup, to: Store) -> None:
+def _require_arrived(manifest: Manifest, to: Store) -> None:
     stored = {file.key: file.size for file in to.list()}
-    lost = [entry.path for entry in backup.manifest.files if stored.get(entry.path) != entry.size]
+    lost = [entry.path for entry in manifest.files if stored.get(entry.path) != entry.size]
     if lost:
         message = f"{lost[0]} did not arrive whole in store {to.name!r}"
         raise StoreError(message, code="store.conflict", hint="push it again; look at the store's own log")
@@ -218,9 +273,7 @@ def _put_text(to: Store, key: str, content: bytes) -> None:
         if error.code != "refused.name_taken":
             raise
         if _content(to, key) != content:
-            message = f"something else is called {key} in store {to.name!r} ({to.location})"
-            hint = "look at it; names are never reused, so it is of another backup"
-            raise StoreError(message, code="store.conflict", hint=hint) from error
+            raise _conflict(key, to) from error
 
 
 def _content(store: Store, key: str) -> bytes:

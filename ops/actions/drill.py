@@ -24,6 +24,7 @@ from ops.actions.inspection import (
     check_sizes,
     critical,
     fetch_payload,
+    room_to_open,
 )
 from ops.actions.keeping import being_read
 from ops.actions.recording import keep_evidence
@@ -101,7 +102,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
 
 
 def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, run: _Run) -> None:
-    require_room(request.scratch, source.room_to_load(backup.manifest))
+    require_room(request.scratch, room_to_open(backup, source))
     with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
         if request.keep_scratch:
             message = f"the restored copy stays at {scratch} (remove it yourself)"
@@ -119,7 +120,7 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
         with contextlib.ExitStack() as stack:
             with run.phase("load"):
                 try:
-                    loading = source.load(Fetched(payload, scratch, backup.manifest), job.progress)
+                    loading = source.load(Fetched(payload, scratch, backup.plain), job.progress)
                     copy = stack.enter_context(loading)
                 except SourceError as error:
                     run.findings.append(critical(error, "load"))

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from ops.actions.catalogue import Backup
-from ops.errors import BackupError, OpsError, SourceError, ToolError
+from ops.actions.sealing import unseal_payload
+from ops.errors import BackupError, CipherError, OpsError, SourceError, ToolError
 from ops.fsio.staging import make_private_folder
 from ops.manifest import compare_measures
-from ops.model import FileEntry, Finding, Manifest, Measures, Severity
+from ops.model import FileEntry, Finding, Manifest, Measures, Severity, worst
 from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
 from ops.ports import Copy, LocalFiles, Source, Store
 from ops.progress import Progress
+from ops.sealed_manifest import cipher_kind, is_sealed
 
 _BLOCK: Final = 1 << 20
 _MOST_CHECKSUM_BYTES: Final = 64 << 10
@@ -162,23 +164,51 @@ def _wrong_size(entry: FileEntry, size: int) -> Finding:
     )
 
 
-def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
-    """The payload copied into `folder`, and whether it arrived as recorded. Its digests are of what arrived."""
+def fetch_stored(backup: Backup, folder: Path, progress: Progress) -> list[Finding]:
+    """The stored files of the payload copied into `folder`, and whether they arrived as recorded."""
     findings = []
     for entry in backup.manifest.files:
         target = folder / entry.path
         make_private_folder(target.parent)
         digest = backup.store.get(entry.path, target, progress)
         findings.append(compare_file(entry, digest, target.stat().st_size))
-    return folder / backup.name, summed_up(findings)
+    return summed_up(findings)
+
+
+def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
+    """The payload copied into `folder` and opened where it is sealed, and whether all is as recorded.
+
+    Its digests are of what arrived. Raises ToolError when a sealed one can not be opened here.
+    """
+    found = fetch_stored(backup, folder, progress)
+    if not is_sealed(backup.manifest) or worst(found) is Severity.CRITICAL:
+        return folder / backup.plain.payload, found
+    try:
+        payload = unseal_payload(backup, folder, progress)
+    except CipherError as error:
+        return folder / backup.plain.payload, [*found, critical(error, backup.name)]
+    message = f"opened with {cipher_kind(backup.manifest)}; every plain file as recorded"
+    return payload, [*found, Finding(severity=Severity.OK, code="backup.opened", message=message)]
+
+
+def room_to_open(backup: Backup, source: Source) -> int:
+    """Bytes that restoring it into a scratch place needs; a sealed one lies there twice for a moment."""
+    sealed = backup.manifest.size if is_sealed(backup.manifest) else 0
+    return source.room_to_load(backup.plain) + sealed
 
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
     """The kind's look at the stored payload, where it lies if it can be opened there."""
-    if isinstance(backup.store, LocalFiles):
+    sealed = is_sealed(backup.manifest)
+    if isinstance(backup.store, LocalFiles) and not sealed:
         return source.inspect(backup.store.path_of(backup.name), backup.manifest)
+    if sealed and not any(cipher.can_open for cipher in backup.openers):
+        message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
+        return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
     payload, findings = fetch_payload(backup, scratch, progress)
-    return [*findings, *source.inspect(payload, backup.manifest)]
+    if worst(findings) is Severity.CRITICAL:
+        return findings
+    return [*findings, *source.inspect(payload, backup.plain)]
 
 
 def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:

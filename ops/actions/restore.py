@@ -147,7 +147,7 @@ class _Restore:
     def run(self) -> Restored:
         """The steps in their order; the target is the old or the new data after each."""
         live, target, options = self.live, self.target, self.request.options
-        findings = list(live.prepare(target, self.backup.manifest, options))
+        findings = list(live.prepare(target, self.backup.plain, options))
         with scratch_folder(live.build_folder(target, self.request.scratch)) as beside:
             fetched, arrived = self._fetch(beside)
             with self._built(fetched) as (built, checked):
@@ -164,7 +164,7 @@ class _Restore:
         self._require_right(findings)
         payload, arrived = fetch_payload(self.backup, folder, self.job.progress)
         self._require_right(arrived)
-        return Fetched(payload, folder, self.backup.manifest), [*findings, *arrived]
+        return Fetched(payload, folder, self.backup.plain), [*findings, *arrived]
 
     @contextlib.contextmanager
     def _built(self, fetched: Fetched) -> Iterator[tuple[Copy, list[Finding]]]:

@@ -16,6 +16,7 @@ from ops.actions.inspection import (
     check_stored_files,
     critical,
     fetch_payload,
+    room_to_open,
 )
 from ops.actions.keeping import being_read
 from ops.actions.recording import keep_evidence
@@ -80,7 +81,7 @@ def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> l
             return findings
         with scratch_folder(request.scratch) as scratch:
             return findings + check_in_place(backup, source, scratch, job.progress)
-    require_room(request.scratch, source.room_to_load(backup.manifest))
+    require_room(request.scratch, room_to_open(backup, source))
     with scratch_folder(request.scratch) as scratch:
         return _restore_and_check(backup, source, scratch, job)
 
@@ -93,7 +94,7 @@ def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) 
     if worst(findings) is Severity.CRITICAL:
         return findings
     try:
-        with source.load(Fetched(payload, scratch, backup.manifest), job.progress) as copy:
+        with source.load(Fetched(payload, scratch, backup.plain), job.progress) as copy:
             findings += check_restored(copy, backup.manifest.measures, job.progress)
     except SourceError as error:
         findings.append(critical(error, "load"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
-from ops.ports import Source, Store
+from ops.ports import Cipher, Source, Store
 from ops.retention import DEFAULT_POLICY, Policy
 
 
@@ -37,10 +37,14 @@ class ConfiguredSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """What was said of a store beside where it is: its own retention (None: each source's), and how much it may hold."""
+    """What was said of a store beside where it is.
+
+    Its own retention (None: each source's), how much it may hold, and what copies in it are sealed with.
+    """
 
     policy: Policy | None = None
     limit: int | None = None
+    cipher: Cipher | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Config:
     stores: Mapping[str, Store]
     scratch: Path
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
+    ciphers: Mapping[str, Cipher] = field(default_factory=dict)
 
     def source(self, name: str) -> ConfiguredSource:
         """The source of that name; raises ConfigError that lists the names there are."""

@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from ops.config.model import Config, ConfiguredSource
-from ops.config.retention import STORE_KEYS, known_policy, read_policy, read_store_settings
+from ops.config.model import Config, ConfiguredSource, StoreSettings
+from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
-from ops.ports import Source, Store
-from ops.registry import SOURCES, STORES
+from ops.ports import Cipher, Source, Store
+from ops.registry import CIPHERS, SOURCES, STORES
 from ops.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size
 
@@ -99,7 +99,7 @@ def _parse(text: str, place: Place) -> dict[str, Any]:
 def _build_config(
     document: dict[str, Any], environ: Mapping[str, str], place: Place, file: Path | None
 ) -> Config:
-    require_known(document, ("source", "store", "policy", "scratch_dir"), place)
+    require_known(document, ("source", "store", "policy", "cipher", "scratch_dir"), place)
     scratch = expand_variables(document.get("scratch_dir", tempfile.gettempdir()), environ, place)
     if not isinstance(scratch, str):
         raise ConfigError(f"{place}, scratch_dir: {scratch!r} is no text like a path")
@@ -108,15 +108,19 @@ def _build_config(
     }
     tables = dict(_named(document, "store", place)) or {"local": dict(_DEFAULT_STORE)}
     stores = {name: _store(name, table, environ, place) for name, table in tables.items()}
-    settings = {name: read_store_settings(name, table, place, policies) for name, table in tables.items()}
+    ciphers = {
+        name: _cipher(name, table, environ, place) for name, table in _named(document, "cipher", place)
+    }
+    named = Named(policies, ciphers)
+    settings = {name: read_store_settings(name, table, place, named) for name, table in tables.items()}
     known = _Known(stores, policies)
     sources = {
         name: _source(name, table, environ, place, known) for name, table in _named(document, "source", place)
     }
-    if not sources:
-        raise ConfigError(
-            f"{place}: no source is configured", code="config.missing_key", hint="add [source.NAME]"
-        )
+    if not sources and "store" not in document:
+        hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
+        raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
+    _require_plain_homes(sources, settings, place)
     _require_own_places({name: item.source.info.location for name, item in sources.items()}, "source", place)
     _require_own_places({name: store.location for name, store in stores.items()}, "store", place)
     return Config(
@@ -125,6 +129,7 @@ def _build_config(
         stores=stores,
         scratch=place.folder / scratch,
         store_settings=settings,
+        ciphers=ciphers,
     )
 
 
@@ -162,6 +167,25 @@ def _store(name: str, table: dict[str, Any], environ: Mapping[str, str], place: 
         key: expand_variables(value, environ, here) for key, value in table.items() if key in option_keys
     }
     return driver(name, build(options_type, values, here))
+
+
+def _cipher(name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place) -> Cipher:
+    here = Place(place.file, f"cipher.{name}", place.folder)
+    options_type, driver = CIPHERS[_kind(table, CIPHERS, here)]
+    values = {key: expand_variables(value, environ, here) for key, value in table.items() if key != "kind"}
+    return driver(name, build(options_type, values, here))
+
+
+def _require_plain_homes(
+    sources: Mapping[str, ConfiguredSource], config: Mapping[str, StoreSettings], place: Place
+) -> None:
+    """Backups are made, measured and verified in plain; what leaves for a further store is sealed."""
+    for name, configured in sources.items():
+        home = configured.stores[0]
+        if home in config and config[home].cipher is not None:
+            message = f"{place}: source {name!r} is backed up into store {home!r}, which has `encrypt`"
+            hint = "only copies in further stores are sealed in this version; name a plain store first"
+            raise ConfigError(message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
-"""The tables that say how long backups stay, and how much a store may hold."""
+"""What stores have in common: how long backups stay, how much may be held, and what copies are sealed with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from ops.config.model import StoreSettings
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
+from ops.ports import Cipher
 from ops.retention import Policy
 from ops.units import Size
 
-STORE_KEYS: Final = frozenset(("kind", "policy", "limit"))
+STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt"))
 """The keys that every store may have; its kind adds its own."""
 
 
@@ -20,6 +21,7 @@ STORE_KEYS: Final = frozenset(("kind", "policy", "limit"))
 class _StoreTable:
     policy: str | None = None
     limit: Size | None = None
+    encrypt: str | None = None
 
 
 def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
@@ -34,14 +36,29 @@ def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
     return policy
 
 
-def read_store_settings(
-    name: str, table: dict[str, Any], place: Place, policies: Mapping[str, Policy]
-) -> StoreSettings:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What tables may refer to by name."""
+
+    policies: Mapping[str, Policy]
+    ciphers: Mapping[str, Cipher]
+
+
+def read_store_settings(name: str, table: dict[str, Any], place: Place, named: Named) -> StoreSettings:
     """What `[store.NAME]` says beside its kind's own keys."""
     here = Place(place.file, f"store.{name}", place.folder)
-    common = build(_StoreTable, {key: table[key] for key in ("policy", "limit") if key in table}, here)
-    policy = None if common.policy is None else known_policy(common.policy, policies, here)
-    return StoreSettings(policy=policy, limit=common.limit)
+    keys = [field.name for field in fields(_StoreTable)]
+    common = build(_StoreTable, {key: table[key] for key in keys if key in table}, here)
+    policy = None if common.policy is None else known_policy(common.policy, named.policies, here)
+    cipher = None if common.encrypt is None else _known_cipher(common.encrypt, named.ciphers, here)
+    return StoreSettings(policy=policy, limit=common.limit, cipher=cipher)
+
+
+def _known_cipher(name: str, ciphers: Mapping[str, Cipher], place: Place) -> Cipher:
+    if name not in ciphers:
+        hint = f"configured: {', '.join(sorted(ciphers)) or 'none'}"
+        raise ConfigError(f"{place}: unknown cipher {name!r}", code="config.unknown_cipher", hint=hint)
+    return ciphers[name]
 
 
 def known_policy(name: str, policies: Mapping[str, Policy], place: Place) -> Policy:

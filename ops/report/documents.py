@@ -33,6 +33,11 @@ def backup_document(backup: Backup) -> dict[str, object]:
     }
 
 
+def copy_document(backup: Backup) -> dict[str, object]:
+    """One copy of a backup: where, under which name, and whether a sealed one was ever opened (null: not sealed)."""
+    return {"store": backup.store.name, "name": backup.name, "opened": backup.opened}
+
+
 def taken_document(taken: Taken) -> dict[str, object]:
     """What `backup.create` did."""
     return {

@@ -175,6 +175,12 @@ def backups_text(backups: Sequence[Backup], now: datetime, places: Sequence[str]
     return table(columns, rows) if rows else "There is no backup yet: take one with backup.create --verify"
 
 
+def copy_text(backup: Backup) -> str:
+    """The store of one copy, and whether a sealed one was ever opened."""
+    state = {None: "", True: " (sealed)", False: " (sealed, never opened)"}[backup.opened]
+    return f"{backup.store.name}{state}"
+
+
 def _looked_at(verify: Evidence | None) -> str:
     return "never" if verify is None else f"{_verdict(verify.verdict)} ({verify.level})"
 

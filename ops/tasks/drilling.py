@@ -51,7 +51,8 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
     found = []
     for configured in session.chosen(wanted.source):
         try:
-            found.append(find_backup(session.config.home_of(configured), "latest", source=configured.name))
+            latest = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+            found.append(session.with_openers(latest))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
     return found

@@ -31,6 +31,11 @@ def doctor(session: Session, source: str) -> None:
     for name, store in session.config.stores.items():
         if not source or name in session.config.source(source).stores:
             _examine_store(session, name, store)
+    for name, cipher in session.config.ciphers.items():
+        probed = cipher.probe()
+        document = {"cipher": name, "findings": findings_document(probed)}
+        text = f"cipher {name}:\n{findings_text(probed, all_of_them=True)}"
+        outcome.add(document, text, exit_code_of(probed))
     for configured in session.chosen(source):
         patient = Patient(
             configured.source, session.config.home_of(configured), configured.objectives, configured.min_free

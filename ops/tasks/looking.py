@@ -10,9 +10,9 @@ from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
 from ops.model import Finding
-from ops.report.documents import backup_document, evidence_document, shown_document
+from ops.report.documents import backup_document, copy_document, evidence_document, shown_document
 from ops.report.outcome import exit_code_of
-from ops.report.text import backups_text, evidence_text, shown_text
+from ops.report.text import backups_text, copy_text, evidence_text, shown_text
 from ops.tasks.session import Session
 from ops.tasks.values import level
 
@@ -22,32 +22,36 @@ def list_all(session: Session, source: str) -> None:
     if source:
         session.config.source(source)
     copies, findings = _everything(session, source)
-    places: dict[tuple[str, str], list[str]] = {}
-    first: dict[tuple[str, str], Backup] = {}
+    places: dict[tuple[str, str], list[Backup]] = {}
     for backup in copies:
-        places.setdefault(_identity(backup), []).append(backup.store.name)
-        first.setdefault(_identity(backup), backup)
-    backups = list(first.values())
-    for backup in backups:
-        session.outcome.add({**backup_document(backup), "stores": places[_identity(backup)]}, "")
-    shown = [_places(session, backup, places[_identity(backup)]) for backup in backups]
-    where = shown if len(session.config.stores) > 1 else None
-    session.outcome.text.append(backups_text(backups, session.job.clock(), where))
+        places.setdefault(_identity(backup), []).append(backup)
+    for same in places.values():
+        document = {
+            **backup_document(same[0]),
+            "stores": [copy.store.name for copy in same],
+            "copies": [copy_document(copy) for copy in same],
+        }
+        session.outcome.add(document, "")
+    where = [_places(session, same) for same in places.values()] if len(session.config.stores) > 1 else None
+    first = [same[0] for same in places.values()]
+    session.outcome.text.append(backups_text(first, session.job.clock(), where))
     session.outcome.notice(findings)
 
 
 def _identity(backup: Backup) -> tuple[str, str]:
-    """The same in each copy of a backup."""
-    return backup.name, backup.manifest.job_id
+    """The same in each copy of a backup, sealed or not."""
+    return backup.plain.payload, backup.manifest.job_id
 
 
-def _places(session: Session, backup: Backup, there: list[str]) -> str:
-    """How many of its source's stores have it, and which stores those are."""
-    configured = session.config.sources.get(backup.manifest.source.name)
+def _places(session: Session, same: list[Backup]) -> str:
+    """How many of its source's stores have it, which stores those are, and whether sealed ones were ever opened."""
+    there = [copy.store.name for copy in same]
+    shown = ", ".join(map(copy_text, same))
+    configured = session.config.sources.get(same[0].manifest.source.name)
     if configured is None:
-        return ", ".join(there)
+        return shown
     reached = sum(name in there for name in configured.stores)
-    return f"{reached} of {len(configured.stores)}: {', '.join(there)}"
+    return f"{reached} of {len(configured.stores)}: {shown}"
 
 
 def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
@@ -107,7 +111,7 @@ def verify(session: Session, wanted: WantedVerify) -> None:
 def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> None:
     job = session.job.of_source(backup.manifest.source.name)
     try:
-        evidence = verify_backup(backup, session.source_of(backup), request, job)
+        evidence = verify_backup(session.with_openers(backup), session.source_of(backup), request, job)
     except OpsError as error:
         session.outcome.fail(error, backup.name)
         return

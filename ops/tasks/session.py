@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -54,10 +54,21 @@ class Session:
         return f" --config {shlex.quote(self.flags.config)}" if self.flags.config else ""
 
     def chosen(self, name: str) -> list[ConfiguredSource]:
-        """The source of that name, or all."""
+        """The source of that name, or all; raises ConfigError when there is none."""
+        if not name and not self.config.sources:
+            hint = "say which backup, like STORE:NAME or STORE:latest; or add [source.NAME]"
+            raise ConfigError("no source is configured", code="config.missing_key", hint=hint)
         return [self.config.source(name)] if name else list(self.config.sources.values())
 
     def find(self, reference: str, source: str = "") -> Backup:
+        """The backup that is meant (see `_find`), with this machine's ciphers at hand; raises BackupError."""
+        return self.with_openers(self._find(reference, source))
+
+    def with_openers(self, backup: Backup) -> Backup:
+        """The backup as it can be read here, should it be sealed."""
+        return replace(backup, openers=tuple(self.config.ciphers.values()))
+
+    def _find(self, reference: str, source: str) -> Backup:
         """The backup that `latest`, a name, a path, or `STORE:` before one of the first two means.
 
         Raises BackupError when there is none.
@@ -65,7 +76,7 @@ class Session:
         path = Path(reference)
         store, colon, rest = reference.partition(":")
         if colon and store in self.config.stores:
-            whose = self._one(source)[0].name if rest == "latest" else None
+            whose = self._whose(source) if rest == "latest" else None
             return find_backup(self.config.stores[store], rest, source=whose)
         if "/" in reference or Path(manifest_key(reference)).exists():
             return find_backup(store_at(path.parent.absolute()), path.name)
@@ -73,6 +84,10 @@ class Session:
             (configured,) = self._one(source)
             return find_backup(self.config.home_of(configured), "latest", source=configured.name)
         return self._find_by_name(reference)
+
+    def _whose(self, source: str) -> str | None:
+        """Whose latest is meant; on a machine without sources the latest of all, or of the name that is given."""
+        return self._one(source)[0].name if self.config.sources else source or None
 
     def _one(self, source: str) -> list[ConfiguredSource]:
         chosen = self.chosen(source)

@@ -11,7 +11,6 @@ from ops.actions.copying import Tier, copy_backup, copy_missing
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError
 from ops.model import Finding
-from ops.ports import Store
 from ops.report.documents import backup_document, findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
@@ -55,9 +54,7 @@ def _further(session: Session, configured: ConfiguredSource, store: str) -> list
 
 def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
     """Copy to these stores what of the source's backups should be there and is not."""
-    config = session.config
-    settings = {name: config.settings_of(name) for name in names}
-    tiers = [Tier(config.stores[name], said.policy, said.limit) for name, said in settings.items()]
+    tiers = [_tier(session, name) for name in names]
     home = session.config.home_of(configured)
     job = session.job.of_source(configured.name)
     return copy_missing(configured.name, home, tiers, session.config.scratch, job)
@@ -71,7 +68,7 @@ def _push_one(session: Session, backup: Backup, store: str) -> None:
         message = f"source {source!r} names no further store"
         raise ConfigError(message, code="usage.bad_value", hint="say where to with --store NAME")
     for name in names:
-        _copy(session, backup, session.config.stores[name])
+        _copy(session, backup, name)
 
 
 def pull(session: Session, wanted: Wanted) -> None:
@@ -79,28 +76,35 @@ def pull(session: Session, wanted: Wanted) -> None:
     backup = session.find(wanted.backup, wanted.source)
     configured = session.config.sources.get(backup.manifest.source.name)
     if wanted.store:
-        to = session.config.store(wanted.store)
+        to = session.config.store(wanted.store).name
     elif configured is not None:
-        to = session.config.home_of(configured)
+        to = configured.stores[0]
     else:
         message = f"source {backup.manifest.source.name!r} is not configured here"
         raise ConfigError(message, code="usage.bad_value", hint="say where to with --store NAME")
     _copy(session, backup, to)
 
 
-def _copy(session: Session, backup: Backup, to: Store) -> None:
-    source = backup.manifest.source.name
-    if to.name == backup.store.name:
-        text = f"{printable(backup.name)} is in store {printable(to.name)} already"
-        session.outcome.add({**backup_document(backup), "to": to.name}, text)
+def _copy(session: Session, backup: Backup, name: str) -> None:
+    source, to = backup.manifest.source.name, session.config.stores[name]
+    if name == backup.store.name:
+        text = f"{printable(backup.name)} is in store {printable(name)} already"
+        session.outcome.add({**backup_document(backup), "to": name}, text)
         return
+    tier = _tier(session, name)
     try:
-        copy_backup(backup, to, session.config.scratch, session.job.of_source(source))
+        copy_backup(backup, tier, session.config.scratch, session.job.of_source(source))
     except OpsError as error:
         session.outcome.fail(error, source)
         return
-    text = f"{printable(backup.name)} is in store {printable(to.name)} ({printable(to.location)})"
-    session.outcome.add({**backup_document(backup), "to": to.name}, text)
+    sealed = f", sealed with {tier.cipher.name}" if tier.cipher else ""
+    text = f"{printable(backup.name)} is in store {printable(name)} ({printable(to.location)}{sealed})"
+    session.outcome.add({**backup_document(backup), "to": name}, text)
+
+
+def _tier(session: Session, name: str) -> Tier:
+    said = session.config.settings_of(name)
+    return Tier(session.config.stores[name], said.policy, said.limit, said.cipher)
 
 
 def check(session: Session, name: str) -> None:

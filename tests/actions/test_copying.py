@@ -53,7 +53,7 @@ def away() -> FailingStore:
 
 def copy(backup: Backup, to: Store, scratch: Path) -> None:
     """Copy one backup now."""
-    copy_backup(backup, to, scratch, Job(clock=lambda: NOW))
+    copy_backup(backup, Tier(to), scratch, Job(clock=lambda: NOW))
 
 
 def update(home: Store, away: Store, scratch: Path, policy: Policy | None = None) -> list[Finding]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
-from tests.conftest import run_drillbook
+import pyrage
+
+from tests.conftest import ask, execute, run_drillbook
 from tests.stores.seaweed import Weed
 
 CONFIG = """
@@ -49,3 +52,73 @@ def test_a_bucket_can_be_the_only_store(weed: Weed, database: Path, tmp_path: Pa
     names = [item["Key"] for item in weed.client().list_objects_v2(Bucket=bucket)["Contents"]]
     assert names
     assert all(name.startswith("petshop/") for name in names)
+
+
+SEALED = """
+[source.prices]
+kind = "sqlite"
+path = "{database}"
+stores = ["local", "offsite"]
+
+[store.local]
+kind = "local"
+path = "home"
+
+[store.offsite]
+kind = "s3"
+bucket = "{bucket}"
+endpoint_url = "{url}"
+encrypt = "escrow"
+
+[cipher.escrow]
+kind = "age"
+recipients = ["{recipient}"]
+"""
+BARE = """
+[store.offsite]
+kind = "s3"
+bucket = "{bucket}"
+endpoint_url = "{url}"
+[cipher.escrow]
+kind = "age"
+identity_file = "escrow.key"
+"""
+
+
+def test_nothing_but_the_bucket_and_the_key(weed: Weed, database: Path, tmp_path: Path) -> None:
+    """What one machine seals into a bucket, another restores with the key alone; neither machine can do the other's part."""
+    bucket, identity = weed.bucket(), pyrage.x25519.Identity.generate()
+    facts = {"database": database, "bucket": bucket, "url": weed.url, "recipient": identity.to_public()}
+    execute(database, "INSERT INTO notes (body) VALUES ('canary-in-a-coal-mine')")
+    (tmp_path / "ops.toml").write_text(SEALED.format(**facts))
+    keys = {"AWS_ACCESS_KEY_ID": "AK-full", "AWS_SECRET_ACCESS_KEY": "SK-full"}
+    created = run_drillbook("backup.create", "--verify", cwd=tmp_path, environment=keys)
+    assert created.returncode == 0, (created.stdout, created.stderr)
+    client = weed.client()
+    stored = {item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert any(name.endswith(".db.age") for name in stored)
+    for name in stored:
+        assert b"canary" not in client.get_object(Bucket=bucket, Key=name)["Body"].read(), name
+    drilled = run_drillbook("backup.drill", "--from", "offsite:latest", cwd=tmp_path, environment=keys)
+    assert (drilled.returncode, "cipher.no_identity" in drilled.stdout) == (1, True)
+    listed = run_drillbook("backup.list", cwd=tmp_path, environment=keys)
+    assert "2 of 2: local, offsite (sealed, never opened)" in listed.stdout
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "ops.toml").write_text(BARE.format(**facts))
+    key = os.open(bare / "escrow.key", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(key, f"{identity}\n".encode())
+    os.close(key)
+    refused = run_drillbook("backup.create", cwd=bare, environment=keys)
+    assert (refused.returncode, "no source is configured" in refused.stdout) == (2, True)
+    for arguments in (
+        ("backup.verify", "offsite:latest"),
+        ("backup.drill", "--from", "offsite:latest"),
+        ("backup.restore", "--from", "offsite:latest", "--to", "restored.db"),
+    ):
+        ended = run_drillbook(*arguments, cwd=bare, environment=keys)
+        assert ended.returncode == 0, (arguments, ended.stdout, ended.stderr)
+    assert ask(bare / "restored.db", "SELECT count(*) FROM notes WHERE body LIKE 'canary%'") == 1
+    listed = run_drillbook("backup.list", "--format", "json", cwd=bare, environment=keys)
+    (result,) = json.loads(listed.stdout)["results"]
+    assert (result["proven"], result["copies"][0]["opened"]) == (True, True)
