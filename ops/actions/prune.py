@@ -11,13 +11,15 @@ import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from ops.actions.backup import held_lock
 from ops.actions.candidates import candidate_of
 from ops.actions.catalogue import Backup, read_catalogue
 from ops.actions.inspection import critical
-from ops.errors import OpsError
+from ops.errors import OpsError, StoreError
 from ops.fsio.locking import claimed_for_deletion
 from ops.fsio.staging import translated_write_errors
 from ops.joblog import Job
@@ -36,6 +38,14 @@ from ops.retention import Plan, Policy, plan_retention
 from ops.units import format_time
 
 _MOST_TOMBSTONE_BYTES = 1 << 20
+
+
+@runtime_checkable
+class Retaining(Protocol):
+    """A store that keeps files from being removed until a time, whoever asks."""
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Until when `key` is kept, in UTC; for a folder the latest of its files; None when it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +93,15 @@ class _Pruning:
             catalogue = read_catalogue(self.store)
             stored = {file.key: file.size for file in self.store.list()}
             mine = [item for item in catalogue.backups if item.manifest.source.name == self.request.source]
-            plans = self._plan(mine, stored)
-        findings = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
-        findings += [self._resumed(name) for name in resumed]
+            unreadable = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
+            plans = _stopped_by(unreadable, self._plan(mine, stored))
+        findings = [*unreadable, *(self._resumed(name) for name in resumed)]
         findings += [_refused(plan.refusal, group) for group, plan in plans.items() if plan.refusal]
         doomed = [item.name for plan in plans.values() for item in plan.doomed]
-        if self.request.dry_run:
-            return Pruned(self.request.source, self.store, plans, (), 0, tuple(findings))
         by_name, beside = {item.name: item for item in mine}, _beside(stored)
+        if self.request.dry_run:
+            locked = filter(None, (self._locked(by_name[name]) for name in doomed))
+            return Pruned(self.request.source, self.store, plans, (), 0, (*findings, *locked))
         deleted, freed = [], 0
         with self.job.step("prune") as facts:
             for name in doomed:
@@ -115,6 +126,8 @@ class _Pruning:
 
     def _delete(self, backup: Backup, beside: Sequence[str]) -> Finding | None:
         """Delete one backup; a finding when it stays, or did not go whole."""
+        if locked := self._locked(backup):
+            return locked
         with self._unread(backup) as free:
             if not free:
                 message = f"{backup.name} stays for now: another run reads it"
@@ -125,6 +138,23 @@ class _Pruning:
             except OpsError as error:
                 return critical(error, backup.name)
         return None
+
+    def _locked(self, backup: Backup) -> Finding | None:
+        """A finding when the store itself keeps the backup until a time: that is never fought."""
+        if not isinstance(self.store, Retaining):
+            return None
+        until = max(
+            (
+                time
+                for key in (manifest_key(backup.name), backup.name)
+                if (time := self.store.retained_until(key))
+            ),
+            default=None,
+        )
+        if until is None or until <= self.job.clock():
+            return None
+        message = f"{backup.name} stays: the store keeps it until {format_time(until)}"
+        return Finding(severity=Severity.OK, code="prune.locked", message=message, where=backup.name)
 
     @contextlib.contextmanager
     def _unread(self, backup: Backup) -> Iterator[bool]:
@@ -168,8 +198,9 @@ class _Pruning:
             if not self._is_mine(key):
                 continue
             if manifest_key(payload) in stored:
-                # Cut off before anything was deleted: whether it goes is decided anew.
-                self.store.delete(key)
+                # Cut off before anything was deleted: whether it goes is decided anew. The note may be locked.
+                with contextlib.suppress(StoreError):
+                    self.store.delete(key)
                 continue
             self._remove(payload, beside[payload])
             finished.append(payload)
@@ -186,6 +217,18 @@ class _Pruning:
     def _resumed(self, name: str) -> Finding:
         message = f"finished deleting {name}, which a run that was cut off had begun"
         return Finding(severity=Severity.OK, code="prune.resumed", message=message, where=name)
+
+
+def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[str, Plan]:
+    """The plans, in which nothing goes while something can not be read: that might be the newest, or a bad verdict.
+
+    A pin that can not be read holds its backup, and stops nothing else.
+    """
+    reasons = [item for item in unreadable if item.code != "backup.pin_invalid"]
+    if not reasons:
+        return plans
+    refusal = f"{reasons[0].message}; look at it, and take it away if it is of no use"
+    return {group: replace(plan, refusal=refusal) if plan.doomed else plan for group, plan in plans.items()}
 
 
 def _beside(keys: Iterable[str]) -> Mapping[str, list[str]]:

@@ -252,3 +252,51 @@ def test_two_machines_at_once() -> None:
     assert (list(first.deleted), list(second.deleted)) == (all_names[:3], [])
     put(store, tombstone_key(all_names[3]), b'{"version": 1, "source": "prices"}')
     assert list(pruned(store, Policy(keep_last=1)).deleted) == [all_names[3]]
+
+
+class LockingStore(MemoryStore):
+    """A store that keeps every file for ten days, as a bucket with object lock does."""
+
+    def retained_until(self, key: str) -> datetime | None:
+        """Ten days from the beginning."""
+        return NOW + timedelta(days=10)
+
+    def delete(self, key: str) -> None:
+        """Not yet."""
+        raise StoreError("locked", code="store.object_locked")
+
+
+def test_what_the_store_keeps_is_not_fought() -> None:
+    """Locked backups stay whole, nothing is written beside them, and each is shown with its time; also in a dry run."""
+    store = LockingStore()
+    all_names = fill(store)
+    before = dict(store.files)
+    for dry_run in (True, False):
+        done = pruned(store, dry_run=dry_run)
+        assert done.deleted == ()
+        assert [(item.code, item.where) for item in done.findings] == [
+            ("prune.locked", name) for name in all_names[:3]
+        ]
+        assert "2026-07-10" in done.findings[0].message
+    assert store.files == before
+
+
+@pytest.mark.parametrize("what", ["manifest", "verify"])
+def test_nothing_goes_while_something_can_not_be_read(store: LocalStore, what: str) -> None:
+    """A manifest or evidence that can not be read might be the newest, or a bad verdict: nothing is deleted."""
+    all_names = fill(store)
+    newest = looked_at(stored_backup(store, NOW))
+    (key,) = [
+        stored.key
+        for stored in store.list()
+        if stored.key.startswith(f"{newest.name}.") and what in stored.key
+    ]
+    store.path_of(key).write_bytes(b"{}")
+    done = pruned(store, Policy(keep_last=1))
+    assert done.deleted == ()
+    assert {item.severity for item in done.findings} == {Severity.CRITICAL, Severity.WARNING}
+    assert set(all_names) <= names(store)
+    store.delete(key)
+    if what == "verify":
+        looked_at(newest)
+    assert pruned(store, Policy(keep_last=1)).deleted
