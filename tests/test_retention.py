@@ -239,3 +239,17 @@ def test_nothing_but_safety_backups() -> None:
     newer = Candidate(name="new", created_at=NOW, aside=True)
     assert plan_retention([only, newer], DEFAULT_POLICY, NOW).doomed == ()
     assert plan_retention([], DEFAULT_POLICY, NOW).decisions == ()
+
+
+def test_an_unverified_first_does_not_stand_alone() -> None:
+    """Where the first of a day was never verified, the first good one of that day stays beside it; later ones go."""
+    day = datetime(2026, 12, 10, tzinfo=UTC)
+    first, second, third = (
+        Candidate(name=name, created_at=day + timedelta(hours=hour), size=1000, good=good)
+        for hour, (name, good) in enumerate([("first", None), ("second", True), ("third", True)], 1)
+    )
+    plan = plan_retention(
+        [*daily(15), first, second, third], Policy(keep_daily=Span(timedelta(days=30))), NOW
+    )
+    assert {"first", "second"} <= kept(plan)
+    assert "third" not in kept(plan)
