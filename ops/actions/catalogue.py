@@ -184,6 +184,7 @@ def read_manifest(store: Store, key: str) -> Manifest:
         raise BackupError(
             message, code="backup.manifest_invalid", hint="it was renamed or swapped; use another backup"
         )
+    plain_manifest(manifest)  # raises for one that contradicts itself about its sealing
     return manifest
 
 

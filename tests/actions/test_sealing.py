@@ -297,6 +297,12 @@ def test_a_manifest_that_contradicts_itself(keys: Keys, scratch: Path, change: o
     with pytest.raises(BackupError) as caught:
         plain_manifest(manifest)
     assert caught.value.code == "backup.manifest_invalid"
+    away.files[manifest_key(f"{backup.name}.age")] = json.dumps(document).encode()
+    catalogue = read_catalogue(away)
+    assert (catalogue.backups, [item.code for item in catalogue.findings]) == (
+        (),
+        ["backup.manifest_invalid"],
+    )
 
 
 def test_a_sealed_one_stays_sealed_when_it_is_copied(sealed: Backup, keys: Keys, scratch: Path) -> None:
