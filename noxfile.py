@@ -21,7 +21,7 @@ nox.options.reuse_venv = "yes"
 Out = IO[str] | None
 LOCKS = Path("locks")
 ALONE = (
-    *("tests/ciphers", "tests/faults", "tests/fsio", "tests/stores/test_s3_faults.py"),
+    *("tests/ciphers", "tests/faults", "tests/fsio"),
     *(f"tests/test_{name}.py" for name in ("demo", "demo_petshop", "filters", "proc", "terminal")),
 )
 WITHOUT_PROJECT = ("build", "lint")

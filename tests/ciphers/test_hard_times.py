@@ -45,15 +45,27 @@ class Striking:
             self._strike()
 
 
+STRANGERS: set[int] = set()
+"""Children that were there before the test: servers of other tests."""
+
+
+@pytest.fixture(autouse=True)
+def strangers() -> Iterator[None]:
+    """Leaves alone, and does not count, what other tests keep running."""
+    STRANGERS.update(children())
+    yield
+    STRANGERS.clear()
+
+
 def children() -> list[int]:
-    """The processes that this one has started, without those that have ended."""
+    """The processes that this one has started in this test, without those that have ended."""
     found = []
     for task in Path("/proc/self/task").iterdir():
         # Threads and processes come and go while we look.
         with contextlib.suppress(OSError):
             pids = (task / "children").read_text().split()
             found += [int(pid) for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found
+    return [pid for pid in found if pid not in STRANGERS]
 
 
 def strikes() -> dict[str, Callable[[], None]]:
