@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ops import manifest as manifest_files
+from ops.actions.backup import held_lock
 from ops.actions.candidates import candidate_of
 from ops.actions.capacity import require_below_limit
 from ops.actions.catalogue import Backup, Catalogue, read_catalogue, read_manifest
@@ -66,7 +67,10 @@ def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
     to = tier.store
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if tier.cipher is not None and not is_sealed(backup.manifest):
-            _copy_sealed(backup, to, tier.cipher, scratch, job)
+            # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
+            copying = f"{backup.manifest.source.name}.copies"
+            with held_lock(copying, backup.store, 0, job):
+                _copy_sealed(backup, to, tier.cipher, scratch, job)
         else:
             _copy_as_it_is(backup, to, scratch, job)
         facts.bytes = backup.manifest.size

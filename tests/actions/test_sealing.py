@@ -25,6 +25,7 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.digest import document_seal
 from ops.errors import BackupError, OpsError, StoreError, ToolError
+from ops.fsio.locking import source_lock
 from ops.joblog import Job
 from ops.model import Evidence, FileEntry, Level, Severity, Verdict
 from ops.naming import checksum_key, checksum_text, manifest_key
@@ -345,3 +346,15 @@ def test_strangers_of_that_name(keys: Keys, scratch: Path) -> None:
     put(away, f"{backup.name}.age.txt", b"mine")
     copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job())
     assert away.files[f"{backup.name}.age.txt"] == b"mine"
+
+
+def test_one_seals_at_a_time(keys: Keys, scratch: Path, store: LocalStore) -> None:
+    """While another run seals copies of the source, nothing of it is touched: a warning, and the next run's work."""
+    away = MemoryStore("away")
+    stored_backup(store, NOW)
+    tier, job = Tier(away, cipher=keys.sealing), Job(clock=lambda: NOW)
+    with source_lock(store.lock_path("prices.copies"), job_id="other", now=NOW):
+        (finding,) = copy_missing("prices", store, [tier], scratch, job)
+    assert (finding.code, finding.where, away.files) == ("copy.failed", "lock.held", {})
+    (finding,) = copy_missing("prices", store, [tier], scratch, job)
+    assert finding.code == "copy.made"
