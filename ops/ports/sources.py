@@ -1,15 +1,15 @@
-"""The two ports, and what their drivers promise. Actions know only these; kinds and stores know only these too.
+"""What a kind of source promises: it is captured, inspected, loaded, and where it can be, restored.
 
-A kind never learns about stores, reports or retention; a store never learns about kinds.
+A kind never learns about stores, reports or retention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from ops.model import (
     Captured,
@@ -20,7 +20,7 @@ from ops.model import (
     RestoreOptions,
     SourceInfo,
 )
-from ops.progress import Progress, silent
+from ops.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,125 +175,3 @@ class Restorable(Protocol):
 
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """Put the tables of `options` into `target` in one transaction, compared before it commits."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file in a store: its key and size in bytes."""
-
-    key: str
-    size: int
-
-
-class Store(Protocol):
-    """A place where backups live. Methods raise StoreError or SpaceError.
-
-    A key is a name, each written once, or `NAME/…` for a file of the folder that was put as NAME.
-    """
-
-    @property
-    def name(self) -> str:
-        """Its configured name."""
-
-    @property
-    def location(self) -> str:
-        """Where it is, for people, free of secrets."""
-
-    def stage(self, key: str, *, folder: bool = False) -> AbstractContextManager[Path]:
-        """An empty private file (or folder) for building `key` where `put` can take it without another copy.
-
-        Gone when the block ends, unless it was put. Raises RefusedError when somebody else builds this key.
-        """
-
-    def put(self, key: str, file: Path) -> None:
-        """Store the file or folder as `key`: durable when this returns, whole or not at all, private, never replacing.
-
-        Takes the file over when it came from `stage(key)`. Raises RefusedError when the key exists.
-        """
-
-    def open(self, key: str) -> BinaryIO:
-        """The content from its start, unbuffered. Raises BackupError (`backup.not_found`) when there is none."""
-
-    def get(self, key: str, into: Path, progress: Progress) -> str:
-        """Write the content to the new private file `into`; the SHA-256 of what was written.
-
-        Raises BackupError (`backup.not_found`), and RefusedError when `into` exists.
-        """
-
-    def list(self) -> Iterable[StoredFile]:
-        """All complete files, in no order; never one that is still being written."""
-
-    def delete(self, key: str) -> None:
-        """Remove `key`, a folder with all that is in it; fine when it is gone already."""
-
-
-@runtime_checkable
-class LocalFiles(Protocol):
-    """A store whose files programs on this machine can open in place, and lock."""
-
-    def path_of(self, key: str) -> Path:
-        """Where the file of `key` lies (whether it exists or not)."""
-
-    def sweep(self) -> Sequence[str]:
-        """Remove what writers that died left half done; the names that are gone. Living writers are untouched."""
-
-    def lock_path(self, source: str) -> Path:
-        """Where the lock file of a source lies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """What is known of a sealed file: size in bytes and hex SHA-256, of what went in and of what is stored."""
-
-    plain_size: int
-    plain_sha256: str
-    size: int
-    sha256: str
-
-
-class Cipher(Protocol):
-    """Turns files into files that only the holder of a key can read. Methods raise CipherError, ToolError, ConfigError.
-
-    Secrets are read where they are used, and are in no argument, variable, file, error or log of ours.
-    """
-
-    @property
-    def name(self) -> str:
-        """Its configured name."""
-
-    @property
-    def kind(self) -> str:
-        """Its kind, as the registry has it."""
-
-    @property
-    def suffix(self) -> str:
-        """What is added to the name of a sealed file, dot included."""
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether the format itself proves that nothing was changed; without, `unseal` needs `expected`."""
-
-    @property
-    def can_open(self) -> bool:
-        """Whether an identity or a passphrase is at hand here; it is not tried."""
-
-    def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
-        """Fill `sealed`, a new private file or an empty one of `Store.stage`; both digests, from one pass over `plain`.
-
-        After an error `sealed` is as it was. Not fsynced; after SIGKILL it may be half written. Raises
-        RefusedError when there is anything else at `sealed`.
-        """
-
-    def unseal(
-        self, sealed: Path, into: Path, expected: Sealed | None = None, progress: Progress = silent
-    ) -> str:
-        """Write the content to the new private file `into`; the SHA-256 of what was written.
-
-        `into` gets its name when the content is whole and proven, and is what `expected` says where that is
-        given. Otherwise no plain text is left: after any exception under no name, after SIGKILL only in a
-        scratch folder beside `into`, which the next run there sweeps. Not fsynced. With `expected` a
-        damaged file is told from a wrong key. Raises RefusedError when `into` exists.
-        """
-
-    def probe(self) -> list[Finding]:
-        """Seal a few bytes, open them again where that is possible, look at the secrets' files; empty never."""
