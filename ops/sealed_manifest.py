@@ -15,6 +15,7 @@ from ops.model import FileEntry, Manifest
 from ops.ports import Sealed
 
 KEY: Final = "sealed"
+_SEALED_FOR: Final = "sealed_for"
 
 
 def is_sealed(manifest: Manifest) -> bool:
@@ -28,8 +29,10 @@ def sealed_path(path: str, suffix: str) -> str:
     return f"{top}{suffix}/{inside}{suffix}" if slash else f"{top}{suffix}"
 
 
-def sealed_manifest(plain: Manifest, kind: str, suffix: str, sealed: Sequence[Sealed]) -> Manifest:
-    """The manifest of the same backup when its files, in their order, were sealed."""
+def sealed_manifest(
+    plain: Manifest, kind: str, suffix: str, sealed: Sequence[Sealed], sealed_for: str | None
+) -> Manifest:
+    """The manifest of the same backup when its files, in their order, were sealed; `sealed_for` as of the cipher."""
     pairs = list(zip(plain.files, sealed, strict=True))
     document = {
         "cipher": kind,
@@ -38,6 +41,7 @@ def sealed_manifest(plain: Manifest, kind: str, suffix: str, sealed: Sequence[Se
             {"path": entry.path, "size": item.plain_size, "sha256": item.plain_sha256}
             for entry, item in pairs
         ],
+        **({} if sealed_for is None else {_SEALED_FOR: sealed_for}),
     }
     return replace(
         plain,
@@ -52,6 +56,12 @@ def sealed_manifest(plain: Manifest, kind: str, suffix: str, sealed: Sequence[Se
 def cipher_kind(manifest: Manifest) -> str:
     """The kind of cipher that it was sealed with; raises BackupError when the manifest says none."""
     return str(_document(manifest)["cipher"])
+
+
+def sealed_for(manifest: Manifest) -> str | None:
+    """For which set of keys it was sealed, as `Cipher.sealed_for` says it; None when that is not known."""
+    found = _document(manifest).get(_SEALED_FOR)
+    return found if isinstance(found, str) else None
 
 
 def plain_manifest(manifest: Manifest) -> Manifest:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,11 @@ _LONGEST_PASSPHRASE: Final = 1000  # openssl reads 1023 bytes and drops the rest
 _SAMPLE: Final = b"Drillbook looks whether this can be sealed, and opened again.\n"
 _OTHERS: Final = 0o077
 _NOT_STORED: Final = "is not the file that was stored: its SHA-256 is another one"
+
+
+def digest_of_keys(keys: Iterable[str]) -> str:
+    """`Cipher.sealed_for` of these public keys, in whatever order."""
+    return hashlib.sha256("\n".join(sorted(set(keys))).encode()).hexdigest()
 
 
 def plain_environment() -> dict[str, str]:

@@ -35,10 +35,13 @@ PG_TEXT = "tests/sources/postgres/test_text.py"
 PG_DIGESTS = "tests/sources/postgres/test_digests.py"
 RETENTION = "ops/retention.py"
 PRUNE = "ops/actions/prune.py"
+DELETING = "ops/actions/deleting.py"
 COPYING = "ops/actions/copying.py"
 PRUNING = "tests/actions/test_prune.py tests/test_retention.py"
 COPIES = "tests/actions/test_copying.py"
 SEALING = "tests/actions/test_sealing.py"
+SEALED_HOME = "tests/actions/test_sealed_home.py"
+REENCRYPT = "tests/actions/test_reencrypt.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,25 @@ MUTATIONS = [
     Mutation(RETENTION, "newest.size < _SUSPICIOUS_PART", "newest.size < 0 * _SUSPICIOUS_PART", PRUNING),
     Mutation(RETENTION, "    _keep_needed(newest_first, reasons)\n", "", PRUNING),
     Mutation("ops/actions/candidates.py", "good=backup.good if whole else False", "good=backup.good", PRUNING),
-    Mutation(PRUNE, "            yield claimed", "            yield True", PRUNING),
-    Mutation(PRUNE, "if not self._is_mine(key):", "if False:", PRUNING),
-    Mutation(PRUNE, "for key in dict.fromkeys([manifest_key(payload), *beside, payload]):", "for key in dict.fromkeys([payload, *beside, manifest_key(payload)]):", PRUNING),
-    Mutation(PRUNE, "                self._bury(backup)\n", "", PRUNING),
+    Mutation(DELETING, "        yield claimed", "        yield True", PRUNING),
+    Mutation(DELETING, "if not _is_of(source, store, key):", "if False:", PRUNING),
+    Mutation(DELETING, "for key in dict.fromkeys([manifest_key(payload), *about, payload]):", "for key in dict.fromkeys([payload, *about, manifest_key(payload)]):", PRUNING),
+    Mutation(DELETING, "            _bury(backup, job)\n", "", PRUNING),
     Mutation(PRUNE, 'if item.code != "backup.pin_invalid"', "if False", PRUNING),
-    Mutation(COPYING, "        _require_right(backup, check_sizes(backup) or check_stored_files(backup, job.progress))\n", "", COPIES),
+    Mutation(COPYING, "        _require_right(backup, findings)\n", "", COPIES),
     Mutation(COPYING, "_digest(to, key) == entries[key].sha256", "True", COPIES),
     Mutation(COPYING, "candidates[item.name].good is not False", "True", COPIES),
-    Mutation(COPYING, "        if _content(to, key) != content:", "        if False:", COPIES),
-    Mutation(COPYING, "if read_manifest(to, manifest_key(name)).job_id != backup.manifest.job_id:", "if False:", SEALING),
+    Mutation("ops/actions/placing.py", "        if content_of(to, key) != content:", "        if False:", COPIES),
+    Mutation("ops/actions/sealed_copies.py", "if manifest.job_id == backup.manifest.job_id:", "if True:", SEALING),
     Mutation("ops/actions/sealing.py", "            if error.code in DAMAGED:\n                raise\n", "", SEALING),
     Mutation("ops/actions/sealing.py", "cipher.unseal(sealed, into, expected, progress)", "cipher.unseal(sealed, into, None, progress)", SEALING),
-    Mutation("ops/actions/sealing.py", "    if backup.good is not True:\n        return records\n", "", SEALING),
+    Mutation("ops/actions/sealing.py", "    if backup.good is None:\n        return records\n", "", SEALING),
+    Mutation("ops/actions/sealing.py", "if (done.plain_size, done.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
+    Mutation("ops/actions/sealing.py", "Verdict.PASSED if backup.good else Verdict.FAILED", "Verdict.PASSED", SEALED_HOME),
+    Mutation("ops/actions/taking.py", "if to.sealed is not None:", "if False:", SEALED_HOME),
+    Mutation("ops/actions/reencrypt.py", "if not any(finding.code == OPENED for finding in looked.findings):", "if False:", REENCRYPT),
+    Mutation("ops/actions/reencrypt.py", "sealed_for(backup.manifest) == today", "True", REENCRYPT),
+    Mutation("ops/actions/reencrypt.py", "        self._clear(name)\n", "", REENCRYPT),
     Mutation("ops/sealed_manifest.py", "            _require_same(path, payload, suffix, stored)\n", "", SEALING),
     Mutation("ops/capacity.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/test_capacity.py"),
     Mutation("ops/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/test_network.py"),

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
     "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
+    "store.reencrypt",
 }  # fmt: skip
 
 

@@ -63,37 +63,63 @@ def take_backup(source: Source, store: Store, request: BackupRequest, job: Job) 
 
 def take_backup_under_lock(source: Source, store: Store, request: BackupRequest, job: Job) -> Taken:
     """The same for a caller that holds the source's lock already."""
+    begun = begin_backup(source, store, request, job)
+    taken = make_backup(source, store, begun, request.tags, job)
+    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, request.limit))
+    return replace(taken, findings=findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is settled before the first byte is read: the time to record, the payload's name, what was noticed."""
+
+    started_at: datetime
+    created_at: datetime
+    name: str
+    findings: tuple[Finding, ...]
+
+
+def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
+    """Clean up after the dead, ask for space, and find the name, which is free also with `suffix` behind it.
+
+    Raises SpaceError, SourceError, StoreError, RefusedError.
+    """
     started = job.clock()
     findings = _clean_up(store)
     with job.step("check space"):
         _require_room(source, store, request)
     created, warning = _recorded_time(store, source, started)
-    name = request.name or _free_name(source, store, started)
-    _require_free(store, name)
+    name = request.name or _free_name(source, store, started, suffix)
+    _require_free(store, f"{name}{suffix}")
+    return Begun(started, created, name, (*findings, *warning))
+
+
+def make_backup(source: Source, store: Store, begun: Begun, tags: tuple[str, ...], job: Job) -> Taken:
+    """Capture `source` into `store` under the name that was found, and publish it."""
+    name = begun.name
     with store.stage(name, folder=source.payload_is_folder) as staged:
         captured = _capture(source, staged, job)
         finished = job.clock()
         manifest = Manifest(
             version=manifest_files.VERSION,
             job_id=job.job_id,
-            created_at=created,
+            created_at=begun.created_at,
             source=source.info,
             payload=name,
             files=_stored_files(captured, name, folder=source.payload_is_folder),
             measures=captured.measures,
             tool=_TOOL,
             scope=source.scope,
-            tags=request.tags,
+            tags=tags,
             data_as_of=captured.data_as_of,
-            started_at=started,
+            started_at=begun.started_at,
             finished_at=finished,
-            duration_ms=milliseconds(started, finished),
+            duration_ms=milliseconds(begun.started_at, finished),
             extra={"capture": captured.method, **captured.extra},
         )
         with job.step("publish"):
-            _publish(store, staged, manifest)
-    findings += [*warning, *captured.findings, *warn_when_nearly_full(store, request.limit)]
-    return Taken(Backup(store=store, manifest=manifest), captured, tuple(findings))
+            publish(store, staged, manifest)
+    return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
 
 
 @contextlib.contextmanager
@@ -144,15 +170,19 @@ def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetim
     return newest + timedelta(milliseconds=1), [warning]
 
 
-def _free_name(source: Source, store: Store, moment: datetime) -> str:
-    """The payload name for `moment`, or for the next second in which none of its files exists."""
+def _free_name(source: Source, store: Store, moment: datetime, added: str) -> str:
+    """The payload name for `moment`, or for the next second in which none of its files exists, with `added` or without."""
     base, suffix = source.base_and_suffix
     taken = {top_name(stored.key) for stored in store.list()}
     for seconds in range(3600):
         name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
-        if taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name):
+        if all(_is_free(store, full, taken) for full in {name, f"{name}{added}"}):
             return name
     raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
+
+
+def _is_free(store: Store, name: str, taken: set[str]) -> bool:
+    return taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name)
 
 
 def _require_free(store: Store, name: str) -> None:
@@ -189,7 +219,7 @@ def _stored_files(captured: Captured, name: str, *, folder: bool) -> tuple[FileE
     return tuple(replace(entry, path=f"{name}/{entry.path}") for entry in captured.files)
 
 
-def _publish(store: Store, staged: Path, manifest: Manifest) -> None:
+def publish(store: Store, staged: Path, manifest: Manifest) -> None:
     """Payload, checksum, manifest: each durable before the next, the manifest's name last.
 
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.

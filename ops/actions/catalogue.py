@@ -75,7 +75,9 @@ class Backup:
         """Whether anybody has ever opened it; None for one that is not sealed."""
         if not is_sealed(self.manifest):
             return None
-        return any(finding.code == OPENED for item in self.evidence for finding in item.findings)
+        digest = manifest_files.payload_sha256(self.manifest)
+        mine = [item for item in self.evidence if item.payload_sha256 == digest]
+        return any(finding.code == OPENED for item in mine for finding in item.findings)
 
     @property
     def good(self) -> bool | None:
@@ -131,16 +133,20 @@ def read_catalogue(store: Store) -> Catalogue:
     records = _records(keys)
     backups, findings = [], []
     for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
-        try:
-            manifest = read_manifest(store, key)
-        except OpsError as error:
-            findings.append(_problem(error, key))
-            continue
-        backup, problems = _with_records(store, manifest, records.get(manifest.payload, []))
+        backup, problems = read_backup(store, key, records.get(key.removesuffix(MANIFEST_SUFFIX), []))
         findings += problems
-        backups.append(backup)
+        backups += [] if backup is None else [backup]
     backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
-    return Catalogue(tuple(backups), (*findings, *_incomplete(keys)))
+    return Catalogue(tuple(backups), (*findings, *incomplete(keys)))
+
+
+def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | None, list[Finding]]:
+    """The backup whose manifest is at `key`, with its `records`, and what of that can not be read; None without it."""
+    try:
+        manifest = read_manifest(store, key)
+    except OpsError as error:
+        return None, [_problem(error, key)]
+    return _with_records(store, manifest, records)
 
 
 def _records(keys: Iterable[str]) -> dict[str, list[str]]:
@@ -203,7 +209,7 @@ def _problem(error: OpsError, key: str) -> Finding:
     return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=key)
 
 
-def _incomplete(keys: set[str]) -> list[Finding]:
+def incomplete(keys: set[str]) -> list[Finding]:
     """A warning for each payload or checksum file whose manifest is not there."""
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums}

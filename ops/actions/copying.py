@@ -14,20 +14,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from ops import manifest as manifest_files
 from ops.actions.backup import held_lock
 from ops.actions.candidates import candidate_of
 from ops.actions.capacity import require_below_limit
-from ops.actions.catalogue import Backup, Catalogue, read_catalogue, read_manifest
+from ops.actions.catalogue import Backup, Catalogue, read_catalogue
 from ops.actions.inspection import check_sizes, check_stored_files, fetch_stored
 from ops.actions.keeping import being_read
-from ops.actions.sealing import sealed_copy, sealed_records
-from ops.errors import BackupError, OpsError, RefusedError, StoreError
+from ops.actions.placing import (
+    checksum_content,
+    conflict,
+    content_of,
+    copy_records,
+    put_text,
+    require_arrived,
+)
+from ops.actions.sealed_copies import copy_sealed
+from ops.actions.sealing import Sealing
+from ops.errors import BackupError, OpsError
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.staging import translated_write_errors
 from ops.joblog import Job
-from ops.model import Finding, Manifest, Severity
-from ops.naming import checksum_key, checksum_text, manifest_key, payload_of_evidence, payload_of_pin
+from ops.model import Finding, Severity
+from ops.naming import checksum_key, manifest_key
 from ops.ports import Cipher, LocalFiles, Store
 from ops.retention import Candidate, Policy, plan_retention
 from ops.sealed_manifest import is_sealed
@@ -69,8 +76,11 @@ def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
         if tier.cipher is not None and not is_sealed(backup.manifest):
             # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
             copying = f"{backup.manifest.source.name}.copies"
-            with held_lock(copying, backup.store, 0, job):
-                _copy_sealed(backup, to, tier.cipher, scratch, job)
+            with (
+                held_lock(copying, backup.store, 0, job),
+                payload_here(backup, scratch, job, compared_later=True) as payload,
+            ):
+                copy_sealed(backup, payload, to, Sealing.by(tier.cipher, scratch), job)
         else:
             _copy_as_it_is(backup, to, scratch, job)
         facts.bytes = backup.manifest.size
@@ -79,66 +89,12 @@ def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
 def _copy_as_it_is(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
     stored = {file.key: file.size for file in to.list()}
     if not _is_there(backup, to, stored):
-        with _payload(backup, scratch, job) as payload:
+        with payload_here(backup, scratch, job) as payload:
             to.put(backup.name, payload)
-        _require_arrived(backup.manifest, to)
-    _put_text(to, checksum_key(backup.name), _checksum(backup.manifest))
+        require_arrived(backup.manifest, to)
+    put_text(to, checksum_key(backup.name), checksum_content(backup.manifest))
     copy_records(backup, to)
-    _put_text(to, manifest_key(backup.name), _content(backup.store, manifest_key(backup.name)))
-
-
-def _copy_sealed(backup: Backup, to: Store, cipher: Cipher, scratch: Path, job: Job) -> None:
-    """Sealed twice, the same is never the same: what is left of a copy that was cut off is sealed anew."""
-    name = f"{backup.name}{cipher.suffix}"
-    there = {file.key for file in to.list()}
-    if manifest_key(name) in there:
-        if read_manifest(to, manifest_key(name)).job_id != backup.manifest.job_id:
-            raise _conflict(name, to)
-        return
-    with (
-        _payload(backup, scratch, job) as payload,
-        sealed_copy(backup, payload, cipher, scratch, job.progress) as (sealed, manifest),
-    ):
-        for left in [key for key in there if key == checksum_key(name) or _is_about(key, name)]:
-            to.delete(left)
-        _put_anew(to, name, sealed)
-    _require_arrived(manifest, to)
-    _put_text(to, checksum_key(name), _checksum(manifest))
-    copy = replace(backup, store=to, manifest=manifest)
-    for key, content in sealed_records(backup, copy, job):
-        _put_text(to, key, content)
-    _put_text(to, manifest_key(name), manifest_files.to_json(manifest))
-
-
-def _put_anew(to: Store, name: str, payload: Path) -> None:
-    """Put a payload whose manifest is not there: what has its name is left of a copy that was cut off.
-
-    It is asked to go only then, so that keys which may not delete are enough for all else.
-    """
-    try:
-        to.put(name, payload)
-    except RefusedError as error:
-        if error.code != "refused.name_taken":
-            raise
-        to.delete(name)
-        to.put(name, payload)
-
-
-def _checksum(manifest: Manifest) -> bytes:
-    return checksum_text(manifest.files).encode("utf-8", "surrogateescape")
-
-
-def copy_records(backup: Backup, to: Store) -> None:
-    """Put the evidence and pins of `backup` beside its copy, where they are not there yet."""
-    there = {file.key for file in to.list()}
-    for file in backup.store.list():
-        if _is_about(file.key, backup.name) and file.key not in there:
-            _put_text(to, file.key, _content(backup.store, file.key))
-
-
-def _is_about(key: str, payload: str) -> bool:
-    """Whether it is evidence or a pin of that payload."""
-    return (payload_of_evidence(key) or payload_of_pin(key)) == payload
+    put_text(to, manifest_key(backup.name), content_of(backup.store, manifest_key(backup.name)))
 
 
 def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: datetime) -> list[Backup]:
@@ -228,21 +184,21 @@ def _is_there(backup: Backup, to: Store, stored: dict[str, int]) -> bool:
         stored[key] == entries[key].size and _digest(to, key) == entries[key].sha256 for key in sorted(found)
     )
     if not same:
-        raise _conflict(backup.name, to)
+        raise conflict(backup.name, to)
     return True
 
 
-def _conflict(name: str, to: Store) -> StoreError:
-    message = f"something else is called {name} in store {to.name!r} ({to.location})"
-    hint = "look at it; if it is the rest of a copy that was cut off, delete it there and push again"
-    return StoreError(message, code="store.conflict", hint=hint)
-
-
 @contextlib.contextmanager
-def _payload(backup: Backup, scratch: Path, job: Job) -> Iterator[Path]:
-    """The payload as a file or folder on this machine, after every byte was compared with the manifest."""
+def payload_here(backup: Backup, scratch: Path, job: Job, *, compared_later: bool = False) -> Iterator[Path]:
+    """The payload as a file or folder on this machine, after every byte was compared with the manifest.
+
+    With `compared_later` only sizes are, where the files are here: who reads them compares.
+    """
     if isinstance(backup.store, LocalFiles):
-        _require_right(backup, check_sizes(backup) or check_stored_files(backup, job.progress))
+        findings = check_sizes(backup)
+        if not findings and not compared_later:
+            findings = check_stored_files(backup, job.progress)
+        _require_right(backup, findings)
         yield backup.store.path_of(backup.name)
         return
     with scratch_folder(scratch) as folder:
@@ -256,33 +212,6 @@ def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
         message = f"{backup.name} is not copied, because it is damaged: {bad[0].message}"
         hint = "take a new backup; use a copy in another store, if there is one"
         raise BackupError(message, code=bad[0].code, hint=hint)
-
-
-def _require_arrived(manifest: Manifest, to: Store) -> None:
-    stored = {file.key: file.size for file in to.list()}
-    lost = [entry.path for entry in manifest.files if stored.get(entry.path) != entry.size]
-    if lost:
-        message = f"{lost[0]} did not arrive whole in store {to.name!r}"
-        raise StoreError(message, code="store.conflict", hint="push it again; look at the store's own log")
-
-
-def _put_text(to: Store, key: str, content: bytes) -> None:
-    """Put a small file, or see that the very same is there."""
-    try:
-        with to.stage(key) as staged:
-            with translated_write_errors(staged):
-                staged.write_bytes(content)
-            to.put(key, staged)
-    except OpsError as error:
-        if error.code != "refused.name_taken":
-            raise
-        if _content(to, key) != content:
-            raise _conflict(key, to) from error
-
-
-def _content(store: Store, key: str) -> bytes:
-    with store.open(key) as file:
-        return b"".join(iter(lambda: file.read(_BLOCK), b""))
 
 
 def _digest(store: Store, key: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ops.actions.assertions import check_assertions
-from ops.actions.backup import BackupRequest, held_lock, take_backup_under_lock
+from ops.actions.backup import BackupRequest, held_lock
 from ops.actions.catalogue import Backup
 from ops.actions.inspection import (
     check_checksum_file,
@@ -25,6 +25,7 @@ from ops.actions.inspection import (
     fetch_payload,
 )
 from ops.actions.keeping import being_read
+from ops.actions.taking import Destination, make_under_lock, passed
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.fsio.scratch import scratch_folder
@@ -32,7 +33,7 @@ from ops.joblog import Job
 from ops.manifest import payload_sha256
 from ops.model import Assertion, Finding, KeptTarget, Level, RestoreOptions, Severity, Verdict
 from ops.naming import SAFETY_TAG
-from ops.ports import Copy, Fetched, Restorable, Source, Store
+from ops.ports import Copy, Fetched, Restorable, Source
 from ops.units import format_stamp
 
 
@@ -40,14 +41,14 @@ from ops.units import format_stamp
 class RestoreRequest:
     """Where to restore to. `to` None means the source's own place (with `yes`) or a scratch place.
 
-    `command` is how this program is called, and `flags` what to add, for the undo command; `safety_store` is where
+    `command` is how this program is called, and `flags` what to add, for the undo command; `safety` is where
     the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
     `yes` may never touch. `assertions` are asked of the built copy before it is put in place: one that does
     not hold is a warning, because an old backup may be all that there is. Commands are left to drills.
     """
 
     scratch: Path
-    safety_store: Store
+    safety: Destination
     sources: Sequence[Source] = ()
     assertions: Sequence[Assertion] = ()
     to: str | None = None
@@ -77,7 +78,7 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
             f"restore {backup.name} into a scratch place under {request.scratch}, verify it there, and remove it"
         ]
     return list(
-        _restorable(source).plan(target, backup.manifest, request.options, request.safety_store.location)
+        _restorable(source).plan(target, backup.manifest, request.options, request.safety.store.location)
     )
 
 
@@ -95,7 +96,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
             return _rehearse(backup, source, request, job)
         live = _restorable(source)
         _guard(live, target, request)
-        with held_lock(source.info.name, request.safety_store, request.wait_s, job):
+        with held_lock(source.info.name, request.safety.store, request.wait_s, job):
             return _Restore(backup, live, target, request, job).run()
 
 
@@ -205,22 +206,35 @@ class _Restore:
     def _keep_old(self) -> tuple[_Kept, list[Finding]]:
         self.live.settle(self.target)
         mark = self.live.change_mark(self.target)
-        source, store = self.live.at(self.target), self.request.safety_store
+        source, look = self.live.at(self.target), VerifyRequest(Level.QUICK, self.request.scratch)
+        request = BackupRequest(tags=(SAFETY_TAG,))
         try:
-            taken = take_backup_under_lock(source, store, BackupRequest(tags=(SAFETY_TAG,)), self.job)
+            made = make_under_lock(source, self.request.safety, request, look, self.job)
         except SourceError as error:
             if error.code == "source.locked":
                 raise
             return self._keep_damaged(error.message)
-        look = VerifyRequest(Level.QUICK, self.request.scratch)
-        if verify_backup(taken.backup, source, look, self.job).verdict is not Verdict.PASSED:
+        if not passed(made.looked):
             return self._keep_damaged("its safety backup does not verify")
-        name, place = taken.backup.name, shlex.quote(self.target)
+        name, place = made.taken.backup.name, shlex.quote(self.target)
         command = f"{self.request.command} backup.restore --from {shlex.quote(name)} --to {place} --yes"
         message = f"what was there is kept as safety backup {name}"
         finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
-        target = KeptTarget(safety=taken.backup.manifest, mark=mark)
-        return _Kept(name=name, undo=f"{command}{self.request.flags}", target=target), [finding]
+        target = KeptTarget(safety=made.taken.backup.manifest, mark=mark)
+        said = [finding, *self._undone_elsewhere(name)]
+        return _Kept(name=name, undo=f"{command}{self.request.flags}", target=target), said
+
+    def _undone_elsewhere(self, name: str) -> list[Finding]:
+        """A warning when the safety backup is sealed and nothing here opens it."""
+        sealed = self.request.safety.sealed
+        if sealed is None or any(
+            item.can_open and item.kind == sealed.cipher.kind for item in self.backup.openers
+        ):
+            return []
+        message = (
+            f"safety backup {name} is sealed, and no key is here: going back needs a machine that has it"
+        )
+        return [Finding(severity=Severity.WARNING, code="restore.safety_sealed", message=message, where=name)]
 
     def _keep_damaged(self, why: str) -> tuple[_Kept, list[Finding]]:
         kept, undo = self.live.keep_damaged(self.target, format_stamp(self.job.clock()))

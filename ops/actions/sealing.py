@@ -5,10 +5,8 @@ Plain text is only in the source, in the home store and in private scratch place
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +14,7 @@ from ops import __version__
 from ops import evidence as evidence_files
 from ops import pins as pin_files
 from ops.actions.catalogue import Backup
-from ops.errors import CipherError, ToolError
-from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room
+from ops.errors import BackupError, CipherError, ToolError
 from ops.fsio.staging import make_private_folder
 from ops.joblog import Job
 from ops.manifest import payload_sha256
@@ -32,62 +28,84 @@ DAMAGED: Final = frozenset(("cipher.damaged", "cipher.not_encrypted", "cipher.wr
 """What says something about the backup; all else is about the keys and programs of this machine."""
 
 
-@contextlib.contextmanager
-def sealed_copy(
-    backup: Backup, payload: Path, cipher: Cipher, scratch: Path, progress: Progress
-) -> Iterator[tuple[Path, Manifest]]:
-    """The plain `payload` sealed in a scratch place, and the manifest of that, for as long as the block runs.
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How a copy is sealed: by which cipher, with what behind the plain name, and where scratch places are made."""
 
-    Raises SpaceError, CipherError, ToolError; then nothing is left of it.
+    cipher: Cipher
+    scratch: Path
+    suffix: str
+
+    @classmethod
+    def by(cls, cipher: Cipher, scratch: Path) -> Sealing:
+        """With the suffix of the cipher."""
+        return cls(cipher, scratch, cipher.suffix)
+
+
+def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progress: Progress) -> Manifest:
+    """Fill the empty private file or folder `into` with the plain `payload`, sealed; the manifest of that.
+
+    What goes in is compared with the manifest in the same pass. Raises BackupError (`backup.checksum_mismatch`) when it
+    is something else, CipherError, ToolError, SpaceError.
     """
-    require_room(scratch, backup.manifest.size + backup.manifest.size // 100 + (1 << 20))
-    with scratch_folder(scratch) as folder:
-        sealed = []
-        for entry in backup.manifest.files:
-            inside = entry.path.removeprefix(backup.name).lstrip("/")
-            target = folder / sealed_path(entry.path, cipher.suffix)
+    sealed, cipher = [], how.cipher
+    for entry in backup.manifest.files:
+        inside = entry.path.removeprefix(backup.name).lstrip("/")
+        target = into
+        if inside:
+            target = into / sealed_path(entry.path, how.suffix).partition("/")[2]
             make_private_folder(target.parent)
-            progress.step(f"sealing {entry.path}", entry.size)
-            sealed.append(cipher.seal(payload / inside if inside else payload, target, progress))
-        manifest = sealed_manifest(backup.manifest, cipher.kind, cipher.suffix, sealed)
-        yield folder / manifest.payload, manifest
+        progress.step(f"sealing {entry.path}", entry.size)
+        done = cipher.seal(payload / inside if inside else payload, target, progress)
+        if (done.plain_size, done.plain_sha256) != (entry.size, entry.sha256):
+            message = f"{entry.path} is not sealed, because it is not what was stored"
+            raise BackupError(
+                message, code="backup.checksum_mismatch", hint="take a new backup; look at the disk"
+            )
+        sealed.append(done)
+    return sealed_manifest(backup.manifest, cipher.kind, how.suffix, sealed, cipher.sealed_for)
 
 
-def sealed_records(backup: Backup, copy: Backup, job: Job) -> list[tuple[str, bytes]]:
-    """What lies beside the sealed `copy` of `backup`: its pins, and what is known of it, each with its key.
+def sealed_records(backup: Backup, sealed: Manifest, job: Job) -> list[tuple[str, bytes]]:
+    """What lies beside the copy of `backup` that is `sealed`: its pins, and what is known of it, each with its key.
 
-    Evidence is about bytes, and these are others. So it says no more than that the plain backup passed before it was
-    sealed, if it did, and that nobody has opened the copy yet.
+    Evidence is about bytes, and these are others. So it says no more than how the last look at the plain backup ended
+    before it was sealed, if there was one, and that nobody has opened the copy yet.
     """
+    name = sealed.payload
     records = [
-        (pin_key(copy.name, pin.pinned_at, pin.job_id), pin_files.to_json(replace(pin, backup=copy.name)))
+        (pin_key(name, pin.pinned_at, pin.job_id), pin_files.to_json(replace(pin, backup=name)))
         for pin in backup.pins
     ]
-    if backup.good is not True:
+    if backup.good is None:
         return records
     now = job.clock()
-    message = (
-        f"{backup.name} passed its last look before it was sealed; nobody has opened the sealed copy yet"
-    )
-    finding = Finding(severity=Severity.OK, code="backup.sealed", message=message, where=copy.name)
     evidence = Evidence(
         action="verify",
         level=str(Level.QUICK),
         job_id=job.job_id,
-        backup=copy.name,
-        source=copy.manifest.source,
-        payload_sha256=payload_sha256(copy.manifest),
+        backup=name,
+        source=sealed.source,
+        payload_sha256=payload_sha256(sealed),
         started_at=now,
         finished_at=now,
         duration_ms=0,
-        verdict=Verdict.PASSED,
-        findings=(finding,),
-        rows=copy.manifest.measures.rows,
-        size=copy.manifest.size,
+        verdict=Verdict.PASSED if backup.good else Verdict.FAILED,
+        findings=(_last_look(backup, name),),
+        rows=sealed.measures.rows,
+        size=sealed.size,
         tool={"name": "drillbook", "version": __version__},
         host=socket.gethostname(),
     )
-    return [*records, (evidence_key(copy.name, "verify", now, job.job_id), evidence_files.to_json(evidence))]
+    return [*records, (evidence_key(name, "verify", now, job.job_id), evidence_files.to_json(evidence))]
+
+
+def _last_look(backup: Backup, copy: str) -> Finding:
+    ended, severity = ("passed", Severity.OK) if backup.good else ("FAILED", Severity.CRITICAL)
+    message = (
+        f"{backup.name} {ended} its last look before this was made of it; nobody has opened this one yet"
+    )
+    return Finding(severity=severity, code="backup.sealed", message=message, where=copy)
 
 
 def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:

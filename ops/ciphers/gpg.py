@@ -26,6 +26,7 @@ from ops.proc.filters import SECRET_HERE, Filter, Filtered
 from ops.progress import Progress, silent
 from ops.sealing import (
     damaged,
+    digest_of_keys,
     failed,
     not_encrypted,
     plain_environment,
@@ -99,6 +100,12 @@ class GpgCipher:
     def can_open(self) -> bool:
         """Whether the keyring has any secret key, or, without recipients, a passphrase is configured."""
         return self._has_secret_key or (self._has_passphrase and not self.options.recipients)
+
+    @property
+    def sealed_for(self) -> str | None:
+        """A digest of its recipients where all are fingerprints: an address may mean another key tomorrow."""
+        keys = [_recipient(text).removeprefix("0x").upper() for text in self.options.recipients]
+        return digest_of_keys(keys) if keys and all(map(_FINGERPRINT.fullmatch, keys)) else None
 
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through `gpg --encrypt` or `gpg --symmetric`."""

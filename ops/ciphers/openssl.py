@@ -75,6 +75,11 @@ class OpensslCipher:
         options = self.options
         return bool(options.passphrase_env or options.passphrase_file or options.passphrase_command)
 
+    @property
+    def sealed_for(self) -> str | None:
+        """Nothing: a digest of the passphrase would help to guess it."""
+        return None
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through `openssl enc`."""
         return seal_file(self._filter("-e"), plain, sealed, _judge_sealing, progress)

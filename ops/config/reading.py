@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from ops.config.model import Config, ConfiguredSource, StoreSettings
+from ops.config.model import Config, ConfiguredSource
 from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
@@ -120,7 +120,6 @@ def _build_config(
     if not sources and "store" not in document:
         hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
         raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
-    _require_plain_homes(sources, settings, place)
     _require_own_places({name: item.source.info.location for name, item in sources.items()}, "source", place)
     _require_own_places({name: store.location for name, store in stores.items()}, "store", place)
     return Config(
@@ -174,18 +173,6 @@ def _cipher(name: str, table: dict[str, Any], environ: Mapping[str, str], place:
     options_type, driver = CIPHERS[_kind(table, CIPHERS, here)]
     values = {key: expand_variables(value, environ, here) for key, value in table.items() if key != "kind"}
     return driver(name, build(options_type, values, here))
-
-
-def _require_plain_homes(
-    sources: Mapping[str, ConfiguredSource], config: Mapping[str, StoreSettings], place: Place
-) -> None:
-    """Backups are made, measured and verified in plain; what leaves for a further store is sealed."""
-    for name, configured in sources.items():
-        home = configured.stores[0]
-        if home in config and config[home].cipher is not None:
-            message = f"{place}: source {name!r} is backed up into store {home!r}, which has `encrypt`"
-            hint = "only copies in further stores are sealed in this version; name a plain store first"
-            raise ConfigError(message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

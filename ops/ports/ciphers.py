@@ -46,6 +46,13 @@ class Cipher(Protocol):
     def can_open(self) -> bool:
         """Whether an identity or a passphrase is at hand here; it is not tried."""
 
+    @property
+    def sealed_for(self) -> str | None:
+        """The same text for the same public keys, another for others; None where they are not known by name.
+
+        Never made from a secret: who has the manifest could try out passphrases. Raises ConfigError, CipherError.
+        """
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """Fill `sealed`, a new private file or an empty one of `Store.stage`; both digests, from one pass over `plain`.
 

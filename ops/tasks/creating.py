@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import BackupRequest
+from ops.actions.catalogue import Backup
+from ops.actions.taking import Made, make
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.config.model import ConfiguredSource
 from ops.config.reading import source_of_kind, store_at
-from ops.errors import ConfigError, OpsError
-from ops.model import Level, Objectives
-from ops.ports import Store
-from ops.report.documents import evidence_document, findings_document, taken_document
+from ops.errors import ConfigError, OpsError, ToolError
+from ops.joblog import Job
+from ops.model import Finding, Level, Objectives, Severity
+from ops.ports import Source, Store
+from ops.report.documents import backup_document, evidence_document, findings_document, taken_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text, findings_text, taken_text
 from ops.tasks.session import Session
@@ -100,6 +104,39 @@ def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None
     session.outcome.add(document, text)
 
 
+Report: TypeAlias = tuple[dict[str, Any], str, int]
+"""Document, text and exit code."""
+
+
+def _report(made: Made) -> Report:
+    taken, evidence = made.taken, made.looked
+    if evidence is None:
+        return taken_document(taken), taken_text(taken), exit_code_of(taken.findings)
+    verified = replace(taken, backup=replace(taken.backup, evidence=(evidence,)))
+    document = {**taken_document(verified), "verification": evidence_document(evidence)}
+    code = max(exit_code_of(taken.findings), exit_code_of(evidence.findings, evidence.verdict))
+    return document, f"{taken_text(taken)}\n{evidence_text(evidence)}", code
+
+
+def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyRequest, job: Job) -> Report:
+    """With a look at what was stored, opened where a key is here; a key that does not fit is a warning."""
+    document, text, code = report
+    look, noticed = replace(look, level=Level.QUICK), []
+    try:
+        evidence = verify_backup(sealed, source, look, job)
+    except ToolError as error:
+        noticed = [Finding(severity=Severity.WARNING, code=error.code, message=error.message)]
+        evidence = verify_backup(replace(sealed, openers=()), source, look, job)
+    findings = [*evidence.findings, *noticed]
+    document = {
+        **document,
+        **backup_document(replace(sealed, evidence=(evidence,))),
+        "stored": {**evidence_document(evidence), "findings": findings_document(findings)},
+    }
+    text = "\n".join([text, evidence_text(evidence), *filter(None, [findings_text(noticed)])])
+    return document, text, max(code, exit_code_of(findings, evidence.verdict))
+
+
 def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s: float) -> None:
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
     job = session.job.of_source(configured.name)
@@ -110,17 +147,13 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         limit=session.config.settings_of(store.name).limit,
         wait_s=wait_s,
     )
-    taken = take_backup(source, store, request, job)
-    document, text, code = taken_document(taken), taken_text(taken), exit_code_of(taken.findings)
-    if wanted.verify:
-        evidence = verify_backup(taken.backup, source, VerifyRequest(Level.FULL, session.config.scratch), job)
-        verified = replace(taken.backup, evidence=(evidence,))
-        document = {
-            **taken_document(replace(taken, backup=verified)),
-            "verification": evidence_document(evidence),
-        }
-        text += "\n" + evidence_text(evidence)
-        code = max(code, exit_code_of(evidence.findings, evidence.verdict))
+    look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
+    destination = session.destination(store)
+    made = make(source, destination, request, look, job)
+    report = _report(made)
+    if look is not None and destination.sealed is not None:
+        report = _with_stored(report, session.with_openers(made.taken.backup), source, look, job)
+    document, text, code = report
     further = [] if wanted.out else session.config.further_stores(configured)
     if further:
         copies = bring_up_to_date(session, configured, further)

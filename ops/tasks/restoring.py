@@ -41,7 +41,7 @@ def restore(session: Session, wanted: Wanted) -> None:
     job = session.job.of_source(backup.manifest.source.name)
     request = RestoreRequest(
         scratch=session.config.scratch,
-        safety_store=session.safety_store(backup),
+        safety=session.safety(backup),
         sources=[configured.source for configured in session.config.sources.values()],
         assertions=session.assertions_of(backup),
         to=wanted.to or None,

@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from invoke.exceptions import Exit
 
 from ops.actions.catalogue import Backup, find_backup
+from ops.actions.taking import Destination, SealedHow
 from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError
@@ -120,10 +121,16 @@ class Session:
         configured = self.config.sources.get(backup.manifest.source.name)
         return configured.assertions if configured else ()
 
-    def safety_store(self, backup: Backup) -> Store:
+    def destination(self, store: Store) -> Destination:
+        """The store as a place where backups are made, sealed where it says so."""
+        cipher = self.config.settings_of(store.name).cipher
+        how = None if cipher is None else SealedHow(cipher, self.config.scratch, store_at)
+        return Destination(store, how)
+
+    def safety(self, backup: Backup) -> Destination:
         """Where the safety backup of what a restore replaces goes: the home of the backup's source."""
         configured = self.config.sources.get(backup.manifest.source.name)
-        return self.config.home_of(configured) if configured else backup.store
+        return self.destination(self.config.home_of(configured) if configured else backup.store)
 
 
 def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 from invoke.tasks import task
 
-from ops.tasks.arguments import BACKUP, COMMON, OpsTask
+from ops.tasks.arguments import BACKUP, COMMON, WAIT, OpsTask
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -84,4 +84,35 @@ def pull(
     conduct("store.pull", flags, lambda session: storing.pull(session, wanted))
 
 
-namespace = Collection("store", check, push, pull)
+@task(
+    klass=OpsTask,
+    help={
+        "store": "only in this store (default: in every store that seals)",
+        "source": "only this source's backups",
+        "yes": "really do it: the old ones are deleted, each after its successor was opened here",
+        "dry_run": "say which would be sealed anew, change nothing",
+        "wait": WAIT,
+        **COMMON,
+    },
+)
+def reencrypt(
+    _context: Context,
+    store: str = "",
+    source: str = "",
+    yes: bool = False,
+    dry_run: bool = False,
+    wait: str = "0",
+    config: str = "",
+    format: str = "text",
+    no_network: bool = False,
+) -> None:
+    """Seal old backups anew for the keys of today."""
+    from ops.tasks import reencrypting
+    from ops.tasks.session import Flags, conduct
+
+    flags = Flags(config, format, no_network)
+    wanted = reencrypting.Wanted(store=store, source=source, yes=yes, dry_run=dry_run, wait=wait)
+    conduct("store.reencrypt", flags, lambda session: reencrypting.reencrypt_all(session, wanted))
+
+
+namespace = Collection("store", check, push, pull, reencrypt)

@@ -16,6 +16,7 @@ import pytest
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
+from ops.actions.taking import Destination
 from ops.errors import BackupError, RefusedError
 from ops.joblog import Job
 from ops.model import Assertion, RestoreOptions, Verdict
@@ -46,7 +47,7 @@ def restore(
         flags["to"] = str(target)
     if table := flags.pop("table", None):
         flags["options"] = RestoreOptions(tables=(str(table),))
-    request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], **flags)  # type: ignore[arg-type]
+    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], **flags)  # type: ignore[arg-type]
     return restore_backup(backup, source, request, Job())
 
 
@@ -399,7 +400,7 @@ def test_plan_touches_nothing(
 ) -> None:
     """A dry run names the steps in order and leaves every file as it is."""
     before = contents(tmp_path)
-    request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], yes=True)
+    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], yes=True)
     steps = plan_restore(backup, source, request)
     assert [step.split()[0] for step in steps] == ["refuse", "build", "keep", "swap", "print"]
     assert contents(tmp_path) == before

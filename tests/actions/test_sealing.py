@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyrage
 import pytest
 
 from ops import manifest as manifest_files
@@ -20,6 +19,7 @@ from ops.actions.inspection import fetch_payload
 from ops.actions.keeping import keep_backup
 from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
@@ -37,22 +37,10 @@ from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import ask, execute
 from tests.histories import looked_at, put, stored_backup
+from tests.keys import Keys
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 CANARY = "canary-in-a-coal-mine"
-
-
-class Keys:
-    """One key pair: the cipher of a machine that only seals, and of one that also opens."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        identity = pyrage.x25519.Identity.generate()
-        self.file = folder / f"{name}.key"
-        self.file.touch(0o600)
-        self.file.write_text(f"{identity}\n", encoding="ascii")
-        self.recipient = str(identity.to_public())
-        self.sealing = AgeCipher("escrow", AgeOptions(recipients=(self.recipient,)))
-        self.opening = AgeCipher("escrow", AgeOptions(identity_file=self.file))
 
 
 @pytest.fixture
@@ -199,7 +187,7 @@ def test_restored_from_the_sealed_copy(
 ) -> None:
     """A restore opens it into a new file; without the key nothing is made."""
     target = tmp_path / "restored.db"
-    request = RestoreRequest(scratch=scratch, safety_store=store, sources=[source], to=str(target))
+    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], to=str(target))
     with pytest.raises(ToolError):
         restore_backup(sealed, source, request, Job())
     assert not target.exists()

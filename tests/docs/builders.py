@@ -52,6 +52,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.two_stores,
         fixtures.archive_away,
         fixtures.home_lost,
+        fixtures.rotated,
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,

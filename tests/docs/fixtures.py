@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import pyrage
+
 from ops.digest import SEAL, document_seal
 from ops.units import format_time, parse_time
 from tests.docs.place import Place, copy_template
@@ -145,6 +147,42 @@ def home_lost(place: Place) -> None:
     _add_store(place)
     place.drillbook("store.push")
     shutil.rmtree(place.backups)
+
+
+def rotated(place: Place) -> None:
+    """The store seals, both keys are here, and the backup of the audit is sealed for the key of before."""
+    copy_template(place, "rotated", _rotate)
+    _age(place, f"{AUDIT}.age", timedelta(hours=6))
+
+
+def _rotate(made: Place) -> None:
+    _build(made)
+    keys = [pyrage.x25519.Identity.generate() for _ in range(2)]
+    identities = made.folder / "escrow.key"
+    identities.touch(0o600)
+    identities.write_text("\n".join(map(str, keys)) + "\n", encoding="ascii")
+    config = made.folder / "ops.toml"
+    text = config.read_text(encoding="utf-8")
+    text = text.replace('path = "backups"\n', 'path = "backups"\nencrypt = "escrow"\n')
+    for key in keys:
+        cipher = f'[cipher.escrow]\nkind = "age"\nidentity_file = "escrow.key"\nrecipients = ["{key.to_public()}"]\n'
+        config.write_text(f"{text}\n{cipher}", encoding="utf-8")
+        if key is keys[0]:
+            made.drillbook("backup.create", "--source", "audit", "--verify")
+    (payload,) = made.backups.glob("*.age")
+    for path in made.backups.iterdir():
+        path.rename(path.with_name(path.name.replace(payload.name, f"{AUDIT}.age")))
+    _rename(made, payload.name)
+
+
+def _rename(made: Place, former: str) -> None:
+    """Let manifest and checksum file say the documented name."""
+    checksum = made.backups / f"{AUDIT}.age.checksum"
+    checksum.write_text(checksum.read_text().replace(former, f"{AUDIT}.age"))
+    path = made.backups / f"{AUDIT}.age.manifest.json"
+    document = json.loads(path.read_text().replace(former.removesuffix(".age"), AUDIT))
+    document[SEAL] = document_seal(document)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="ascii")
 
 
 def future_backup(place: Place) -> None:

@@ -31,6 +31,7 @@ PAGE_OF_TASK = {
     "backup.drill": "drill.md",
     "store.check": "stores.md",
     "store.push": "stores.md",
+    "store.reencrypt": "encryption.md",
     "store.pull": "stores.md",
     "backup.prune": "retention.md",
     "backup.keep": "retention.md",

@@ -1,4 +1,6 @@
-"""One create or restore in a process that can be killed: python operation.py create|restore DATABASE STORE.
+"""One create or restore in a process that can be killed: python operation.py create|seal|restore DATABASE STORE NAME.
+
+`seal` creates in a store that seals, for the recipient NAME.
 
 Prints `ready` when everything is imported, begins when a line arrives on standard input, prints `done`.
 """
@@ -11,9 +13,19 @@ from pathlib import Path
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import find_backup
 from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.taking import Destination, SealedHow, make
+from ops.actions.verify import VerifyRequest
+from ops.ciphers.age.driver import AgeCipher
+from ops.ciphers.age.keys import AgeOptions
 from ops.joblog import Job
+from ops.model import Level
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
+
+
+def plain_store(folder: Path) -> LocalStore:
+    """A store of a scratch place."""
+    return LocalStore("plain", LocalOptions(path=folder))
 
 
 def main(action: str, database: str, folder: str, name: str) -> None:
@@ -24,9 +36,14 @@ def main(action: str, database: str, folder: str, name: str) -> None:
     sys.stdin.readline()
     if action == "create":
         take_backup(source, store, BackupRequest(), Job())
+    elif action == "seal":
+        cipher = AgeCipher("escrow", AgeOptions(recipients=(name,)))
+        how = SealedHow(cipher, Path(folder).parent / "scratch", plain_store)
+        look = VerifyRequest(Level.FULL, how.scratch)
+        make(source, Destination(store, how), BackupRequest(), look, Job())
     else:
         request = RestoreRequest(
-            scratch=Path(folder).parent, safety_store=store, sources=[source], yes=True, to=database
+            scratch=Path(folder).parent, safety=Destination(store), sources=[source], yes=True, to=database
         )
         restore_backup(find_backup(store, name), source, request, Job())
     print("done", flush=True)

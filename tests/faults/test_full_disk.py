@@ -12,6 +12,7 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError, SpaceError
 from ops.joblog import Job
@@ -139,7 +140,7 @@ def test_restore_onto_a_full_disk(
     live = disk / "live.db"
     execute(live, "CREATE TABLE kept (a); INSERT INTO kept VALUES (zeroblob(1500000));")
     before = live.read_bytes()
-    request = RestoreRequest(scratch=tmp_path, safety_store=store, to=str(live), yes=True)
+    request = RestoreRequest(scratch=tmp_path, safety=Destination(store), to=str(live), yes=True)
     with pytest.raises(OpsError) as caught:
         restore_backup(backup, bank, request, Job())
     assert caught.value.code in {"space.insufficient", "space.disk_full"}

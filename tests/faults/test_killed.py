@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import ask, execute
 from tests.histories import looked_at, stored_backup
+from tests.keys import Keys
 
 OPERATION = Path(__file__).with_name("operation.py")
 KILLS = 20
@@ -89,6 +91,30 @@ def kill_creates(tmp_path: Path, kills: int, seed: int) -> None:
 def test_create_killed_at_twenty_moments(tmp_path: Path) -> None:
     """SIGKILL at twenty random moments of create: every published backup verifies, no leftover survives."""
     kill_creates(tmp_path, KILLS, seed=random.randrange(10**6))
+
+
+def test_sealed_create_killed_at_ten_moments(tmp_path: Path) -> None:
+    """SIGKILL while a backup is made, looked at, sealed: never a plain byte in the store, all that is there opens."""
+    chance, keys = random.Random(random.randrange(10**6)), Keys(tmp_path, "escrow")
+    database, folder, scratch = tmp_path / "bank.db", tmp_path / "backups", tmp_path / "scratch"
+    scratch.mkdir()
+    make_bank(database, "canary", rows=20_000)
+    duration = run_and_kill("seal", database, folder, keys.recipient, None)
+    for _ in range(KILLS // 2):
+        run_and_kill("seal", database, folder, keys.recipient, chance.uniform(0, duration * 1.05))
+        assert not [path for path in folder.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+    # The next run cleans up after the dead, in the store and in the scratch place.
+    run_and_kill("seal", database, folder, keys.recipient, None)
+    assert list(folder.glob(".tmp-*")) == []
+    assert list(scratch.iterdir()) == []
+    source = SqliteSource("bank", SqliteOptions(path=database))
+    catalogue = read_catalogue(LocalStore("local", LocalOptions(path=folder)))
+    assert catalogue.findings == ()
+    assert len(catalogue.backups) >= 2
+    for backup in catalogue.backups:
+        look = VerifyRequest(Level.FULL, scratch, keep=False)
+        opened = replace(backup, openers=(keys.opening,))
+        assert verify_backup(opened, source, look, Job()).verdict is Verdict.PASSED
 
 
 def kill_restores(tmp_path: Path, kills: int, seed: int) -> None:

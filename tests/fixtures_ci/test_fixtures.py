@@ -13,6 +13,7 @@ import pytest
 from ops.actions.catalogue import read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.catalogue import build_demo
 from ops.joblog import Job
@@ -50,7 +51,7 @@ def test_released_backups_are_still_good(version: str, tmp_path: Path) -> None:
     for level in Level:
         assert verify_backup(backup, SOURCE, VerifyRequest(level, tmp_path), Job()).verdict is Verdict.PASSED
     assert run_drill(backup, SOURCE, DrillRequest(scratch=tmp_path), Job()).verdict is Verdict.PASSED
-    request = RestoreRequest(scratch=tmp_path, safety_store=store, to=str(tmp_path / "bank.db"))
+    request = RestoreRequest(scratch=tmp_path, safety=Destination(store), to=str(tmp_path / "bank.db"))
     restore_backup(backup, SOURCE, request, Job())
     with closing(sqlite3.connect(tmp_path / "bank.db")) as connection:
         assert connection.execute("SELECT count(*), sum(balance) FROM accounts").fetchone() == (3, 10.25)

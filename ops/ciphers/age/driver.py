@@ -13,7 +13,7 @@ from ops.ciphers.age.keys import AgeOptions, has_identity, read_identity, read_r
 from ops.model import Finding
 from ops.ports import Sealed
 from ops.progress import Progress, silent
-from ops.sealing import probe_cipher, seal_file, sealed_source, unseal_file
+from ops.sealing import digest_of_keys, probe_cipher, seal_file, sealed_source, unseal_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class AgeCipher:
     def can_open(self) -> bool:
         """Whether an identity is configured."""
         return has_identity(self.options)
+
+    @property
+    def sealed_for(self) -> str | None:
+        """A digest of its recipients, without the names that SSH keys have at their ends."""
+        return digest_of_keys(" ".join(text.split()[:2]) for text in read_recipients(self.options, self.name))
 
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through the library or the program."""

@@ -11,6 +11,7 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import Backup
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
+from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.petshop import petshop_script
 from ops.joblog import Job
@@ -103,7 +104,7 @@ def restore(
     options = RestoreOptions(**{key: flags.pop(key) for key in names & flags.keys()})  # type: ignore[arg-type]
     request = RestoreRequest(
         scratch=folder / "scratch",
-        safety_store=backup.store,
+        safety=Destination(backup.store),
         sources=[source],
         to=to,
         options=options,

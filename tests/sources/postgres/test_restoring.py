@@ -15,6 +15,7 @@ import pytest
 
 from ops.actions.catalogue import find_backup
 from ops.actions.restore import RestoreRequest, plan_restore
+from ops.actions.taking import Destination
 from ops.errors import OpsError
 from ops.model import RestoreOptions
 from ops.sources.postgres import promote
@@ -278,7 +279,7 @@ def test_plans_and_refusals_without_yes(shop: FreshDatabase, tmp_path: Path) -> 
             restore(backup, source, tmp_path, to=target, yes=False)
         assert caught.value.code == "refused.target_is_source"
     request = RestoreRequest(
-        scratch=tmp_path, safety_store=store, to=shop.name, options=RestoreOptions(), yes=True
+        scratch=tmp_path, safety=Destination(store), to=shop.name, options=RestoreOptions(), yes=True
     )
     assert "swap" in " ".join(plan_restore(backup, source, request))
     assert ours(shop.server) == []

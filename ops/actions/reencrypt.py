@@ -1,0 +1,217 @@
+"""Sealing backups anew for the keys of today, where they lie.
+
+For each: opened in a private scratch place, compared, sealed under a name of its own, and opened again as it was stored;
+only then the old one is deleted. A run that is cut off leaves the old one, the new one, or both, and the next one finishes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops.actions.backup import held_lock
+from ops.actions.capacity import require_below_limit
+from ops.actions.catalogue import OPENED, Backup, read_catalogue
+from ops.actions.copying import Tier, copy_backup, payload_here
+from ops.actions.deleting import beside, delete_backup, finish_deletions
+from ops.actions.inspection import critical, fetch_payload
+from ops.actions.keeping import being_read
+from ops.actions.placing import content_of, put_text
+from ops.actions.sealed_copies import publish_sealed
+from ops.actions.sealing import Sealing, openers_of
+from ops.actions.taking import passed
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import BackupError, OpsError, ToolError
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.space import require_room
+from ops.joblog import Job
+from ops.model import Evidence, Finding, Level, Severity
+from ops.naming import checksum_key, evidence_key, top_name
+from ops.ports import Cipher, Source, Store
+from ops.sealed_manifest import cipher_kind, is_sealed, sealed_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReencryptRequest:
+    """Which source's backups, by the cipher of today; `openers`: all ciphers here that may open them.
+
+    `limit`: bytes that the store may hold; while one is sealed anew both lie there. `elsewhere`: a store that was done
+    before, from which those that are right there are copied as they are. `dry_run`: only say which.
+    """
+
+    source: str
+    cipher: Cipher
+    openers: tuple[Cipher, ...]
+    scratch: Path
+    source_of: Callable[[Backup], Source]
+    limit: int | None = None
+    elsewhere: Store | None = None
+    dry_run: bool = False
+    wait_s: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reencrypted:
+    """Old and new name of each that was sealed anew, how many were right already, and what was noticed."""
+
+    source: str
+    store: Store
+    renewed: tuple[tuple[str, str], ...]
+    current: int
+    findings: tuple[Finding, ...]
+
+
+def reencrypt(store: Store, request: ReencryptRequest, job: Job) -> Reencrypted:
+    """Seal the backups of one source in `store` anew that are not sealed for the keys of today, newest first.
+
+    One that can not be is a finding, and stays as it is. Raises LockHeldError, StoreError.
+    """
+    with contextlib.ExitStack() as stack:
+        if not request.dry_run:
+            stack.enter_context(held_lock(request.source, store, request.wait_s, job))
+            finish_deletions(store, request.source)
+        return _Run(store, request, job).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    store: Store
+    request: ReencryptRequest
+    job: Job
+
+    def run(self) -> Reencrypted:
+        request, catalogue = self.request, read_catalogue(self.store)
+        mine = [
+            replace(item, openers=request.openers)
+            for item in catalogue.backups
+            if item.manifest.source.name == request.source
+        ]
+        findings = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
+        renewed: list[tuple[str, str]] = []
+        done = self._done(mine)
+        there = {} if request.elsewhere is None else self._done(read_catalogue(request.elsewhere).backups)
+        old = [item for item in mine if done.get(item.manifest.job_id) is not item and not self._fits(item)]
+        taken = {item.name for item in mine}
+        for backup in old:
+            twin, other = done.get(backup.manifest.job_id), there.get(backup.manifest.job_id)
+            known = twin or other
+            name = known.name if known else self._new_name(backup, taken)
+            try:
+                if not request.dry_run:
+                    new = twin or (self._copied(other) if other else self._seal_anew(backup, name))
+                    findings += self._renew(backup, new)
+                renewed.append((backup.name, name))
+            except OpsError as error:
+                findings.append(critical(error, backup.name))
+        current = len(mine) - len(old)
+        return Reencrypted(request.source, self.store, tuple(renewed), current, tuple(findings))
+
+    def _done(self, backups: Iterable[Backup]) -> dict[str, Backup]:
+        """By job those that are sealed for the keys of today."""
+        return {item.manifest.job_id: item for item in backups if self._is_said_current(item)}
+
+    def _copied(self, other: Backup) -> Backup:
+        """The same, sealed for the keys of today, as it is in another store."""
+        require_below_limit(self.store, self.request.limit, other.manifest.size)
+        copy_backup(other, Tier(self.store), self.request.scratch, self.job)
+        return replace(other, store=self.store)
+
+    def _is_said_current(self, backup: Backup) -> bool:
+        """Whether its manifest says that it is sealed for exactly the keys of today."""
+        today = self.request.cipher.sealed_for
+        return today is not None and self._is_of_kind(backup) and sealed_for(backup.manifest) == today
+
+    def _is_of_kind(self, backup: Backup) -> bool:
+        return is_sealed(backup.manifest) and cipher_kind(backup.manifest) == self.request.cipher.kind
+
+    def _fits(self, backup: Backup) -> bool:
+        """For a passphrase, of which nothing may be written down: whether today's opens it."""
+        cipher = self.request.cipher
+        if cipher.sealed_for or not self._is_of_kind(backup) or sealed_for(backup.manifest):
+            return False
+        try:
+            with self._opened(replace(backup, openers=(cipher,))):
+                return True
+        except OpsError:
+            return False
+
+    def _new_name(self, old: Backup, taken: set[str]) -> str:
+        """The plain name with the cipher's suffix, and before that a number that no former one had."""
+        plain, suffix = old.plain.payload, self.request.cipher.suffix
+        former = re.fullmatch(r"\.(\d+)\.\w+", old.name.removeprefix(plain))
+        number = int(former[1]) + 1 if former else 1
+        while (name := f"{plain}{f'.{number}' if number > 1 else ''}{suffix}") in taken:
+            number += 1
+        taken.add(name)
+        return name
+
+    def _seal_anew(self, old: Backup, name: str) -> Backup:
+        request = self.request
+        require_below_limit(self.store, request.limit, old.manifest.size * 101 // 100)
+        self._clear(name)
+        how = Sealing(request.cipher, request.scratch, name.removeprefix(old.plain.payload))
+        with being_read(old), self._opened(old) as payload:
+            new = publish_sealed(old, payload, self.store, how, self.job)
+        self._keep_history(old, new)
+        return new
+
+    def _clear(self, name: str) -> None:
+        """What has the name and no manifest is left of a run that was cut off."""
+        there = {top_name(file.key) for file in self.store.list()}
+        for key in (name, checksum_key(name)):
+            if key in there:
+                self.store.delete(key)
+
+    @contextlib.contextmanager
+    def _opened(self, backup: Backup) -> Iterator[Path]:
+        """The plain payload, every byte as recorded, or compared when it is sealed; raises BackupError, ToolError."""
+        scratch = self.request.scratch
+        if not is_sealed(backup.manifest):
+            with payload_here(backup, scratch, self.job, compared_later=True) as payload:
+                yield payload
+            return
+        openers_of(backup)
+        require_room(scratch, 2 * backup.manifest.size)
+        with scratch_folder(scratch) as folder:
+            payload, findings = fetch_payload(backup, folder, self.job.progress)
+            bad = [item for item in findings if item.severity is Severity.CRITICAL]
+            if bad:
+                raise BackupError(bad[0].message, code=bad[0].code, hint="use another copy")
+            yield payload
+
+    def _keep_history(self, old: Backup, new: Backup) -> None:
+        """What was found about the old one stays readable beside the new one; it says nothing about its bytes."""
+        for item in old.evidence:
+            written = evidence_key(old.name, item.action, item.started_at, item.job_id)
+            kept = evidence_key(new.name, item.action, item.started_at, item.job_id)
+            with contextlib.suppress(BackupError):
+                put_text(self.store, kept, content_of(self.store, written))
+
+    def _look(self, new: Backup) -> Evidence:
+        """At what is stored, opened where the new key is here; who only has the old one sees no further."""
+        cipher, look = self.request.cipher, VerifyRequest(Level.QUICK, self.request.scratch)
+        source, sealed = self.request.source_of(new), replace(new, openers=())
+        if cipher.can_open:
+            with contextlib.suppress(ToolError):
+                return verify_backup(replace(new, openers=(cipher,)), source, look, self.job)
+        return verify_backup(sealed, source, look, self.job)
+
+    def _renew(self, old: Backup, new: Backup) -> list[Finding]:
+        """Delete the old one after a look at the new one as it is stored; what was noticed."""
+        looked = self._look(new)
+        if not passed(looked):
+            message = f"{new.name}, sealed anew, does not verify; {old.name} stays"
+            raise BackupError(message, code="backup.not_restorable", hint="delete the new one, and try again")
+        if not any(finding.code == OPENED for finding in looked.findings):
+            # A typing error in the new public key would else cost every backup.
+            message = f"{old.name} stays too: {new.name} was not opened here; run this where the new key is"
+            return [Finding(severity=Severity.WARNING, code="seal.unopened", message=message, where=new.name)]
+        stored = {file.key: file.size for file in self.store.list()}
+        problem = delete_backup(old, beside(stored)[old.name], self.job)
+        if problem is None:
+            return []
+        severity = Severity.WARNING if problem.severity is Severity.OK else problem.severity
+        return [replace(problem, severity=severity)]
