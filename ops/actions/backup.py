@@ -219,8 +219,8 @@ def _stored_files(captured: Captured, name: str, *, folder: bool) -> tuple[FileE
     return tuple(replace(entry, path=f"{name}/{entry.path}") for entry in captured.files)
 
 
-def publish(store: Store, staged: Path, manifest: Manifest) -> None:
-    """Payload, checksum, manifest: each durable before the next, the manifest's name last.
+def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
+    """Payload (None: it is there already), checksum, manifest: each durable before the next, the manifest's name last.
 
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
     """
@@ -235,11 +235,10 @@ def publish(store: Store, staged: Path, manifest: Manifest) -> None:
             staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
         published: list[str] = []
         try:
-            for key, file in (
-                (name, staged),
-                (checksum_key(name), staged_checksum),
-                (manifest_key(name), staged_manifest),
-            ):
+            if staged is not None:
+                store.put(name, staged)
+            published.append(name)
+            for key, file in ((checksum_key(name), staged_checksum), (manifest_key(name), staged_manifest)):
                 store.put(key, file)
                 published.append(key)
         except BaseException:

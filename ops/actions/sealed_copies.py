@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ops import manifest as manifest_files
@@ -16,14 +18,15 @@ from ops.actions.backup import publish
 from ops.actions.catalogue import Backup, read_manifest
 from ops.actions.placing import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.actions.sealing import Sealing, seal_payload, sealed_records
-from ops.errors import RefusedError
+from ops.errors import RefusedError, StoreError
+from ops.fsio.growing import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.fsio.staging import PRIVATE_FILE, PRIVATE_FOLDER
 from ops.joblog import Job
 from ops.model import Manifest
 from ops.naming import MANIFEST_SUFFIX, checksum_key, manifest_key
-from ops.ports import LocalFiles, Store
+from ops.ports import LocalFiles, Store, Streaming
 
 
 def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Backup:
@@ -39,11 +42,17 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
         return copy
     if manifest_key(name) in there:
         raise conflict(name, to)
-    with _place_to_seal(backup, to, name, how.scratch) as place:
-        manifest = seal_payload(backup, payload, how, place, job.progress)
-        for left in [key for key in there if key == checksum_key(name) or is_about(key, name)]:
-            to.delete(left)
-        _put_anew(to, name, place)
+    for left in [key for key in there if key == checksum_key(name) or is_about(key, name)]:
+        to.delete(left)
+    try:
+        manifest = _put_sealed(backup, payload, to, how, job)
+    except RefusedError as error:
+        if error.code != "refused.name_taken":
+            raise
+        # Its manifest is not there: it is left of a copy that was cut off. It is asked to go only now, so that keys
+        # which may not delete are enough for all else.
+        to.delete(name)
+        manifest = _put_sealed(backup, payload, to, how, job)
     require_arrived(manifest, to)
     return _publish(replace(backup, store=to, manifest=manifest), sealed_records(backup, manifest, job))
 
@@ -56,10 +65,15 @@ def publish_sealed(known: Backup, payload: Path, store: Store, how: Sealing, job
     """
     plain = replace(known, manifest=known.plain)
     name = f"{plain.name}{how.suffix}"
-    with job.step("seal") as facts, _place_to_seal(plain, store, name, how.scratch) as place:
-        manifest = seal_payload(plain, payload, how, place, job.progress)
+    with job.step("seal") as facts:
+        if isinstance(store, LocalFiles):
+            with _place_to_seal(plain, store, name, how.scratch) as place:
+                manifest = seal_payload(plain, payload, how, place, job.progress)
+                publish(store, place, manifest)
+        else:
+            manifest = _put_sealed(plain, payload, store, how, job)
+            publish(store, None, manifest)
         facts.bytes = manifest.size
-        publish(store, place, manifest)
     for key, content in sealed_records(known, manifest, job):
         put_text(store, key, content)
     return replace(plain, store=store, manifest=manifest, evidence=(), pins=())
@@ -91,18 +105,39 @@ def _place_to_seal(backup: Backup, to: Store, name: str, scratch: Path) -> Itera
         yield place
 
 
-def _put_anew(to: Store, name: str, payload: Path) -> None:
-    """Put a payload whose manifest is not there: what has its name is left of a copy that was cut off.
-
-    It is asked to go only then, so that keys which may not delete are enough for all else.
-    """
-    try:
-        to.put(name, payload)
-    except RefusedError as error:
-        if error.code != "refused.name_taken":
-            raise
+def _put_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Manifest:
+    """Seal the payload into the store, sending it meanwhile where the store can; the manifest of what is there."""
+    name = f"{backup.name}{how.suffix}"
+    with _place_to_seal(backup, to, name, how.scratch) as place:
+        seal = partial(seal_payload, backup, payload, how, place, job.progress)
+        if not (isinstance(to, Streaming) and place.is_file()):
+            manifest = seal()
+            to.put(name, place)
+            return manifest
+        file = GrowingFile(place, backup.manifest.size * 101 // 100 + (1 << 20))
+        manifest, sent = _sent_meanwhile(seal, to, name, file)
+    if sent != manifest.files[0].sha256:
         to.delete(name)
-        to.put(name, payload)
+        message = f"what was sent of {name} is not what was sealed"
+        raise StoreError(
+            message, code="store.checksum_refused", hint="run it again; look at the scratch disk"
+        )
+    return manifest
+
+
+def _sent_meanwhile(
+    seal: Callable[[], Manifest], to: Streaming, name: str, file: GrowingFile
+) -> tuple[Manifest, str]:
+    """Sending begins with the first part that is sealed, and ends soon after the last."""
+    with ThreadPoolExecutor(1, "send") as pool:
+        sending = pool.submit(to.put_growing, name, file)
+        try:
+            manifest = seal()
+        except BaseException:
+            file.fail()
+            raise
+        file.finish()
+        return manifest, sending.result()
 
 
 def _publish(copy: Backup, records: Iterable[tuple[str, bytes]]) -> Backup:

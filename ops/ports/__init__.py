@@ -2,9 +2,12 @@
 
 from ops.ports.ciphers import Cipher, Sealed
 from ops.ports.sources import Copy, Fetched, Queryable, Restorable, Source
-from ops.ports.stores import LocalFiles, Store, StoredFile
+from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
+from ops.ports.stores import LocalFiles, Store, StoredFile, Streaming
 
 __all__ = [
+    "NO_FILE",
+    "UNSETTLED",
     "Cipher",
     "Copy",
     "Fetched",
@@ -13,6 +16,11 @@ __all__ = [
     "Restorable",
     "Sealed",
     "Source",
+    "Stamp",
+    "Stamped",
+    "Stamps",
     "Store",
     "StoredFile",
+    "Streaming",
+    "by_key",
 ]

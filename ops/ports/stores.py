@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
+from ops.fsio.growing import GrowingFile
 from ops.progress import Progress
 
 
@@ -59,6 +60,17 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove `key`, a folder with all that is in it; fine when it is gone already."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A store that takes a file while it is still being written, so that writing and sending overlap."""
+
+    def put_growing(self, key: str, file: GrowingFile) -> str:
+        """Like `Store.put`, of what the file holds when its writer is done; the SHA-256 of that.
+
+        Raises StoreError when the writer fails; then, as after every error, nothing is there.
+        """
 
 
 @runtime_checkable

@@ -10,10 +10,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ops.errors import StoreError
 from ops.stores.s3.options import MOST_PARTS
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 _BLOCK: Final = 1 << 20
 
@@ -63,6 +66,16 @@ def measured(path: Path, part_size: int) -> Content:
             parts.append(Part(number, offset, piece, base64.b64encode(digest.digest()).decode()))
     sha256 = whole.hexdigest() if len(parts) > 1 else digest.hexdigest()
     return Content(path, size, sha256, tuple(parts))
+
+
+def digest_of_piece(path: Path, offset: int, size: int, whole: Hash) -> bytes:
+    """The SHA-256 of a piece of the file, which is added to that of the `whole` as well."""
+    digest = hashlib.sha256()
+    with _opened(path) as descriptor:
+        for block in _blocks(path, descriptor, offset, size):
+            digest.update(block)
+            whole.update(block)
+    return digest.digest()
 
 
 @contextlib.contextmanager

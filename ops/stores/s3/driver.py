@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final, cast
 
 from ops.errors import RefusedError
+from ops.fsio.growing import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.staging import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, translated_write_errors
 from ops.ports import StoredFile
@@ -25,6 +26,7 @@ from ops.stores.s3.keys import is_key, object_name, top_object_name
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.reading import ObjectStream
 from ops.stores.s3.removing import locked_until, object_locked
+from ops.stores.s3.streaming import send_growing
 from ops.stores.s3.unfinished import abort, unfinished_uploads
 from ops.stores.s3.upload import name_taken, send
 
@@ -77,6 +79,12 @@ class S3Store:
             put_large(self._connection, key, name, content)
         else:
             send(self._connection, name, content)
+
+    def put_growing(self, key: str, file: GrowingFile) -> str:
+        """Send the file part by part as it is written."""
+        name = top_object_name(self.options.folder, key)
+        self._require_free(key, name, folder=True)
+        return send_growing(self._connection, key, name, file).sha256
 
     def _require_free(self, key: str, name: str, *, folder: bool) -> None:
         """Raise RefusedError when there is an object `name`, or (`folder`) something in a folder of that name."""

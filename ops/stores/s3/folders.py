@@ -71,6 +71,20 @@ def put_large(connection: Connection, key: str, name: str, content: Content) -> 
         raise
 
 
+def claim_name(connection: Connection, key: str, writer: str) -> None:
+    """Take the name of a file whose content nobody knows yet; raises RefusedError when it is taken."""
+    name = marker(connection.options.folder, key, _FILES)
+    if label(connection, name, SHA256_LABEL) is not None:
+        raise name_taken(key, connection.store)
+    _put_marker(connection, name, json.dumps({"version": 1, "writer": writer}).encode())
+
+
+def give_up_claim(connection: Connection, key: str) -> None:
+    """Let somebody else take the name, if that can be done."""
+    with contextlib.suppress(OpsError):
+        remove_objects(connection, [marker(connection.options.folder, key, _FILES)])
+
+
 def _regular_files(folder: Path) -> Iterator[Path]:
     for place, _, names in os.walk(folder):
         yield from (path for name in names if (path := Path(place, name)).is_file())

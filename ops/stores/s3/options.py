@@ -87,13 +87,13 @@ class S3Options:
             raise _unfit("prefix", f"{self.prefix!r} is no path inside a bucket")
         if self.endpoint_url is None:
             return
-        split = urlsplit(self.endpoint_url)
-        if split.scheme not in {"http", "https"} or not split.hostname:
-            raise _unfit("endpoint_url", "write it like https://s3.example.org")
-        if split.username or split.password:
+        # Wherever it stands: a password with a slash in it ends the part that holds a user.
+        if "@" in self.endpoint_url:
             message = "an S3 store's endpoint_url holds a user or a password"
             hint = "remove it, and name the keys with access_key_env and secret_key_env"
             raise ConfigError(message, code="config.secret_in_file", hint=hint)
+        if not _is_address(self.endpoint_url):
+            raise _unfit("endpoint_url", "write it like https://s3.example.org")
 
     def _check_credentials(self) -> None:
         access, secret, token = (
@@ -124,6 +124,14 @@ class S3Options:
     def server(self) -> str:
         """Host and port of a server that is not AWS; empty for AWS."""
         return urlsplit(self.endpoint_url).netloc if self.endpoint_url else ""
+
+
+def _is_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+    except ValueError:
+        return False
 
 
 def _unfit(key: str, why: str, hint: str = "") -> ConfigError:

@@ -43,7 +43,7 @@ def send(connection: Connection, name: str, content: Content) -> None:
         _send_at_once(connection, name, content, writer)
     else:
         _send_in_parts(connection, name, content, writer)
-    _require_stored(connection, name, content)
+    require_stored(connection, name, content)
 
 
 def _send_at_once(connection: Connection, name: str, content: Content, writer: str) -> None:
@@ -72,9 +72,10 @@ def _send_at_once(connection: Connection, name: str, content: Content, writer: s
             return
 
 
-def _attributes(options: S3Options, content: Content, writer: str) -> dict[str, Any]:
+def _attributes(options: S3Options, content: Content | None, writer: str) -> dict[str, Any]:
     """How the object is kept, and what is written on it."""
-    attributes: dict[str, Any] = {"Metadata": {SHA256_LABEL: content.sha256, _WRITER_LABEL: writer}}
+    about = {} if content is None else {SHA256_LABEL: content.sha256}
+    attributes: dict[str, Any] = {"Metadata": {**about, _WRITER_LABEL: writer}}
     if options.sse is not None:
         attributes["ServerSideEncryption"] = options.sse
     if options.sse_kms_key_id is not None:
@@ -119,10 +120,10 @@ def name_taken(name: str, store: str) -> RefusedError:
 def _send_in_parts(connection: Connection, name: str, content: Content, writer: str) -> None:
     upload, kept = resumable_upload(connection, name, content)
     if upload is None:
-        upload = _begin(connection, name, content, writer)
+        upload = begin_parts(connection, name, content, writer)
     try:
         tags = {**kept, **_send_parts(connection, name, content, upload, kept)}
-        _complete(connection, name, content, upload, tags, writer=None if kept else writer)
+        complete_parts(connection, name, content, upload, tags, writer=None if kept else writer)
     except OpsError as error:
         if error.code not in WORTH_RESUMING:
             abort(connection, name, upload)
@@ -131,7 +132,8 @@ def _send_in_parts(connection: Connection, name: str, content: Content, writer: 
         _lock_anew(connection, name)
 
 
-def _begin(connection: Connection, name: str, content: Content, writer: str) -> str:
+def begin_parts(connection: Connection, name: str, content: Content | None, writer: str) -> str:
+    """Begin an upload in parts; its id. Without `content` nothing is written on it about what it will hold."""
     begun = connection.call(
         "create_multipart_upload",
         f"begin to send {name}",
@@ -144,31 +146,35 @@ def _begin(connection: Connection, name: str, content: Content, writer: str) -> 
 
 
 def _send_parts(connection: Connection, name: str, content: Content, upload: str, kept: Kept) -> Kept:
-    def send_part(part: Part) -> tuple[int, str]:
-        with opened_part(content, part) as body:
-            sent = connection.call(
-                "upload_part",
-                f"send part {part.number} of {len(content.parts)} of {name}",
-                writing=True,
-                Key=name,
-                UploadId=upload,
-                PartNumber=part.number,
-                Body=body,
-                ContentLength=part.size,
-                ChecksumSHA256=part.checksum,
-            )
-        return part.number, str(sent["ETag"])
-
     missing = [part for part in content.parts if part.number not in kept]
     with ThreadPoolExecutor(connection.options.parallel, "s3-part") as pool:
         try:
-            return dict(pool.map(send_part, missing))
+            return dict(pool.map(lambda part: send_part(connection, name, content, upload, part), missing))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _complete(  # noqa: PLR0913 - an upload is all of that
+def send_part(
+    connection: Connection, name: str, content: Content, upload: str, part: Part
+) -> tuple[int, str]:
+    """Send one part; its number and ETag."""
+    with opened_part(content, part) as body:
+        sent = connection.call(
+            "upload_part",
+            f"send part {part.number} of {len(content.parts)} of {name}",
+            writing=True,
+            Key=name,
+            UploadId=upload,
+            PartNumber=part.number,
+            Body=body,
+            ContentLength=part.size,
+            ChecksumSHA256=part.checksum,
+        )
+    return part.number, str(sent["ETag"])
+
+
+def complete_parts(  # noqa: PLR0913 - an upload is all of that
     connection: Connection, name: str, content: Content, upload: str, tags: Kept, *, writer: str | None
 ) -> None:
     """Turn the parts into the object. `writer` is what was written on it; None: by a run that is gone."""
@@ -227,7 +233,7 @@ def _lock_anew(connection: Connection, name: str) -> None:
     )
 
 
-def _require_stored(connection: Connection, name: str, content: Content) -> None:
+def require_stored(connection: Connection, name: str, content: Content) -> None:
     """Return when the stored object has size, digest and label of `content`; one that has not is removed.
 
     What a former run had sent is proven here: the server's digest over all parts is ours.
