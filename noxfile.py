@@ -112,13 +112,6 @@ def restore_drill(session: nox.Session) -> None:
 
 
 @nox.session
-def docs(session: nox.Session) -> None:
-    """Run every command of the documentation and check what it shows."""
-    install(session, "docs")
-    session.run("pytest", "tests/docs", *session.posargs)
-
-
-@nox.session
 def smoke(session: nox.Session) -> None:
     """Drill the demo with the wheel in an empty environment far from here, bare and then with PostgreSQL."""
     install(session, "build", project=False)
@@ -142,6 +135,13 @@ def smoke(session: nox.Session) -> None:
             session.run(*pip, "check", external=True)
             drill_demo(session, drillbook, outside / "demo")
             require_petshop(session, drillbook, outside / "demo")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every command of the documentation and check what it shows."""
+    install(session, "docs")
+    session.run("pytest", "tests/docs", "--tb=short", *session.posargs)
 
 
 @nox.session(default=False)

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import pyrage
+import pytest
 
 from tests.conftest import ask, execute, run_drillbook
+from tests.keys import Keys
 from tests.stores.seaweed import Weed
 
 CONFIG = """
@@ -26,8 +28,17 @@ secret_key_command = ["printf", "SK-full"]
 """
 
 
-def test_a_bucket_can_be_the_only_store(weed: Weed, database: Path, tmp_path: Path) -> None:
-    """A backup is taken, verified and drilled with keys that may put, read and list and delete nothing."""
+SEALING = """encrypt = "escrow"
+[cipher.escrow]
+kind = "age"
+recipients = ["{recipient}"]
+identity_file = "{identity}"
+"""
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_bucket_can_be_the_only_store(weed: Weed, database: Path, tmp_path: Path, sealed: bool) -> None:
+    """A backup, plain or sealed, is taken, verified and drilled with keys that may put, read and list and delete nothing."""
     bucket = weed.bucket()
     statement = {
         "Effect": "Deny",
@@ -37,7 +48,10 @@ def test_a_bucket_can_be_the_only_store(weed: Weed, database: Path, tmp_path: Pa
     }
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     weed.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
-    (tmp_path / "ops.toml").write_text(CONFIG.format(database=database, bucket=bucket, url=weed.url))
+    config, keys = CONFIG.format(database=database, bucket=bucket, url=weed.url), Keys(tmp_path, "escrow")
+    if sealed:
+        config += SEALING.format(recipient=keys.recipient, identity=keys.file)
+    (tmp_path / "ops.toml").write_text(config)
     for arguments in (
         ("backup.create", "--verify"),
         ("backup.verify", "--all", "--level", "full"),
@@ -49,6 +63,7 @@ def test_a_bucket_can_be_the_only_store(weed: Weed, database: Path, tmp_path: Pa
         assert "SK-full" not in ended.stdout + ended.stderr
     (listed,) = json.loads(ended.stdout)["results"]
     assert listed["proven"] is True
+    assert listed["name"].endswith(".db.age" if sealed else ".db")
     names = [item["Key"] for item in weed.client().list_objects_v2(Bucket=bucket)["Contents"]]
     assert names
     assert all(name.startswith("petshop/") for name in names)

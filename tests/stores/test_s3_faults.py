@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import botocore.client
+import botocore.exceptions
 import pytest
 
 from ops.errors import OpsError
@@ -77,6 +79,32 @@ def test_a_killed_sender_is_resumed(
     assert relay.sent < (8 - kept) * 5 * MIB + MIB
     store.get("big.db", tmp_path / "back", silent)
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
+    assert parts_there(store, weed) == 0
+
+
+def test_credentials_that_expire_in_the_middle(
+    new_store: NewStore, weed: Weed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had arrived until then stays for the run with new ones, which sends the rest; nothing is listed before."""
+    store, file = new_store(part_size=Size(5 * MIB), parallel=1), made_file(tmp_path, 22 * MIB)
+    real, sent = botocore.client.BaseClient._make_api_call, list[str]()
+
+    def expire(client: object, operation: str, parameters: dict[str, object]) -> object:
+        sent.append(operation)
+        if sent.count("UploadPart") > 2:
+            error = {"Error": {"Code": "ExpiredToken"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise botocore.exceptions.ClientError(error, operation)
+        return real(client, operation, parameters)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", expire)
+    with pytest.raises(OpsError) as caught:
+        store.put("big.db", file)
+    assert code_of(caught) == "store.credentials_expired"
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
+    assert (list(store.list()), parts_there(store, weed)) == ([], 2)
+    store.put("big.db", file)
+    with store.open("big.db") as stored:
+        assert stored.read() == file.read_bytes()
     assert parts_there(store, weed) == 0
 
 
