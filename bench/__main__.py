@@ -4,8 +4,10 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from bench.catalogue import measure_listing
 from bench.create import measure_create
 from bench.data import database_of
 from bench.digesting import measure_digest
@@ -15,11 +17,25 @@ from bench.memory import measure_memory
 from bench.postgres import PETSHOP, PLAIN_SHOP, measure_postgres
 from bench.proof import measure_proof
 from bench.report import Section, page, with_section
+from bench.sealed import measure_sealed
 from bench.stream import measure_litestream
 from bench.timing import say
 from ops.units import parse_size
 
-PARTS = ("create", "proof", "postgres", "postgres-plain", "list", "memory", "litestream", "digest")
+PARTS = (
+    *("create", "proof", "postgres", "postgres-plain", "sealed"),
+    *("list", "listing", "memory", "litestream", "digest"),
+)
+MEASURES: dict[str, Callable[[Path, int], Section]] = {
+    "create": measure_create,
+    "proof": measure_proof,
+    "sealed": measure_sealed,
+    "list": lambda _, rounds: measure_list(rounds),
+    "listing": lambda database, rounds: measure_listing(database.parent, rounds),
+    "memory": lambda database, _: measure_memory(database),
+    "litestream": measure_litestream,
+    "digest": measure_digest,
+}
 SHOPS = {part.name: part for part in (PETSHOP, PLAIN_SHOP)}
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -39,7 +55,7 @@ def main() -> int:
             if part in SHOPS:
                 sections.append(measure_postgres(SHOPS[part], options.size, options.cache, options.repeat))
             else:
-                sections.append(_measure(part, database, options.repeat))
+                sections.append(MEASURES[part](database, options.repeat))
     about = facts(database, options.repeat, load)
     text = page(about, sections)
     sys.stdout.write(text)
@@ -50,22 +66,6 @@ def main() -> int:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(text, encoding="utf-8")
     return 0
-
-
-def _measure(part: str, database: Path, rounds: int) -> Section:
-    match part:
-        case "create":
-            return measure_create(database, rounds)
-        case "proof":
-            return measure_proof(database, rounds)
-        case "list":
-            return measure_list(rounds)
-        case "memory":
-            return measure_memory(database)
-        case "litestream":
-            return measure_litestream(database, rounds)
-        case _:
-            return measure_digest(database, rounds)
 
 
 def _options() -> argparse.Namespace:

@@ -284,6 +284,21 @@ def test_listing_loads_nothing_heavy() -> None:
     assert not heavy & set(loaded.stdout.split())
 
 
+@pytest.mark.parametrize("told", ["", "1"])
+def test_bytecode_is_written_as_python_was_told(tmp_path: Path, told: str) -> None:
+    """Invoke does not take away what makes the next start quick: whether bytecode is written is left to Python's own switch."""
+    script = (
+        "import sys, contextlib; from ops.tasks.program import main; sys.argv = ['drillbook', '--list']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "sys.exit(sys.dont_write_bytecode)"
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": told}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, check=False, capture_output=True
+    )
+    assert ended.returncode == (told == "1")
+
+
 def test_log_on_a_full_disk_does_not_stop_a_backup(place: Path) -> None:
     """When log lines can not be written, the backup is made all the same, and a warning says what was lost."""
     flags = ["--config", "demo/ops.toml", "--source", "prices"]

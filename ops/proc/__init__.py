@@ -5,18 +5,23 @@ they end together with everything they started: at a time-out, when the wait for
 the kernel can do that, when we are killed.
 """
 
+from ops.proc.answers import Answer, ask_program
+from ops.proc.copies import start_copies
 from ops.proc.dialogue import Coprocess, start_coprocess
 from ops.proc.programs import Completed, find_program, run_program
 from ops.proc.server import ServerProcess, start_server
 from ops.proc.workers import run_in_workers, worker_count
 
 __all__ = [
+    "Answer",
     "Completed",
     "Coprocess",
     "ServerProcess",
+    "ask_program",
     "find_program",
     "run_in_workers",
     "run_program",
+    "start_copies",
     "start_coprocess",
     "start_server",
     "worker_count",

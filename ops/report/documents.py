@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from ops.actions.backup import Taken
-from ops.actions.catalogue import Backup
-from ops.actions.restore import Restored
+from typing import TYPE_CHECKING
+
+from ops.actions.listed import listed
 from ops.evidence import finding_document, to_document
 from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding
-from ops.units import format_time
+from ops.report.listing import listed_document
+
+if TYPE_CHECKING:
+    from ops.actions.backup import Taken
+    from ops.actions.catalogue import Backup
+    from ops.actions.restore import Restored
 
 
 def backup_document(backup: Backup) -> dict[str, object]:
     """One backup as `backup.list` and `backup.create` tell it."""
-    manifest = backup.manifest
-    verify, drill = backup.last("verify"), backup.last("drill")
-    return {
-        "name": backup.name,
-        "source": manifest.source.name,
-        "kind": manifest.source.kind,
-        "store": backup.store.name,
-        "job_id": manifest.job_id,
-        "created_at": format_time(manifest.created_at),
-        "data_as_of": format_time(manifest.data_as_of),
-        "size": manifest.size,
-        "rows": manifest.measures.rows,
-        "sha256": payload_sha256(manifest),
-        "tags": list(manifest.tags),
-        "verified": None if verify is None else str(verify.verdict),
-        "drilled": None if drill is None else str(drill.verdict),
-        "proven": backup.proven,
-    }
-
-
-def copy_document(backup: Backup) -> dict[str, object]:
-    """One copy of a backup: where, under which name, and whether a sealed one was ever opened (null: not sealed)."""
-    return {"store": backup.store.name, "name": backup.name, "opened": backup.opened}
+    return listed_document(backup.store.name, listed(backup))
 
 
 def taken_document(taken: Taken) -> dict[str, object]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from ops.actions.backup import Taken
-from ops.actions.catalogue import Backup
-from ops.actions.restore import Restored
 from ops.errors import OpsError
 from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding, Severity, Verdict
+from ops.report.tables import lay_out
 from ops.units import format_duration, format_size, format_time
+
+if TYPE_CHECKING:
+    from ops.actions.backup import Taken
+    from ops.actions.catalogue import Backup
+    from ops.actions.restore import Restored
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
@@ -29,19 +30,17 @@ def printable(text: str) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A plain table as wide as its content, the same in a terminal, a mail and a log."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    return table_of({name: [row[number] for row in rows] for number, name in enumerate(columns)})
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        grid.add_column(column, no_wrap=True, justify="right" if column.endswith("#") else "left")
-    for row in rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
-    output = io.StringIO()
-    Console(file=output, width=10_000, color_system=None, legacy_windows=False).print(grid)
-    return "\n".join(line.rstrip() for line in output.getvalue().splitlines() if line.strip())
+
+def table_of(columns: Mapping[str, Sequence[str]]) -> str:
+    """The same table from its columns."""
+    return lay_out(list(columns), [_printable_cells(cells) for cells in columns.values()])
+
+
+def _printable_cells(cells: Sequence[str]) -> Sequence[str]:
+    # Asked of all at once; what Python calls printable needs no escape.
+    return cells if "".join(cells).isprintable() else [printable(cell) for cell in cells]
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
@@ -151,45 +150,6 @@ def _drill_line(drill: Evidence) -> str:
 def _against(taken_ms: int | None, objective_ms: int | None) -> str:
     taken = "-" if taken_ms is None else format_duration(taken_ms / 1000)
     return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
-
-
-def backups_text(backups: Sequence[Backup], now: datetime, places: Sequence[str] | None = None) -> str:
-    """The list of backups, newest first; with `places`, which say for each where it lies, as a column more."""
-    rows = [
-        [
-            backup.name,
-            backup.manifest.source.name,
-            format_duration(max(0.0, (now - backup.manifest.created_at).total_seconds())),
-            format_size(backup.manifest.size),
-            str(backup.manifest.measures.rows),
-            _looked_at(backup.last("verify")),
-            _proven(backup),
-            ",".join(backup.manifest.tags),
-        ]
-        for backup in backups
-    ]
-    columns = ["Backup", "Source", "Age", "Size", "Rows", "Verified", "Proven", "Tags"]
-    if places is not None:
-        columns.append("In")
-        rows = [[*row, place] for row, place in zip(rows, places, strict=True)]
-    return table(columns, rows) if rows else "There is no backup yet: take one with backup.create --verify"
-
-
-def copy_text(backup: Backup) -> str:
-    """The store of one copy, and whether a sealed one was ever opened."""
-    state = {None: "", True: " (sealed)", False: " (sealed, never opened)"}[backup.opened]
-    return f"{backup.store.name}{state}"
-
-
-def _looked_at(verify: Evidence | None) -> str:
-    return "never" if verify is None else f"{_verdict(verify.verdict)} ({verify.level})"
-
-
-def _proven(backup: Backup) -> str:
-    drill = backup.last("drill")
-    if drill is None:
-        return "never drilled"
-    return f"yes, {drill.started_at:%Y-%m-%d}" if backup.proven else f"NO: {_verdict(drill.verdict)}"
 
 
 def shown_text(backup: Backup) -> str:

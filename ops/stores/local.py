@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
@@ -25,12 +26,16 @@ from ops.fsio.staging import (
     staged_folder,
     translated_write_errors,
 )
+from ops.fsio.stamps import file_stamps, file_stamps_of_child, names_in
 from ops.model import FileEntry
 from ops.naming import MANIFEST_SUFFIX, checksum_key
-from ops.ports import StoredFile
+from ops.ports import Stamps, StoredFile
+from ops.proc import start_copies, worker_count
 from ops.progress import Progress, silent
 
 _LOCKS: Final = ".locks"
+_SHARE_LEAST: Final = 20_000
+"""Files that are looked at in the time in which a process starts and answers."""
 Names = list[str]
 """Keys of files. (Inside the class the word `list` means the port's method.)"""
 
@@ -130,6 +135,30 @@ class LocalStore:
         except OSError as error:
             raise self._unreadable("the folder", error) from error
 
+    def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:  # noqa: ARG002 - one look finds all names here
+        """What the file system knows of each file; for many files asked by several processes at once."""
+        folder = self.options.path
+        try:
+            keys, others = names_in(folder, suffix)
+        except FileNotFoundError:
+            return Stamps((), (), bytes)
+        except OSError as error:
+            raise self._unreadable("the folder", error) from error
+        shares = _shares(keys)
+        answers = start_copies(partial(file_stamps_of_child, folder), shares if len(shares) > 1 else [])
+
+        def numbers() -> bytes:
+            found = answers() or [None]
+            try:
+                return b"".join(
+                    file_stamps(folder, share) if answer is None else answer
+                    for share, answer in zip(shares, found, strict=True)
+                )
+            except OSError as error:
+                raise self._unreadable("the folder", error) from error
+
+        return Stamps(keys, others, numbers)
+
     def delete(self, key: str) -> None:
         """Remove the file or folder."""
         with translated_write_errors(self.path_of(key)):
@@ -191,6 +220,13 @@ class LocalStore:
     def _unreadable(self, what: str, error: OSError) -> StoreError:
         message = f"{what} in store {self.name!r} ({self.location}) can not be read: {error.strerror}"
         return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
+
+
+def _shares(keys: Names) -> tuple[Names, ...]:
+    """The keys in as many parts as processes are worth starting."""
+    count = max(1, min(worker_count(), len(keys) // _SHARE_LEAST))
+    size = len(keys) // count + 1
+    return tuple(keys[begin : begin + size] for begin in range(0, count * size, size))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

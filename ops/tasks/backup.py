@@ -1,4 +1,4 @@
-"""The collection `backup`: flags and help. What the tasks do is in `creating`, `looking`, `restoring`, `drilling`.
+"""The collection `backup`: flags and help. What the tasks do is in `creating`, `listing`, `looking`, `restoring`, `drilling`.
 
 Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
 """
@@ -67,11 +67,11 @@ def list_(
     _context: Context, source: str = "", config: str = "", format: str = "text", no_network: bool = False
 ) -> None:
     """Show what backups there are: age, size, verified, proven."""
-    from ops.tasks import looking
+    from ops.tasks import listing
     from ops.tasks.session import Flags, conduct
 
     conduct(
-        "backup.list", Flags(config, format, no_network), lambda session: looking.list_all(session, source)
+        "backup.list", Flags(config, format, no_network), lambda session: listing.list_all(session, source)
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.actions.capacity import examine_capacity
-from ops.actions.catalogue import read_catalogue
-from ops.actions.doctor import Patient, examine, examine_machine
+from ops.actions.catalogue import Catalogue, read_catalogue
+from ops.actions.copying import Home
+from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
+from ops.actions.inspection import critical
+from ops.config.model import ConfiguredSource
 from ops.demo.catalogue import build_demo
 from ops.errors import OpsError
+from ops.model import Finding, Severity
 from ops.ports import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import Outcome, exit_code_of
@@ -28,9 +33,11 @@ def doctor(session: Session, source: str) -> None:
         f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
-    for name, store in session.config.stores.items():
-        if not source or name in session.config.source(source).stores:
-            _examine_store(session, name, store)
+    catalogues = {
+        name: _examine_store(session, name, store)
+        for name, store in session.config.stores.items()
+        if not source or name in session.config.source(source).stores
+    }
     for name, cipher in session.config.ciphers.items():
         probed = cipher.probe()
         document = {"cipher": name, "findings": findings_document(probed)}
@@ -41,6 +48,7 @@ def doctor(session: Session, source: str) -> None:
             configured.source, session.config.home_of(configured), configured.objectives, configured.min_free
         )
         findings = examine(patient, session.config.scratch, session.job.clock())
+        findings += _examine_copies(session, configured, catalogues)
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
@@ -48,24 +56,48 @@ def doctor(session: Session, source: str) -> None:
         )
 
 
-def _examine_store(session: Session, name: str, store: Store) -> None:
-    """How full it is, and when it will be full."""
+def _examine_store(session: Session, name: str, store: Store) -> Catalogue | None:
+    """How full it is, and when it will be full; what is in it, None when that can not be told."""
 
     def policy_of(source: str) -> Policy:
         configured = session.config.sources.get(source)
         return session.config.policy_of(configured, name) if configured else Policy(forever=True)
 
+    catalogue = None
     try:
         limit = session.config.settings_of(name).limit
-        findings = examine_capacity(store, read_catalogue(store), limit, policy_of, session.job.clock())
+        catalogue = read_catalogue(store)
+        findings = examine_capacity(store, catalogue, limit, policy_of, session.job.clock())
     except OpsError as error:
-        session.outcome.fail(error)
-        return
+        findings = [_not_looked_at(error, name)]
     session.outcome.add(
         {"store": name, "findings": findings_document(findings)},
         f"store {name}:\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
+    return catalogue
+
+
+def _not_looked_at(error: OpsError, name: str) -> Finding:
+    if error.code != "tool.network_forbidden":
+        return critical(error, name)
+    return Finding(severity=Severity.OK, code=error.code, message=error.message, where=name)
+
+
+def _examine_copies(
+    session: Session, configured: ConfiguredSource, catalogues: Mapping[str, Catalogue | None]
+) -> list[Finding]:
+    """Whether its further stores have what they should; nothing of one that could not be looked at."""
+    config, home = session.config, catalogues.get(configured.stores[0])
+    further = {
+        name: (away, config.settings_of(name).policy)
+        for name in config.further_stores(configured)
+        if (away := catalogues.get(name)) is not None
+    }
+    if home is None or not further:
+        return []
+    stored = {file.key: file.size for file in config.home_of(configured).list()}
+    return examine_copies(Home(configured.name, home, stored), further, session.job.clock())
 
 
 def demo(outcome: Outcome, out: str, without: str, program: str) -> None:

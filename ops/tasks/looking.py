@@ -1,4 +1,4 @@
-"""What `backup.list`, `backup.show` and `backup.verify` do with their flags."""
+"""What `backup.show` and `backup.verify` do with their flags."""
 
 from __future__ import annotations
 
@@ -10,48 +10,11 @@ from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
 from ops.model import Finding
-from ops.report.documents import backup_document, copy_document, evidence_document, shown_document
+from ops.report.documents import evidence_document, shown_document
 from ops.report.outcome import exit_code_of
-from ops.report.text import backups_text, copy_text, evidence_text, shown_text
+from ops.report.text import evidence_text, shown_text
 from ops.tasks.session import Session
 from ops.tasks.values import level
-
-
-def list_all(session: Session, source: str) -> None:
-    """All backups of all stores, newest first."""
-    if source:
-        session.config.source(source)
-    copies, findings = _everything(session, source)
-    places: dict[tuple[str, str], list[Backup]] = {}
-    for backup in copies:
-        places.setdefault(_identity(backup), []).append(backup)
-    for same in places.values():
-        document = {
-            **backup_document(same[0]),
-            "stores": [copy.store.name for copy in same],
-            "copies": [copy_document(copy) for copy in same],
-        }
-        session.outcome.add(document, "")
-    where = [_places(session, same) for same in places.values()] if len(session.config.stores) > 1 else None
-    first = [same[0] for same in places.values()]
-    session.outcome.text.append(backups_text(first, session.job.clock(), where))
-    session.outcome.notice(findings)
-
-
-def _identity(backup: Backup) -> tuple[str, str]:
-    """The same in each copy of a backup, sealed or not."""
-    return backup.plain.payload, backup.manifest.job_id
-
-
-def _places(session: Session, same: list[Backup]) -> str:
-    """How many of its source's stores have it, which stores those are, and whether sealed ones were ever opened."""
-    there = [copy.store.name for copy in same]
-    shown = ", ".join(map(copy_text, same))
-    configured = session.config.sources.get(same[0].manifest.source.name)
-    if configured is None:
-        return shown
-    reached = sum(name in there for name in configured.stores)
-    return f"{reached} of {len(configured.stores)}: {shown}"
 
 
 def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:

@@ -17,11 +17,18 @@ class _Drillbook(Program):
     """Invoke's program, in which a command line that makes no sense ends with 2, like every bad request."""
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse the command line; what comes before the first task counts here."""
+        """Parse the command line; what comes before the first task counts here.
+
+        Whether bytecode is written stays as Python was told. Invoke turns it off, for the sake of folders with a
+        tasks.py; where a package was installed without bytecode, each start would compile all of it again.
+        """
+        written_not = sys.dont_write_bytecode
         try:
             super().parse_core(argv)
         except ParseError as error:
             _refuse(error)
+        finally:
+            sys.dont_write_bytecode = written_not
 
     def parse_tasks(self) -> None:
         """Parse the tasks and their flags."""

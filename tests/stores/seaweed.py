@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
@@ -128,26 +129,31 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def write_identities(folder: Path) -> None:
-    """Put the file that says who may do what, `s3.json`, into the server's folder."""
+def write_identities(folder: Path, further: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Put the file that says who may do what, `s3.json`, into the server's folder.
+
+    `further`: names of more who may do everything, with secrets of their own.
+    """
+    known = {name: (f"SK-{name}", actions) for name, actions in IDENTITIES.items()}
+    known |= {name: (secret, IDENTITIES["full"]) for name, secret in further.items()}
     identities = [
         {
             "name": name,
-            "credentials": [{"accessKey": f"AK-{name}", "secretKey": f"SK-{name}"}],
+            "credentials": [{"accessKey": f"AK-{name}", "secretKey": secret}],
             "actions": actions,
         }
-        for name, actions in IDENTITIES.items()
+        for name, (secret, actions) in known.items()
     ]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
 
 
 @contextlib.contextmanager
-def running_weed() -> Iterator[Weed]:
-    """A server with one volume server, ready to take objects."""
+def running_weed(further: Mapping[str, str] = MappingProxyType({})) -> Iterator[Weed]:
+    """A server with one volume server, ready to take objects; `further` as in `write_identities`."""
     program = weed_program()
     folder = Path(tempfile.mkdtemp(prefix="seaweed-"))
     master, volume, filer, s3 = free_ports(4)
-    write_identities(folder)
+    write_identities(folder, further)
     command = [
         str(program), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", "-s3", f"-s3.port={s3}",

@@ -15,6 +15,7 @@ from ops.errors import ConfigError, ToolError
 from ops.network import require_allowed
 from ops.stores.s3.failures import ExpectedAnswerError, answer_of, translated
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.pages import EVENT, parse_contents
 
 _AWS_HOST: Final = "the AWS host of the bucket"
 _ELSEWHERE: Final = (
@@ -74,17 +75,22 @@ class Connection:
             raise translated(error, f"{step} in store {self.store!r}", writing=writing) from error
 
     def objects(self, prefix: str, *, most: int | None = None) -> Iterator[dict[str, Any]]:
-        """Name, size and time of the objects whose names begin with `prefix`, in the order of their names.
+        """Name, size, tag and time (as text) of the objects whose names begin with `prefix`, in the order of their names.
 
         `most` ends after so many. Pages are asked for as they are needed.
         """
-        parameters: dict[str, Any] = {"Prefix": prefix}
-        if most is not None:
-            parameters["MaxKeys"] = most
+        limit = {} if most is None else {"MaxKeys": most}
+        for page in self.pages(Prefix=prefix, **limit):
+            yield from page.get("Contents", ())
+            if most is not None:
+                return
+
+    def pages(self, **parameters: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - those of list_objects_v2
+        """The pages of one listing, asked for as they are needed."""
         while True:
             page = self.call("list_objects_v2", "list the bucket", **parameters)
-            yield from page.get("Contents", ())
-            if most is not None or not page.get("IsTruncated"):
+            yield page
+            if not page.get("IsTruncated"):
                 return
             parameters["ContinuationToken"] = page["NextContinuationToken"]
 
@@ -129,7 +135,7 @@ def _new_client(options: S3Options, store: str) -> Any:  # noqa: ANN401 - boto3 
 
 
 def _client(session: Any, config: Any, options: S3Options) -> Any:  # noqa: ANN401 - as above
-    return session.client(
+    client = session.client(
         "s3",
         region_name=options.region or session.region_name or "us-east-1",
         endpoint_url=options.endpoint_url,
@@ -148,6 +154,8 @@ def _client(session: Any, config: Any, options: S3Options) -> Any:  # noqa: ANN4
         ),
         **_keys(options),
     )
+    client.meta.events.register(EVENT, parse_contents)
+    return client
 
 
 def _verification(options: S3Options) -> bool | str | None:

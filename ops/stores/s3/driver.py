@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,18 +16,18 @@ from ops.errors import RefusedError
 from ops.fsio.growing import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.staging import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, translated_write_errors
-from ops.ports import StoredFile
+from ops.ports import Stamps, StoredFile
 from ops.progress import Progress
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.content import measured
-from ops.stores.s3.failures import ExpectedAnswerError
 from ops.stores.s3.folders import listed, put_folder, put_large, remove_folder
 from ops.stores.s3.keys import is_key, object_name, top_object_name
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.pages import top_stamps
 from ops.stores.s3.reading import ObjectStream
 from ops.stores.s3.removing import locked_until, object_locked
+from ops.stores.s3.stale import abort_stale
 from ops.stores.s3.streaming import send_growing
-from ops.stores.s3.unfinished import abort, unfinished_uploads
 from ops.stores.s3.upload import name_taken, send
 
 _BLOCK: Final = 1 << 20
@@ -122,6 +122,10 @@ class S3Store:
             if is_key(key) and not key.startswith("."):
                 yield StoredFile(key, found["Size"])
 
+    def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
+        """What the bucket's listing tells of each object; folders are not looked into."""
+        return top_stamps(self._connection, suffix, known)
+
     def delete(self, key: str) -> None:
         """Remove the object, or those of the folder; raises StoreError (`store.object_locked`) before their time.
 
@@ -146,15 +150,7 @@ class S3Store:
 
     def abort_stale_uploads(self, older_than: timedelta) -> Sequence[str]:
         """Give up uploads that were begun longer ago and never finished; their keys. Raises StoreError."""
-        before = datetime.now(UTC) - older_than
-        try:
-            uploads = unfinished_uploads(self._connection, self.options.folder)
-        except ExpectedAnswerError:
-            return []
-        stale = [upload for upload in uploads if upload["Initiated"] < before]
-        for upload in stale:
-            abort(self._connection, upload["Key"], str(upload["UploadId"]))
-        return [upload["Key"].removeprefix(self.options.folder) for upload in stale]
+        return abort_stale(self._connection, datetime.now(UTC) - older_than)
 
 
 def _copy(source: ObjectStream, target: int, into: Path, progress: Progress) -> str:

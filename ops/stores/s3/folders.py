@@ -118,6 +118,11 @@ def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) ->
     return False
 
 
+def is_claimed(connection: Connection, key: str) -> bool:
+    """Whether this program has taken the name of `key`."""
+    return _is_there(connection, marker(connection.options.folder, key, _FILES))
+
+
 def _is_there(connection: Connection, name: str) -> bool:
     return any(found["Key"] == name for found in connection.objects(name, most=1))
 

@@ -1,0 +1,75 @@
+"""Folders full of small backups with a past, byte for byte as tasks leave them, only written faster."""
+
+import hashlib
+import os
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ops import evidence as evidence_files
+from ops import manifest as manifest_files
+from ops.model import Evidence, FileEntry, Manifest, Measures, SourceInfo, TableMeasure, Verdict
+from ops.naming import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
+
+BETWEEN = timedelta(minutes=57)
+TABLES = 5
+
+
+def fill_store(folder: Path, count: int) -> None:
+    """`count` backups of the source `bench`, the last one made now: payload, checksum, manifest, one verify each."""
+    folder.mkdir(mode=0o700)
+    newest = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    for number in range(count):
+        for name, content in _backup(number, newest - BETWEEN * (count - 1 - number)).items():
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(descriptor, content)
+            os.close(descriptor)
+
+
+def _backup(number: int, moment: datetime) -> dict[str, bytes]:
+    name = payload_name("backup", moment, ".db")
+    content = hashlib.sha256(number.to_bytes(8, "little")).digest()
+    digest = hashlib.sha256(content).hexdigest()
+    source = SourceInfo("bench", "sqlite", "/srv/bench/data.db")
+    manifest = Manifest(
+        version=manifest_files.VERSION,
+        job_id=str(uuid.UUID(bytes=content[:16], version=4)),
+        created_at=moment,
+        source=source,
+        payload=name,
+        files=(FileEntry(name, len(content), digest),),
+        measures=Measures(
+            tables={f"table_{table}": TableMeasure(number + table, digest) for table in range(TABLES)},
+            facts={"schema": digest, "page_size": 4096},
+            engine={"sqlite": "3.45.0"},
+            digest_algorithm="records-sha256-1",
+        ),
+        tool={"name": "drillbook", "version": "0"},
+        scope="full",
+        tags=(),
+        data_as_of=moment,
+        started_at=moment,
+        finished_at=moment,
+        duration_ms=1,
+    )
+    evidence = Evidence(
+        action="verify",
+        level="full",
+        job_id=str(uuid.UUID(bytes=content[16:], version=4)),
+        backup=name,
+        source=source,
+        payload_sha256=digest,
+        started_at=moment,
+        finished_at=moment,
+        duration_ms=1,
+        verdict=Verdict.PASSED,
+        findings=(),
+        tool={"name": "drillbook", "version": "0"},
+        host="bench",
+    )
+    return {
+        name: content,
+        checksum_key(name): checksum_text(manifest.files).encode(),
+        manifest_key(name): manifest_files.to_json(manifest),
+        evidence_key(name, "verify", moment, evidence.job_id): evidence_files.to_json(evidence),
+    }

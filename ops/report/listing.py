@@ -1,0 +1,80 @@
+"""What `backup.list` shows and tells: of each backup a row, and of each copy where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from ops.actions.listed import Listed, Rows, microseconds
+from ops.model import Verdict
+from ops.report.text import table_of
+from ops.units import format_duration, format_size, format_time
+
+_SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}
+_OPENED: Final = {"": None, "yes": True, "no": False}
+_NONE: Final = "There is no backup yet: take one with backup.create --verify"
+_PER_SECOND: Final = 1_000_000
+
+
+def listed_text(rows: Rows, now: datetime, places: Sequence[str] | None = None) -> str:
+    """The list of backups, newest first; with `places`, which say for each where it lies, as a column more."""
+    names, column, moment = rows.column("name"), rows.column, microseconds(now)
+    if not names:
+        return _NONE
+    columns: dict[str, Sequence[str]] = {
+        "Backup": names,
+        "Source": column("source"),
+        "Age": [format_duration(max(0, moment - made) / _PER_SECOND) for made in column("created")],
+        "Size": list(map(format_size, column("size"))),
+        "Rows": list(map(str, column("rows"))),
+        "Verified": list(map(cache(_looked_at), column("verified"), column("verified_level"))),
+        "Proven": list(map(cache(_proven), column("drilled"), column("drilled_on"))),
+        "Tags": list(map(cache(",".join), column("tags"))),
+    }
+    return table_of(columns if places is None else {**columns, "In": places})
+
+
+def _looked_at(verdict: str, level: str) -> str:
+    return f"{_shown(verdict)} ({level})" if verdict else "never"
+
+
+def _proven(verdict: str, day: str) -> str:
+    if not verdict:
+        return "never drilled"
+    return f"yes, {day}" if verdict == Verdict.PASSED else f"NO: {_shown(verdict)}"
+
+
+def _shown(verdict: str) -> str:
+    return verdict if verdict == Verdict.PASSED else verdict.upper()
+
+
+def copy_text(store: str, row: Listed) -> str:
+    """The store of one copy, and whether a sealed one was ever opened."""
+    return f"{store}{_SEALED[row.opened]}"
+
+
+def listed_document(store: str, row: Listed) -> dict[str, object]:
+    """One backup as `backup.list` and `backup.create` tell it."""
+    return {
+        "name": row.name,
+        "source": row.source,
+        "kind": row.kind,
+        "store": store,
+        "job_id": row.job_id,
+        "created_at": format_time(row.created_at),
+        "data_as_of": row.data_as_of,
+        "size": row.size,
+        "rows": row.rows,
+        "sha256": row.sha256,
+        "tags": list(row.tags),
+        "verified": row.verified or None,
+        "drilled": row.drilled or None,
+        "proven": row.drilled == Verdict.PASSED,
+    }
+
+
+def copy_document(store: str, row: Listed) -> dict[str, object]:
+    """One copy of a backup: where, under which name, and whether a sealed one was ever opened (null: not sealed)."""
+    return {"store": store, "name": row.name, "opened": _OPENED[row.opened]}

@@ -1,0 +1,261 @@
+"""What a listing tells is what the files say now, whatever was remembered of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from ops.actions import remembered
+from ops.actions.catalogue import read_catalogue
+from ops.actions.listed import Listed, listed
+from ops.actions.listing import Listing, list_backups
+from ops.actions.remembered import Memory
+from ops.fsio import stamps
+from ops.model import Finding
+from ops.naming import checksum_key, manifest_key
+from ops.ports import Store
+from ops.stores import local
+from ops.stores.local import LocalStore
+from ops.stores.memory import MemoryStore
+from tests.histories import looked_at, put, stored_backup
+from tests.listings import day, put_all_kinds
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where listings are remembered."""
+    return tmp_path / "cache" / "drillbook"
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as settled as soon as they are written."""
+    monkeypatch.setattr(stamps, "_SETTLED_AFTER_NS", -(10**12))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of all files that are opened in a local store from now on."""
+    keys: list[str] = []
+    really = LocalStore.open
+
+    def counting(store: LocalStore, key: str) -> BinaryIO:
+        keys.append(key)
+        return really(store, key)
+
+    monkeypatch.setattr(LocalStore, "open", counting)
+    return keys
+
+
+def told(listing: Listing) -> tuple[list[Listed], tuple[Finding, ...]]:
+    """All that a listing says."""
+    return listing.rows.as_list(), listing.findings
+
+
+def read_anew(store: Store) -> tuple[list[Listed], tuple[Finding, ...]]:
+    """What the files say, without any of the ways of a listing."""
+    catalogue = read_catalogue(store)
+    return [listed(backup) for backup in catalogue.backups], catalogue.findings
+
+
+def agree(store: LocalStore, cache: Path) -> None:
+    """Fail when a listing with the cache says anything else than the files."""
+    assert told(list_backups(store, cache)) == read_anew(store)
+
+
+def test_the_same_with_and_without(store: LocalStore, cache: Path, at_once: None) -> None:
+    """Of everything that can lie in a store the first, second and third listing, and one without a cache, say the same."""
+    put_all_kinds(store)
+    (store.options.path / "folder.db.manifest.json").mkdir()
+    (store.options.path / "link.db.manifest.json").symlink_to("README")
+    expected = read_anew(store)
+    assert len(expected[0]) > 15
+    assert len(expected[1]) == 6
+    for folder in (cache, cache, None, cache):
+        assert told(list_backups(store, folder)) == expected
+
+
+def test_a_store_without_stamps() -> None:
+    """A store that can not tell what changed is read as before."""
+    store = MemoryStore()
+    put_all_kinds(store)
+    assert told(list_backups(store, None)) == read_anew(store)
+
+
+def test_nothing_is_read_twice(store: LocalStore, cache: Path, at_once: None, opened: list[str]) -> None:
+    """What did not change is not opened again; of a backup with something new, only its own files are."""
+    backups = [looked_at(stored_backup(store, day(number))) for number in range(5)]
+    list_backups(store, cache)
+    assert len(opened) == 10
+    opened.clear()
+    list_backups(store, cache)
+    assert opened == []
+    looked_at(backups[3], action="drill")
+    new = stored_backup(store, day(9)).name
+    list_backups(store, cache)
+    assert {key.split(".db")[0] for key in opened} == {backups[3].name[:-3], new[:-3]}
+    opened.clear()
+    list_backups(store, cache)
+    assert opened == []
+
+
+def test_altered_in_place(store: LocalStore, cache: Path, at_once: None) -> None:
+    """A manifest and evidence with another content, the same size and the time put back are seen: their change time tells."""
+    backup = looked_at(stored_backup(store, day(0)))
+    agree(store, cache)
+    (evidence,) = (path for path in store.options.path.glob("*.verify-*"))
+    for path, old, new in (
+        (store.path_of(manifest_key(backup.name)), b'"scope": "full"', b'"scope": "fulL"'),
+        (evidence, b'"verdict": "passed"', b'"verdict": "passeD"'),
+    ):
+        before, content = path.stat(), path.read_bytes()
+        assert old in content
+        time.sleep(0.05)
+        with path.open("r+b") as file:
+            file.write(content.replace(old, new))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        agree(store, cache)
+        assert len(list_backups(store, cache).findings) == 1
+        path.write_bytes(content)
+        agree(store, cache)
+
+
+def test_young_files_are_not_remembered(store: LocalStore, cache: Path, opened: list[str]) -> None:
+    """What was written a moment ago is read again next time: it could change once more within one tick of the clock."""
+    stored_backup(store, day(0))
+    for _ in range(2):
+        list_backups(store, cache)
+    assert len(opened) == 2
+    time.sleep(2.1)
+    for _ in range(2):
+        list_backups(store, cache)
+    assert len(opened) == 3
+
+
+def test_deleted_and_added(store: LocalStore, cache: Path, at_once: None) -> None:
+    """What is gone is not told and not remembered any more; what is new is."""
+    backups = [looked_at(stored_backup(store, day(number))) for number in range(6)]
+    agree(store, cache)
+    size = sum(path.stat().st_size for path in cache.iterdir())
+    for key in (manifest_key(backups[0].name), manifest_key(backups[1].name), checksum_key(backups[1].name)):
+        store.delete(key)
+    agree(store, cache)
+    for path in store.options.path.glob(f"{backups[2].name}*"):
+        path.unlink()
+    agree(store, cache)
+    known = Memory(cache, store.location).recall()
+    assert not any(key.startswith(backups[2].name) for key in known.keys)
+    assert len(known.rows.as_list()) == 3
+    assert sum(path.stat().st_size for path in cache.iterdir()) < size
+    stored_backup(store, day(9))
+    agree(store, cache)
+    for path in store.options.path.iterdir():
+        path.unlink()
+    agree(store, cache)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _random(path: Path) -> None:
+    path.write_bytes(os.urandom(5000))
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _empty, _random, _folder])
+def test_a_broken_cache(
+    store: LocalStore, cache: Path, at_once: None, damage: Callable[[Path], None]
+) -> None:
+    """A cache that was damaged in any way is thrown away without a word, and the answer is that of the files."""
+    put_all_kinds(store)
+    agree(store, cache)
+    (path,) = cache.iterdir()
+    damage(path)
+    agree(store, cache)
+    agree(store, cache)
+
+
+def test_of_another_program_or_store(
+    store: LocalStore, cache: Path, at_once: None, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another version wrote, or what is of another store, is not believed."""
+    stored_backup(store, day(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(remembered, "_FORMAT", 99)
+        list_backups(store, cache)
+    (path,) = cache.iterdir()
+    opened.clear()
+    agree(store, cache)
+    assert len(opened) == 2
+    elsewhere = Memory(cache, "/somewhere/else")
+    path.replace(cache / Path(str(elsewhere._path)).name)
+    assert elsewhere.recall() is remembered.NOTHING
+
+
+def test_cut_off(store: LocalStore, cache: Path, at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first listing that is interrupted keeps what it had read, and the next one goes on from there."""
+    for number in range(6):
+        stored_backup(store, day(number))
+    really, patience = LocalStore.open, iter(range(4))
+
+    def impatient(store: LocalStore, key: str) -> BinaryIO:
+        if next(patience, None) is None:
+            raise KeyboardInterrupt
+        return really(store, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalStore, "open", impatient)
+        with pytest.raises(KeyboardInterrupt):
+            list_backups(store, cache)
+    assert len(Memory(cache, store.location).recall().keys) == 4
+    agree(store, cache)
+
+
+def test_many_files(
+    store: LocalStore, cache: Path, at_once: None, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at by several processes, files have the stamps that one process finds, and are read again as rightly."""
+    monkeypatch.setattr(local, "_SHARE_LEAST", 4)
+    put_all_kinds(store)
+    agree(store, cache)
+    time.sleep(0.05)
+    new = stored_backup(store, day(99)).name
+    agree(store, cache)
+    monkeypatch.setattr(local, "_SHARE_LEAST", 10**6)
+    opened.clear()
+    list_backups(store, cache)
+    assert manifest_key(new) not in opened
+
+
+def test_what_is_half_deleted_is_told_each_time(store: LocalStore, cache: Path, at_once: None) -> None:
+    """A note that something is being deleted is a finding as long as it lies there, also when nothing else does."""
+    put(store, "gone.db.pruned.json", b"{}")
+    for _ in range(3):
+        agree(store, cache)
+    assert [item.code for item in list_backups(store, cache).findings] == ["prune.unfinished"]
+    stored_backup(store, day(0))
+    for key in [file.key for file in store.list() if not file.key.endswith(".json")]:
+        store.delete(key)
+    for _ in range(3):
+        agree(store, cache)

@@ -1,0 +1,146 @@
+"""Listing a bucket: quickly, in parts, and without fetching what is known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from ops.actions.catalogue import read_catalogue
+from ops.actions.listed import Listed, listed
+from ops.actions.listing import list_backups
+from ops.errors import OpsError
+from ops.naming import manifest_key
+from ops.ports import UNSETTLED, by_key
+from ops.stores.s3 import pages
+from ops.stores.s3.driver import S3Store
+from tests.histories import looked_at, put, stored_backup
+from tests.stores.conftest import NewStore
+from tests.stores.seaweed import Weed
+
+DAY = datetime(2026, 1, 1, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of all objects that are fetched from now on."""
+    keys: list[str] = []
+    really = S3Store.open
+
+    def counting(store: S3Store, key: str) -> BinaryIO:
+        keys.append(key)
+        return really(store, key)
+
+    monkeypatch.setattr(S3Store, "open", counting)
+    return keys
+
+
+def rows(store: S3Store, cache: Path | None) -> list[Listed]:
+    """What a listing says; it has no findings."""
+    listing = list_backups(store, cache)
+    assert listing.findings == ()
+    return listing.rows.as_list()
+
+
+def read_anew(store: S3Store) -> list[Listed]:
+    """What the objects say."""
+    return [listed(backup) for backup in read_catalogue(store).backups]
+
+
+def test_only_what_changed_is_fetched(
+    new_store: NewStore, weed: Weed, tmp_path: Path, opened: list[str]
+) -> None:
+    """The first listing fetches all small objects, a later one those of backups that are new or altered, and forgets the gone."""
+    store, cache = new_store(), tmp_path / "cache"
+    backups = [looked_at(stored_backup(store, DAY + timedelta(days=number))) for number in range(4)]
+    stored_backup(store, DAY + timedelta(days=9), files=3)
+    assert rows(store, cache) == read_anew(store)
+    opened.clear()
+    assert len(rows(store, cache)) == 5
+    assert opened == []
+    store.delete(manifest_key(backups[0].name))
+    looked_at(backups[1], action="drill")
+    folder, name = store.options.folder, manifest_key(backups[2].name)
+    client, place = weed.client(), {"Bucket": store.options.bucket, "Key": f"{folder}{name}"}
+    content = client.get_object(**place)["Body"].read()
+    client.put_object(**place, Body=content.replace(b'"scope": "full"', b'"scope": "fulL"'))
+    found = list_backups(store, cache)
+    assert {key.split(".db")[0] for key in opened} == {item.name[:-3] for item in backups[1:3]}
+    assert [item.code for item in found.findings] == ["backup.manifest_invalid", "backup.incomplete"]
+    client.put_object(**place, Body=content)
+    store.delete(f"{backups[0].name}.checksum")
+    assert rows(store, cache) == read_anew(store)
+
+
+def test_in_parts(new_store: NewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut at known names into parts that are asked for at once, a bucket lists each name once: new ones, odd ones, all."""
+    monkeypatch.setattr(pages, "_WORTH_A_THREAD", 3)
+    store = new_store()
+    known = [f"b-{number:02}.json" for number in range(20)]
+    odd = ["a first.json", "b-05.json.more.json", "z&last <\u00e9>.json", "b-07.db", "c+d.json"]
+    for key in [*known, *odd]:
+        put(store, key, b"x")
+    stored_backup(store, DAY, files=2)
+    expected = sorted(stored.key for stored in store.list() if "/" not in stored.key)
+    for names in ([], known, known[::-1], known[:5], [f"a{number}.json" for number in range(50)]):
+        found = store.stamps(".json", lambda names=names: names)  # type: ignore[misc]
+        assert sorted([*found.keys, *found.others]) == expected
+        assert list(found.keys) == sorted(found.keys)
+        assert all(key.endswith(".json") for key in found.keys)
+        stamps = by_key(found.keys, found.numbers())
+        assert len(stamps) == len(found.keys)
+        assert UNSETTLED not in stamps.values()
+
+
+def test_more_than_a_page(new_store: NewStore) -> None:
+    """What fills several pages is listed whole, and each object has its size."""
+    store = new_store()
+    connection = store._connection
+    for number in range(25):
+        put(store, f"k{number:02}", b"x" * number)
+    found = [
+        item
+        for page in connection.pages(Prefix=store.options.folder, MaxKeys=10)
+        for item in page["Contents"]
+    ]
+    assert [item["Size"] for item in found] == list(range(25))
+    assert {stored.key: stored.size for stored in store.list()} == {f"k{n:02}": n for n in range(25)}
+
+
+def _page(body: bytes, status: int = 200) -> tuple[dict[str, Any], dict[str, Any]]:
+    answer: dict[str, Any] = {"status_code": status, "body": body}
+    taken: dict[str, Any] = {}
+    pages.parse_contents(answer, taken)
+    return answer, taken
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 200), (b"<no", 200), (b"<a><Contents><Key>x</Key></Contents></a>", 200), (b"<Error/>", 403)],
+)
+def test_what_is_no_page_stays(body: bytes, status: int) -> None:
+    """An answer that is no page of objects is left to botocore as it came."""
+    assert _page(body, status) == ({"status_code": status, "body": body}, {})
+
+
+def test_an_object_without_a_tag() -> None:
+    """Where a server tells no tag, size and time are not enough to say that an object is the same."""
+    body = b'<L xmlns="n"><Contents><Key>a&amp;b</Key><Size>3</Size><Owner><ID>i</ID></Owner></Contents></L>'
+    ((entry,),) = (_page(body)[1]["Contents"],)
+    assert entry == {"Key": "a&b", "Size": 3, "ETag": "", "LastModified": ""}
+    assert pages._stamp(entry) == UNSETTLED
+    assert pages._stamp({**entry, "ETag": '"t"'}) != pages._stamp({**entry, "ETag": '"u"'})
+
+
+def test_a_server_that_is_gone(new_store: NewStore, tmp_path: Path) -> None:
+    """What was remembered is not shown for a bucket that can not be listed: the error is."""
+    store, cache = new_store(), tmp_path / "cache"
+    stored_backup(store, DAY)
+    rows(store, cache)
+    gone = new_store(identity="stranger")
+    assert gone.location == store.location
+    with pytest.raises(OpsError) as caught:
+        list_backups(gone, cache)
+    assert caught.value.code == "store.refused"
