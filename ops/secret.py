@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ops.errors import ConfigError
-from ops.proc import run_program
+from ops.proc import ask_program
 
 _COMMAND_TIMEOUT_S: Final = 60
+_USUAL_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+_OF_LIBRARIES: Final = frozenset({
+    "AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN", "PGPASSWORD",
+})  # fmt: skip
+"""Variables with secrets that boto3 and libpq look for by themselves."""
+_OF_CONFIGURATION: Final = set[str]()
+
+
+def remember_variable(name: str) -> None:
+    """Count the variable of that name among those that hold secrets, for the rest of this process."""
+    _OF_CONFIGURATION.add(name)
+
+
+def without_secrets(environ: Mapping[str, str], own: str | None = None) -> dict[str, str]:
+    """`environ` without the secrets that are known to be in it, but with the variable `own`.
+
+    Known are those of boto3 and libpq, and every one that the configuration names with a key `X_env`.
+    """
+    secret = (_OF_LIBRARIES | _OF_CONFIGURATION) - {own}
+    return {name: value for name, value in environ.items() if name not in secret}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +59,9 @@ class Secret:
 
     def _from_environment(self, name: str) -> str:
         if name not in self.environ:
-            raise self._unavailable(f"the environment has no {name}")
+            # Whoever mistook the key may have written the secret itself there.
+            shown = name if _USUAL_VARIABLE.fullmatch(name) else "variable of the name that is configured"
+            raise self._unavailable(f"the environment has no {shown}")
         return self.environ[name]
 
     def _from_file(self, path: Path) -> str:
@@ -49,22 +72,19 @@ class Secret:
             raise self._unavailable(f"{path}: {why}") from error
 
     def _from_command(self, command: tuple[str, ...]) -> str:
-        # Through a file that is gone at once, private: output_tail would be shown in errors.
-        with tempfile.TemporaryDirectory(prefix="drillbook-secret-") as folder:
-            output = Path(folder) / "output"
-            ended = run_program(
-                command,
-                timeout_s=_COMMAND_TIMEOUT_S,
-                environment=self.environ,
-                folder=Path.cwd(),
-                stdout=output,
+        answer = ask_program(
+            command, timeout_s=_COMMAND_TIMEOUT_S, environment=self.environ, folder=Path.cwd()
+        )
+        if answer.exit_code is None:
+            raise self._unavailable(
+                f"{command[0]} did not end in {_COMMAND_TIMEOUT_S} s, or printed too much"
             )
-            if ended.exit_code != 0:
-                raise self._unavailable(f"{command[0]} ended with exit code {ended.exit_code}")
-            try:
-                return _one_line(output.read_text("utf-8"))
-            except UnicodeDecodeError as error:
-                raise self._unavailable(f"{command[0]} did not print UTF-8 text") from error
+        if answer.exit_code != 0:
+            raise self._unavailable(f"{command[0]} ended with exit code {answer.exit_code}")
+        try:
+            return _one_line(answer.printed.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise self._unavailable(f"{command[0]} did not print UTF-8 text") from error
 
     def _unavailable(self, why: str) -> ConfigError:
         message = f"the {self.name} can not be read: {why}"

@@ -42,6 +42,8 @@ COPIES = "tests/actions/test_copying.py"
 SEALING = "tests/actions/test_sealing.py"
 SEALED_HOME = "tests/actions/test_sealed_home.py"
 REENCRYPT = "tests/actions/test_reencrypt.py"
+CANARIES = "tests/secrets/test_canaries.py"
+WRONG_PLACES = "tests/secrets/test_wrong_places.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ MUTATIONS = [
     Mutation("ops/sealing.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
     Mutation("ops/ciphers/gpg.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
     Mutation("ops/fsio/filling.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
+    Mutation("ops/sources/postgres/engine.py", "return without_secrets(os.environ, own=password.env)", "return dict(os.environ)", CANARIES),
+    Mutation("ops/sources/postgres/route.py", "os.O_CLOEXEC, 0o600)", "os.O_CLOEXEC, 0o644)", CANARIES),
+    Mutation("ops/sources/postgres/address.py", "if any(keyword in values for keyword in _SECRET_KEYWORDS):", "if False:", WRONG_PLACES),
+    Mutation("ops/config/tables.py", "if any(_LOOKS_SECRET.match(text) for text in texts):", "if False:", WRONG_PLACES),
+    Mutation("ops/config/tables.py", "        remember_variable(text)\n", "", WRONG_PLACES),
+    Mutation("ops/proc/answers.py", "            elif ended is not None:", "            elif ended is not None and not is_open:", WRONG_PLACES),
+    Mutation("ops/stores/s3/stale.py", ' and is_claimed(connection, key.partition("/")[0])', "", "tests/stores/test_s3_stale.py"),
+    Mutation("ops/actions/doctor.py", "        if missing:\n", "        if False:\n", "tests/actions/test_doctor.py"),
     Mutation(CAPTURE, "amend=None if plan.overlay is None else", "amend=None if True else", LIVE),
     Mutation(CAPTURE, 'if mode != "wal":', "if True:", LIVE),
     Mutation(CAPTURE, 'connection.execute("BEGIN")', 'connection.execute("SELECT 1")', LIVE),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import sqlite3
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ops.actions.catalogue import Backup, Catalogue, overdue, read_catalogue
+from ops.actions.copying import Home, missing_copies
 from ops.actions.inspection import critical
 from ops.errors import OpsError
 from ops.fsio.locking import is_held, read_holder
@@ -18,6 +20,7 @@ from ops.fsio.space import free_bytes
 from ops.model import Finding, Objectives, Severity
 from ops.naming import SAFETY_TAG
 from ops.ports import LocalFiles, Source, Store
+from ops.retention import Policy
 from ops.units import format_duration, format_size
 
 
@@ -58,6 +61,28 @@ def examine(patient: Patient, scratch: Path, now: datetime) -> list[Finding]:
         *catalogue.findings,
         *_examine_history(patient, catalogue, scratch, now),
     ]
+
+
+def examine_copies(
+    home: Home, further: Mapping[str, tuple[Catalogue, Policy | None]], now: datetime
+) -> list[Finding]:
+    """For each further store, by its name, whether the backups of a source are there that should be.
+
+    Each comes with its catalogue, and with its own policy where it has one.
+    """
+    findings = []
+    for name, (away, policy) in further.items():
+        missing = len(missing_copies(home, away, policy, now))
+        there = {item.manifest.job_id for item in away.backups}
+        here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
+        wanted = missing + sum(item.manifest.job_id in there for item in here)
+        if missing:
+            message = f"{missing} of {wanted} backups are not in store {name!r} yet: run store.push"
+            findings.append(_warning("copy.missing", message, name))
+        else:
+            message = f"store {name!r} has all {wanted} backups that should be there"
+            findings.append(_ok("copy.complete", message))
+    return findings
 
 
 def _ok(code: str, message: str) -> Finding:

@@ -28,7 +28,7 @@ from ops.actions.inspection import (
 )
 from ops.actions.keeping import being_read
 from ops.actions.recording import keep_evidence
-from ops.errors import OpsError, SourceError, SpaceError, ToolError
+from ops.errors import ConfigError, OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.joblog import Job, milliseconds
@@ -81,7 +81,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     """The evidence of one drill of `backup`, which is also kept beside it.
 
     Whatever goes wrong on the way is part of the evidence: `failed` when it says something about the backup,
-    `inconclusive` when no verdict could be reached (no room for the scratch place, a missing program). Raises
+    `inconclusive` when no verdict could be reached (no room for the scratch place, a missing program or secret). Raises
     BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
@@ -89,7 +89,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     with job.step("drill") as facts, being_read(backup):
         try:
             _rehearse(backup, source, request, job, run)
-        except (SpaceError, ToolError) as error:
+        except (SpaceError, ToolError, ConfigError) as error:
             run.findings.append(
                 Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)
             )

@@ -6,25 +6,41 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol, runtime_checkable
 
 from ops.actions.backup import held_lock
 from ops.actions.candidates import candidate_of
 from ops.actions.catalogue import Backup, read_catalogue
 from ops.actions.deleting import beside, delete_backup, finish_deletions, locked_finding
+from ops.errors import OpsError
 from ops.joblog import Job
 from ops.model import Finding, Severity
 from ops.ports import Store
 from ops.retention import Plan, Policy, plan_retention
+from ops.units import format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRequest:
-    """Which source's backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source."""
+    """Which source's backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source.
+
+    `stale_after`: when an upload that was begun and never finished is given up.
+    """
 
     source: str
     policy: Policy
     dry_run: bool = False
     wait_s: float = 0
+    stale_after: timedelta = timedelta(days=7)
+
+
+@runtime_checkable
+class Uploading(Protocol):
+    """A store in which a run that is cut off leaves parts that no listing shows."""
+
+    def abort_stale_uploads(self, older_than: timedelta) -> Sequence[str]:
+        """Give up uploads that were begun longer ago; their keys. Raises StoreError when that may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,27 @@ class _Pruning:
                 else:
                     findings.append(problem)
             facts.bytes = freed
+        findings += self._give_up_uploads()
         return Pruned(self.request.source, self.store, plans, (*resumed, *deleted), freed, tuple(findings))
+
+    def _give_up_uploads(self) -> list[Finding]:
+        if not isinstance(self.store, Uploading):
+            return []
+        try:
+            keys = self.store.abort_stale_uploads(self.request.stale_after)
+        except OpsError as error:
+            message = f"unfinished uploads stay: {error.message}"
+            return [
+                Finding(
+                    severity=Severity.WARNING, code="prune.uploads_kept", message=message, where=error.code
+                )
+            ]
+        return [self._given_up(key) for key in keys]
+
+    def _given_up(self, key: str) -> Finding:
+        age = format_duration(self.request.stale_after.total_seconds())
+        message = f"gave up an upload of {key} that was begun more than {age} ago and never finished"
+        return Finding(severity=Severity.OK, code="prune.upload_given_up", message=message, where=key)
 
     def _plan(self, mine: Sequence[Backup], stored: dict[str, int]) -> dict[str, Plan]:
         now, groups = self.job.clock(), defaultdict(list)

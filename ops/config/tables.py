@@ -19,9 +19,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.errors import ConfigError
+from ops.secret import remember_variable
 from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_span
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_OF_SECRETS: Final = re.compile(
+    r"(?:password|passphrase|identity|recipients|access_key|secret_key|session_token)(?:_env|_file|_command)?|dsn"
+)
+"""Keys whose values are not shown: whoever mistook one may have written the secret itself there."""
+_LOOKS_SECRET: Final = re.compile(r"\s*(?:AGE-SECRET-KEY-1|-----BEGIN )", re.IGNORECASE)
+_NAME_OF_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRETS: Final = {"password", "passphrase", "secret", "token", "secret_key", "access_key", "api_key"}
 
 Built = TypeVar("Built")
@@ -84,6 +91,7 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
             raise ConfigError(f"{place}: key {key!r} is needed", code="config.missing_key")
     checked = {}
     for key, value in values.items():
+        _require_no_secret(key, value, place)
         hint = hints[fields[key].name]
         try:
             adapter = pydantic.TypeAdapter(hint)
@@ -91,8 +99,27 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
                 _convert(hint, value, key, place), strict=True
             )
         except pydantic.ValidationError as error:
-            raise ConfigError(f"{place}, {key}: {error.errors()[0]['msg']} (found {value!r})") from error
+            found = "" if _OF_SECRETS.fullmatch(key) else f" (found {value!r})"
+            raise ConfigError(f"{place}, {key}: {error.errors()[0]['msg']}{found}") from error
     return cls(**checked)
+
+
+def _require_no_secret(key: str, value: object, place: Place) -> None:
+    """Return when `value` is none itself; the variable that `X_env` names is known to hold one from now on."""
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    if any(_LOOKS_SECRET.match(text) for text in texts):
+        message = f"{place}: a secret key must not stand in the configuration ({key})"
+        hint = "remove it, give a file or the name of a variable, and make a new one: this one was exposed"
+        raise ConfigError(message, code="config.secret_in_file", hint=hint)
+    if not key.endswith("_env"):
+        return
+    for text in texts:
+        if not _NAME_OF_VARIABLE.fullmatch(text):
+            message = (
+                f"{place}, {key}: it is no name of a variable (not shown, it could be the secret itself)"
+            )
+            raise ConfigError(message, hint=f"write the name only, like {key} = {key[:-4].upper()!r}")
+        remember_variable(text)
 
 
 def require_known(values: Iterable[str], known: Iterable[str], place: Place) -> None:
@@ -121,7 +148,8 @@ def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noq
             try:
                 return reader(value)
             except (ValueError, TypeError) as error:
-                raise ConfigError(f"{place}, {key}: {error}") from error
+                why = "it has the wrong type or form" if _OF_SECRETS.fullmatch(key) else error
+                raise ConfigError(f"{place}, {key}: {why}") from error
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(_convert(typing.get_args(hint)[0], item, key, place) for item in value)
     if isinstance(value, list) and any(typing.get_origin(kind) is tuple for kind in kinds):

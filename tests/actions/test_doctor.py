@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.doctor import Patient, examine, examine_machine
+from ops.actions.catalogue import read_catalogue
+from ops.actions.copying import Home, Tier, copy_backup
+from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
 from ops.fsio.locking import source_lock
 from ops.joblog import Job
-from ops.model import Finding, Objectives, Severity
+from ops.model import Finding, Objectives, Severity, Verdict
+from ops.retention import Policy
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.memory import MemoryStore
+from ops.units import parse_span
 from tests.conftest import run_drillbook
+from tests.histories import looked_at, stored_backup
 
 PROMISED = Objectives(
     every=timedelta(hours=24), verify_every=timedelta(days=2), drill_every=timedelta(days=30)
@@ -117,3 +123,73 @@ def test_exit_codes(tmp_path: Path, database: Path, gone: bool) -> None:
     done = run_drillbook("doctor", "--format", "json", cwd=tmp_path, environment=environment)
     assert done.returncode == (2 if gone else 1)
     assert json.loads(done.stdout)["exit_code"] == done.returncode
+
+
+def test_copies_that_are_missing(store: LocalStore) -> None:
+    """Those that a store's policy wants and that are not there are counted, of all that it should have; bad ones are not."""
+    now = datetime(2026, 6, 30, 12, tzinfo=UTC)
+    away, cold = MemoryStore("away"), MemoryStore("cold")
+    backups = [looked_at(stored_backup(store, now - timedelta(days=days))) for days in range(40)]
+    looked_at(stored_backup(store, now + timedelta(hours=1)), Verdict.FAILED)
+    stored_backup(store, now - timedelta(minutes=5), source="other")
+    for backup in backups[2:]:
+        copy_backup(backup, Tier(away), Path("/"), Job())
+    sizes = {file.key: file.size for file in store.list()}
+
+    def found(policy: Policy | None) -> list[tuple[str, Severity, str]]:
+        home = Home("prices", read_catalogue(store), sizes)
+        further = {"away": (read_catalogue(away), None), "cold": (read_catalogue(cold), policy)}
+        return [(item.code, item.severity, item.message) for item in examine_copies(home, further, now)]
+
+    monthly = Policy(keep_monthly=parse_span("1y"))
+    missing, ok, warning = "copy.missing", Severity.OK, Severity.WARNING
+    assert found(monthly) == [
+        (missing, warning, "2 of 40 backups are not in store 'away' yet: run store.push"),
+        (missing, warning, "2 of 2 backups are not in store 'cold' yet: run store.push"),
+    ]
+    for backup in backups[:2]:
+        copy_backup(backup, Tier(away), Path("/"), Job())
+    first_of_june = next(item for item in backups if item.manifest.created_at.day == 1)
+    copy_backup(first_of_june, Tier(cold), Path("/"), Job())
+    assert found(monthly) == [
+        ("copy.complete", ok, "store 'away' has all 40 backups that should be there"),
+        (missing, warning, "1 of 2 backups are not in store 'cold' yet: run store.push"),
+    ]
+
+
+CONFIG = """
+[source.prices]
+kind = "sqlite"
+path = "{database}"
+stores = ["local", "archive", "offsite"]
+[store.local]
+kind = "local"
+path = "backups"
+[store.archive]
+kind = "local"
+path = "archive"
+[store.offsite]
+kind = "s3"
+bucket = "backups"
+endpoint_url = "http://192.0.2.1:9"
+access_key_env = "HOME"
+secret_key_env = "HOME"
+"""
+
+
+def test_copies_from_the_command_line(tmp_path: Path, database: Path) -> None:
+    """Missing copies are a warning; a store that can not be read is a finding, and with --no-network a bucket is left out."""
+    (tmp_path / "ops.toml").write_text(CONFIG.format(database=database))
+    run_drillbook("backup.create", "--out", "backups/", "--verify", cwd=tmp_path)
+    done = run_drillbook("doctor", "--no-network", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "1 of 1 backups are not in store 'archive' yet: run store.push  (copy.missing)" in done.stdout
+    assert "WARNING   no backup of this source is proven" in done.stdout
+    assert "store 'offsite' was not contacted" in done.stdout
+    (tmp_path / "archive").touch()
+    done = run_drillbook("doctor", "--no-network", "--format", "json", cwd=tmp_path)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["errors"]) == (2, [])
+    codes = {item["code"] for result in document["results"] for item in result["findings"]}
+    assert {"store.unreadable", "tool.network_forbidden", "doctor.backup"} <= codes
+    assert "copy.missing" not in codes

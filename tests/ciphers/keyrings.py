@@ -57,13 +57,13 @@ class Gpg:
 
 
 @contextmanager
-def gpg_home(*addresses: str) -> Iterator[Gpg]:
+def gpg_home(*addresses: str, passphrase: str = "") -> Iterator[Gpg]:
     """A home with a new key for each address, below a short path; its agent is ended."""
     home = Path(tempfile.mkdtemp(prefix="gk-", dir="/tmp"))
     try:
         gpg = Gpg(home, ())
         for address in addresses:
-            word = ("--passphrase", "", "--pinentry-mode", "loopback")
+            word = ("--passphrase", passphrase, "--pinentry-mode", "loopback")
             gpg.run(*word, "--quick-generate-key", f"x <{address}>", "future-default", "default", "never")
         listed = gpg.run("--with-colons", "--list-keys").stdout.decode().splitlines() if addresses else []
         primary = [after for line, after in itertools.pairwise(listed) if line.startswith("pub")]

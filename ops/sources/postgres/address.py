@@ -13,11 +13,22 @@ from ops.errors import ConfigError
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _PAIR: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\s*", re.DOTALL)
+_SECRET_KEYWORDS: Final = ("password", "sslpassword", "oauth_client_secret")
 _KEEPALIVES: Final = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
 _PASSED_ON: Final = (
     "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
-_PASSED_ON_PREFIXES: Final = ("PG", "LC_", "KRB5", "SSL_CERT_")
+_PASSED_ON_PREFIXES: Final = ("LC_", "KRB5", "SSL_CERT_")
+# By their names: not everything that begins with PG is libpq's, a passphrase in PGP_PASSPHRASE for instance.
+# https://www.postgresql.org/docs/current/libpq-envars.html, and what older versions had
+_LIBPQ: Final = frozenset("PG" + name for name in (
+    "APPNAME", "CHANNELBINDING", "CLIENTENCODING", "CONNECT_TIMEOUT", "DATABASE", "DATESTYLE", "GEQO", "GSSDELEGATION",
+    "GSSENCMODE", "GSSLIB", "HOST", "HOSTADDR", "KRBSRVNAME", "LOADBALANCEHOSTS", "LOCALEDIR", "MAXPROTOCOLVERSION",
+    "MINPROTOCOLVERSION", "OAUTHDEBUG", "OPTIONS", "PASSFILE", "PASSWORD", "PORT", "REQUIREAUTH", "REQUIREPEER",
+    "REQUIRESSL", "SERVICE", "SERVICEFILE", "SSLCERT", "SSLCERTMODE", "SSLCOMPRESSION", "SSLCRL", "SSLCRLDIR", "SSLKEY",
+    "SSLMAXPROTOCOLVERSION", "SSLMINPROTOCOLVERSION", "SSLMODE", "SSLNEGOTIATION", "SSLROOTCERT", "SSLSNI",
+    "SYSCONFDIR", "TARGETSESSIONATTRS", "TZ", "USER",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def parse_address(dsn: str) -> Address:
     Raises ConfigError when it can not be read, and when it holds a password.
     """
     values = _parse_uri(dsn) if dsn.startswith(_SCHEMES) else _parse_pairs(dsn)
-    if "password" in values:
+    if any(keyword in values for keyword in _SECRET_KEYWORDS):
         message = "a password must not stand in an address (dsn)"
         hint = "remove it; use password_file, password_env, password_command, or ~/.pgpass"
         raise ConfigError(message, code="config.secret_in_file", hint=hint)
@@ -110,7 +121,9 @@ def _parse_uri(dsn: str) -> dict[str, str]:
     if hosts:
         pairs = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?", one) for one in hosts.split(",")]
         if not all(pairs):
-            raise ConfigError(f"address {dsn!r}: {hosts!r} is no host or host:port")
+            # Not shown: it is what a password with a slash in it looks like.
+            hint = "write postgresql://USER@HOST:PORT/DATABASE, without a password"
+            raise ConfigError("what stands for the host in an address (dsn) is none", hint=hint)
         values["host"] = ",".join(unquote(pair[1]).strip("[]") for pair in pairs if pair)
         values["port"] = ",".join(pair[2] or "" for pair in pairs if pair)
     if slash and database:
@@ -143,10 +156,16 @@ def _escaped(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def client_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What of our environment a PostgreSQL client needs: libpq's own names, locale and paths; nothing else's secrets."""
-    return {
+def client_environment(
+    environ: Mapping[str, str] = os.environ, *, with_password: bool = True
+) -> dict[str, str]:
+    """What of our environment a PostgreSQL client needs: libpq's own names, locale and paths; no other secret.
+
+    `with_password`: whether it is to connect to a server for which `PGPASSWORD` may be meant.
+    """
+    kept = {
         name: value
         for name, value in environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+        if name in _PASSED_ON or name in _LIBPQ or name.startswith(_PASSED_ON_PREFIXES)
     }
+    return kept if with_password else {name: kept[name] for name in kept if name != "PGPASSWORD"}

@@ -52,7 +52,7 @@ def open_route(options: PostgresOptions, installed: Sequence[Programs]) -> Itera
                 ("user", server.user),
                 ("dbname", database),
             )
-            yield DirectRoute(Address(place), programs, patience_s=patience_s)
+            yield DirectRoute(Address(place), programs, patience_s=patience_s, is_ours=True)
         return
     if options.container:
         with open_container(options, source_password(options), installed) as container:

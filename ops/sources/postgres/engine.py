@@ -22,7 +22,7 @@ from typing import Final
 
 from ops.errors import ToolError
 from ops.proc import Coprocess, start_coprocess
-from ops.secret import Secret
+from ops.secret import Secret, without_secrets
 from ops.sources.postgres.engine_errors import engine_failure
 
 _ANSWER_S: Final = 30.0
@@ -118,7 +118,7 @@ class Engine:
 
         The password is handed on by its name alone: the engine's client takes the value from its environment.
         """
-        environment = dict(os.environ)
+        environment = _client_environment(self.password)
         options = []
         if (password := self.password.read()) is not None:
             environment["PGPASSWORD"] = password
@@ -126,6 +126,14 @@ class Engine:
         # LC_ALL stands above all else that decides the language of messages.
         inside = ["env", "LC_ALL=C", f"{self.place}{program}", *arguments]
         return [*self.command, *options, self.container, *inside], environment
+
+
+def _client_environment(password: Secret) -> dict[str, str]:
+    """All that the engine's client and a compose file may ask for, but no secret of anything else.
+
+    The variable of the password itself stays: a compose file that makes the server may name it, too.
+    """
+    return without_secrets(os.environ, own=password.env)
 
 
 @contextlib.contextmanager
@@ -136,7 +144,7 @@ def open_engine(container: str, command: tuple[str, ...], password: Secret) -> I
     answer, or the container has no shell or no PostgreSQL programs.
     """
     argv = [*command, container, "sh", "-c", _WATCH]
-    with start_coprocess(argv, environment=os.environ, folder=Path.cwd()) as dialogue:
+    with start_coprocess(argv, environment=_client_environment(password), folder=Path.cwd()) as dialogue:
         watch = Watch(dialogue)
         said = translated(container, "starting a shell in it", watch.begin)
         place = next((line.removeprefix("place ") for line in said if line.startswith("place ")), "")

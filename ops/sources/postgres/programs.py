@@ -13,7 +13,7 @@ from typing import Final
 
 from ops.errors import ConfigError, ToolError
 from ops.proc import run_program
-from ops.sources.postgres.installed import Programs, inspect_folder
+from ops.sources.postgres.installed import Programs, inspect_folder, plain_environment
 
 __all__ = ["Programs", "client_for", "discover", "server_for"]
 
@@ -98,7 +98,7 @@ def _told_by_pg_config(environ: Mapping[str, str]) -> Path | None:
         ended = run_program(
             [program, "--bindir"],
             timeout_s=_PATIENCE_S,
-            environment={**environ, "LC_ALL": "C"},
+            environment=plain_environment(environ),
             folder=Path(tempfile.gettempdir()),
         )
     except ToolError:

@@ -82,12 +82,13 @@ class Route(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DirectRoute:
-    """Over an address that this machine reaches itself."""
+    """Over an address that this machine reaches itself; `is_ours`: to a server that we started, which trusts us."""
 
     address: Address
     programs: Programs
     password: Secret = field(default=_NO_PASSWORD)
     patience_s: float = PATIENCE_S
+    is_ours: bool = False
 
     @property
     def writes_folders(self) -> bool:
@@ -125,7 +126,7 @@ class DirectRoute:
         """The password goes through a private password file: never an argument, never a variable."""
         # A scratch folder, because the next run removes those that a killed one left.
         with scratch_folder(Path(tempfile.gettempdir())) as private:
-            environment = client_environment()
+            environment = client_environment(with_password=not self.is_ours)
             if (password := self.password.read()) is not None:
                 passfile = private / "pgpass"
                 write_password_file(passfile, password)
@@ -139,7 +140,8 @@ class DirectRoute:
         """With the same programs."""
         with tempfile.TemporaryDirectory(prefix="drillbook-pg-") as folder:
             argv = [self.programs.path(program), *arguments]
-            return run_client(argv, client_environment(), Place(Path(folder), Path(folder)), stdout=stdout)
+            environment = client_environment(with_password=False)
+            return run_client(argv, environment, Place(Path(folder), Path(folder)), stdout=stdout)
 
 
 def address_argument(program: str, address: Address) -> list[str]:

@@ -106,6 +106,7 @@ def _ephemeral(
         yield DirectRoute(
             Address((("host", str(server.socket_dir)), ("port", str(server.port)), ("user", server.user))),
             programs,
+            is_ours=True,
         )
 
 
