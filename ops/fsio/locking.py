@@ -24,6 +24,8 @@ from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write
 from ops.units import format_time
 
 _POLL_S: Final = 0.1
+_NAMELESS_S: Final = 0.5
+"""How long a holder may have no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,18 @@ def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise _held(path, wait_s) from None
-            time.sleep(_POLL_S)
+            # A holder without a name has just begun, and will write it, or is ending, and will let go.
+            now, holder = time.monotonic(), read_holder(path)
+            if now >= deadline and (holder is not None or now >= deadline + _NAMELESS_S):
+                raise _held(path, holder, wait_s) from None
+            time.sleep(_POLL_S if now < deadline else _NAMELESS_S / 10)
         else:
             return
 
 
-def _held(path: Path, wait_s: float) -> LockHeldError:
-    holder = read_holder(path)
+def _held(path: Path, holder: Holder | None, wait_s: float) -> LockHeldError:
     waited = f" (waited {wait_s:.0f} s)" if wait_s else ""
-    message = f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that just started'}"
+    message = f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that does not say its name'}"
     return LockHeldError(message, hint="let it finish, or wait for it with --wait SECONDS")
 
 

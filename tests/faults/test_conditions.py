@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.catalogue import find_backup, read_catalogue
 from ops.errors import LockHeldError, OpsError, StoreError
+from ops.fsio.locking import source_lock
 from ops.joblog import Job
 from ops.naming import parse_checksum_line
 from ops.sources.sqlite.source import SqliteSource
@@ -59,6 +61,22 @@ def test_two_creates_at_once(tmp_path: Path, database: Path) -> None:
 def local(folder: Path) -> LocalStore:
     """A local store in `folder`."""
     return LocalStore("local", LocalOptions(path=folder))
+
+
+@pytest.mark.parametrize("held_s", [0.2, 30])
+def test_a_holder_without_a_name(tmp_path: Path, held_s: float) -> None:
+    """One that is just beginning or ending is waited for a moment; one that stays nameless is told as such."""
+    path = tmp_path / "prices.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ending = threading.Timer(held_s, fcntl.flock, (file, fcntl.LOCK_UN))
+        ending.start()
+        expected = (
+            pytest.raises(LockHeldError, match="does not say its name") if held_s > 1 else nullcontext()
+        )
+        with expected, source_lock(path, job_id="j", now=datetime.now(UTC)):
+            pass
+        ending.cancel()
 
 
 def test_lock_of_a_dead_run_is_free(source: SqliteSource, store: LocalStore, tmp_path: Path) -> None:
