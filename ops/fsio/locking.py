@@ -77,7 +77,9 @@ def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
 
 def _held(path: Path, holder: Holder | None, wait_s: float) -> LockHeldError:
     waited = f" (waited {wait_s:.0f} s)" if wait_s else ""
-    message = f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that does not say its name'}"
+    message = (
+        f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that does not say its name'}"
+    )
     return LockHeldError(message, hint="let it finish, or wait for it with --wait SECONDS")
 
 
