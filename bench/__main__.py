@@ -11,6 +11,7 @@ from bench.catalogue import measure_listing
 from bench.create import measure_create
 from bench.data import database_of
 from bench.digesting import measure_digest
+from bench.eventlog import measure_eventlog
 from bench.listing import measure_list
 from bench.machine import facts
 from bench.memory import measure_memory
@@ -23,12 +24,13 @@ from bench.timing import say
 from ops.units import parse_size
 
 PARTS = (
-    *("create", "proof", "postgres", "postgres-plain", "sealed"),
+    *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed"),
     *("list", "listing", "memory", "litestream", "digest"),
 )
 MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "create": measure_create,
     "proof": measure_proof,
+    "eventlog": lambda database, rounds: measure_eventlog(database.parent, rounds),
     "sealed": measure_sealed,
     "list": lambda _, rounds: measure_list(rounds),
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),

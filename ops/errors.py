@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Final
 
 CODES: Final[dict[str, str]] = {
+    "backup.archive_invalid": "the archive of a log is damaged, or holds what does not belong there",
     "backup.archive_unreadable": "a PostgreSQL archive, or the list of objects beside it, can not be read through",
     "backup.checksum_file_invalid": "the checksum file holds no SHA-256 digest",
     "backup.checksum_file_missing": "the checksum file beside the payload is gone",
@@ -78,6 +79,7 @@ CODES: Final[dict[str, str]] = {
     "source.no_privilege": "the role may not read every table of the source",
     "source.not_a_database": "the file is not an SQLite database",
     "source.not_a_file": "the source is a folder, a pipe or a device",
+    "source.not_migrated": "the log is in its old form, a single file, and must be opened by its program first",
     "source.query_failed": "the server refused a question",
     "source.refused": "the server refused the connection or the role",
     "source.row_security": "row security would hide rows from the role",

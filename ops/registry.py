@@ -10,6 +10,7 @@ from ops.ciphers.age.keys import AgeOptions
 from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.ports import Cipher, Source, Store
+from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
@@ -18,6 +19,7 @@ from ops.stores.s3.driver import S3Store
 from ops.stores.s3.options import S3Options
 
 SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
+    EventLogSource.kind: (EventLogOptions, EventLogSource),
     PostgresSource.kind: (PostgresOptions, PostgresSource),
     SqliteSource.kind: (SqliteOptions, SqliteSource),
 }

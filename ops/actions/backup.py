@@ -7,7 +7,7 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,15 +15,15 @@ from pathlib import Path
 from ops import __version__
 from ops import manifest as manifest_files
 from ops.actions.capacity import require_below_limit, warn_when_nearly_full
-from ops.actions.catalogue import Backup, newest_time
+from ops.actions.catalogue import Backup, manifests_of
 from ops.errors import RefusedError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
 from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
 from ops.joblog import Job, milliseconds
 from ops.model import Captured, FileEntry, Finding, Manifest, Severity
-from ops.naming import checksum_key, checksum_text, manifest_key, payload_name, top_name
-from ops.ports import LocalFiles, Source, Store
+from ops.naming import SAFETY_TAG, checksum_key, checksum_text, manifest_key, payload_name, top_name
+from ops.ports import Continuing, LocalFiles, Source, Store
 
 _TOOL = {"name": "drillbook", "version": __version__}
 
@@ -71,12 +71,16 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What is settled before the first byte is read: the time to record, the payload's name, what was noticed."""
+    """What is settled before the first byte is read: the time to record, the payload's name, what was noticed.
+
+    `former`: the newest backup of the source that no restore made.
+    """
 
     started_at: datetime
     created_at: datetime
     name: str
     findings: tuple[Finding, ...]
+    former: Manifest | None = None
 
 
 def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
@@ -88,15 +92,19 @@ def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job,
     findings = _clean_up(store)
     with job.step("check space"):
         _require_room(source, store, request)
-    created, warning = _recorded_time(store, source, started)
+    known = manifests_of(store, source.info.name)
+    created, warning = _recorded_time(known, started)
     name = request.name or _free_name(source, store, started, suffix)
     _require_free(store, f"{name}{suffix}")
-    return Begun(started, created, name, (*findings, *warning))
+    former = next((item for item in reversed(known) if SAFETY_TAG not in item.tags), None)
+    return Begun(started, created, name, (*findings, *warning), former)
 
 
 def make_backup(source: Source, store: Store, begun: Begun, tags: tuple[str, ...], job: Job) -> Taken:
     """Capture `source` into `store` under the name that was found, and publish it."""
     name = begun.name
+    if isinstance(source, Continuing) and begun.former is not None:
+        source = source.after(begun.former)
     with store.stage(name, folder=source.payload_is_folder) as staged:
         captured = _capture(source, staged, job)
         finished = job.clock()
@@ -157,12 +165,12 @@ def _require_room(source: Source, store: Store, request: BackupRequest) -> None:
         )
 
 
-def _recorded_time(store: Store, source: Source, now: datetime) -> tuple[datetime, list[Finding]]:
+def _recorded_time(known: Sequence[Manifest], now: datetime) -> tuple[datetime, list[Finding]]:
     """`now`, or the instant after the newest backup of the source when the clock stands before that.
 
     Everything orders backups by this time: a clock that was set back must not make an older one the latest.
     """
-    newest = newest_time(store, source.info.name)
+    newest = known[-1].created_at if known else None
     if newest is None or newest < now:
         return now, []
     message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"

@@ -109,19 +109,19 @@ class Catalogue:
     findings: tuple[Finding, ...]
 
 
-def newest_time(store: Store, source: str) -> datetime | None:
-    """The greatest recorded time among the backups of `source` in `store`, None when there is none.
+def manifests_of(store: Store, source: str) -> list[Manifest]:
+    """The manifests of all backups of `source` in `store`, oldest first by the time recorded in them.
 
-    Manifests that can not be read are left out: the catalogue names them.
+    Those that can not be read are left out: the catalogue names them.
     """
-    times = []
+    found = []
     for stored in store.list():
         if _is_manifest(stored.key):
             with contextlib.suppress(OpsError):
                 manifest = read_manifest(store, stored.key)
                 if manifest.source.name == source:
-                    times.append(manifest.created_at)
-    return max(times, default=None)
+                    found.append(manifest)
+    return sorted(found, key=lambda manifest: manifest.created_at)
 
 
 def read_catalogue(store: Store) -> Catalogue:

@@ -1,7 +1,7 @@
 """The ports, and what their drivers promise. Actions know only these; kinds, stores and ciphers know only these too."""
 
 from ops.ports.ciphers import Cipher, Sealed
-from ops.ports.sources import Copy, Fetched, Queryable, Restorable, Source
+from ops.ports.sources import Continuing, Copy, Fetched, Queryable, Restorable, Source
 from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.stores import LocalFiles, Store, StoredFile, Streaming
 
@@ -9,6 +9,7 @@ __all__ = [
     "NO_FILE",
     "UNSETTLED",
     "Cipher",
+    "Continuing",
     "Copy",
     "Fetched",
     "LocalFiles",

@@ -123,6 +123,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Continuing(Protocol):
+    """A source whose backups follow each other: each one must hold what its former held, and more."""
+
+    def after(self, former: Manifest) -> Source:
+        """The same source, whose capture says whether it continues what that backup recorded."""
+
+
+@runtime_checkable
 class Restorable(Protocol):
     """A source whose live data can be replaced. A target is a text: a path, or an address without secrets."""
 

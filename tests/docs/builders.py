@@ -53,6 +53,8 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.archive_away,
         fixtures.home_lost,
         fixtures.rotated,
+        fixtures.event_log,
+        fixtures.log_cut,
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,

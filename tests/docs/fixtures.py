@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import tarfile
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from ops.units import format_time, parse_time
 from tests.docs.place import Place, copy_template
 
 PRICES: Final = "backup-20260315T021500Z.db"
+LOG: Final = Path(__file__).parents[1] / "sources/eventlog/base256.tar.gz"
+LOG_BACKUP: Final = "backup-eventlog-20260315T021500Z.tar.gz"
 AUDIT: Final = "backup-20260315T021503Z.db"
 OWN_TASKS: Final = '''from invoke import Collection, task
 
@@ -183,6 +186,22 @@ def _rename(made: Place, former: str) -> None:
     document = json.loads(path.read_text().replace(former.removesuffix(".age"), AUDIT))
     document[SEAL] = document_seal(document)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="ascii")
+
+
+def event_log(place: Place) -> None:
+    """A small real log in `data`, and a configuration that names it."""
+    with tarfile.open(LOG) as archive:
+        archive.extractall(place.folder / "data", filter="data")
+    (place.folder / "ops.toml").write_text(
+        '[source.log]\nkind = "eventlog"\npath = "data"\n[store.local]\nkind = "local"\npath = "backups"\n'
+    )
+
+
+def log_cut(place: Place) -> None:
+    """The log was backed up; since then its newest segment has gone."""
+    event_log(place)
+    place.drillbook("backup.create", "--verify", "--out", f"backups/{LOG_BACKUP}")
+    (place.folder / "data/event-log/segment-000007.json").unlink()
 
 
 def future_backup(place: Place) -> None:

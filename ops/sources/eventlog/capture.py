@@ -1,0 +1,127 @@
+"""One capture of a log: packed, its chain walked, compared with its former backup, and put on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ops.model import Captured, Finding, Severity
+from ops.progress import Progress
+from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
+from ops.sources.eventlog.copy import broken_finding, measures_of
+from ops.sources.eventlog.former import FormerLog, compare, recorded
+from ops.sources.eventlog.packing import FoundLog, pack_log
+from ops.sources.eventlog.segment import hashes_of
+from ops.sources.eventlog.snapshot import judge_snapshot
+from ops.units import format_time
+
+_VERSION = 1
+
+
+def capture_log(
+    folder: Path, into: Path, former: FormerLog | None, clock: Callable[[], datetime], progress: Progress
+) -> Captured:
+    """The log below `folder` packed into the empty private file `into`; raises as `pack_log` does.
+
+    A log that is broken, cut or rewritten is captured all the same: that is what the findings say.
+    """
+    look = _Look(folder, former)
+    packed = pack_log(folder, into, look.manifest_of, clock, progress)
+    return Captured(
+        (packed.archive,),
+        packed.found.settled.moment,
+        "settled",
+        measures_of(look.chain),
+        {**look.document, "eventlog": recorded(packed.found.segments)},
+        tuple(look.findings),
+    )
+
+
+@dataclass(slots=True)
+class _Look:
+    """What is seen while the log is as it was at the moment of the capture."""
+
+    folder: Path
+    former: FormerLog | None
+    chain: Chain = field(default_factory=Chain)
+    document: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def manifest_of(self, found: FoundLog) -> bytes:
+        """The manifest inside the archive; what else was seen stays here."""
+        self.chain = _chain_of(found)
+        self.findings = [*_noticed(found), *self._judged(found)]
+        members = [{"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in found.files]
+        about = {
+            "source_dir": str(self.folder),
+            "eventlog_summary": _summary(self.chain, snapshot=found.snapshot is not None),
+            "chain_valid_at_backup": self.chain.valid,
+        }
+        self.document = {**about, "members": members}
+        head = {"version": _VERSION, "created_at": format_time(found.settled.moment)}
+        inside = {**head, "source_dir": about["source_dir"], "files": members, **about}
+        return json.dumps(inside, indent=2, ensure_ascii=True).encode("ascii")
+
+    def _judged(self, found: FoundLog) -> list[Finding]:
+        """What is said of the chain, of the snapshot, and of what came before."""
+
+        def hash_at(number: int, index: int) -> str | None:
+            hashes = hashes_of(found.content_of(number)) if number in found.segments else []
+            return hashes[index] if 0 <= index < len(hashes) else None
+
+        chain, findings = self.chain, []
+        if chain.broken is not None:
+            findings.append(broken_finding(chain.broken, Severity.WARNING, inherited=True))
+        if chain.unclear is not None:
+            findings.append(broken_finding(chain.unclear, Severity.WARNING, inherited=True))
+        looked = judge_snapshot(found.snapshot, found.segments, hash_at)
+        findings += [item for item in looked if item.severity is not Severity.OK]
+        if self.former is not None:
+            return findings + compare(self.former, found.segments, hash_at)
+        return findings + ([_undecided()] if chain.starts is False else [])
+
+
+def _chain_of(found: FoundLog) -> Chain:
+    chain = walk(found.segments)
+    if chain.broken is None:
+        return chain
+    hashes = [hashes_of(found.content_of(number)) for number in found.segments]
+    return replace(chain, broken=explained(chain.broken, lambda text: positions_of(text, hashes)))
+
+
+def _summary(chain: Chain, *, snapshot: bool) -> Mapping[str, object]:
+    """What the program's own tools read."""
+    return {
+        "total_events": chain.events,
+        "total_segments": chain.segments,
+        "first_event_id": chain.first_id,
+        "last_event_id": chain.last_id,
+        "last_current_hash": chain.last_hash,
+        "snapshot_exists": snapshot,
+    }
+
+
+def _noticed(found: FoundLog) -> list[Finding]:
+    """Files that are not in the backup."""
+    findings = []
+    if found.settled.ignored:
+        message = f"not packed, because the program does not see them: {', '.join(found.settled.ignored)}"
+        findings.append(Finding(severity=Severity.WARNING, code="eventlog.ignored", message=message))
+    if found.settled.oversized is not None:
+        message = f"the snapshot has {found.settled.oversized} bytes, is none, and was not packed"
+        findings.append(
+            Finding(severity=Severity.WARNING, code="eventlog.snapshot_unreadable", message=message)
+        )
+    return findings
+
+
+def _undecided() -> Finding:
+    message = (
+        "the log does not begin with its first event, and there is no former backup:"
+        " whether it was pruned or cut at its front can not be told"
+    )
+    return Finding(severity=Severity.WARNING, code="eventlog.start_undecided", message=message)

@@ -1,0 +1,121 @@
+"""A log that was restored: its findings, its measures, and the proof that it can be continued."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from ops.model import Finding, Measures, Severity, TableMeasure
+from ops.sources.eventlog.chain import Chain, Position
+from ops.sources.eventlog.layout import segment_path
+from ops.sources.eventlog.log import StillLog
+from ops.sources.eventlog.rule import event_hash, parse_json
+from ops.sources.eventlog.segment import check_segment
+from ops.sources.eventlog.snapshot import judge_snapshot
+
+EVENTS = "events"
+"""The one table of a log."""
+_DIGEST = "sha256-chain"
+
+
+def measures_of(chain: Chain) -> Measures:
+    """Comparable facts about a log; the head of its chain stands for all its events."""
+    at = chain.broken
+    return Measures(
+        tables={EVENTS: TableMeasure(chain.events, chain.last_hash)},
+        facts={
+            "segments": chain.segments,
+            "first_event_id": chain.first_id or "",
+            "last_event_id": chain.last_id or "",
+            "verified_events": chain.verified,
+            "first_broken": "" if at is None else f"{at.index} {at.broken.event_id} {at.broken.code}",
+        },
+        engine={},
+        digest_algorithm=_DIGEST,
+    )
+
+
+def broken_finding(position: Position, severity: Severity, *, inherited: bool = False) -> Finding:
+    """The first event that is wrong, by position, id and segment, and why."""
+    broken = position.broken
+    message = f"event {position.index} ({broken.event_id or 'no id'}): {broken.reason}"
+    return Finding(
+        severity=severity, code=broken.code, message=message, where=position.segment, inherited=inherited
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogCopy:
+    """The log in a folder that nobody else uses. `was_broken`: what was wrong with it already when it was backed up."""
+
+    log: StillLog
+    was_broken: str = ""
+    findings: Sequence[Finding] = field(default=())
+
+    @property
+    def place(self) -> str:
+        """The data folder."""
+        return str(self.log.folder)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """A path is enough."""
+        return {}
+
+    def expected(self, recorded: Measures) -> Measures:
+        """All of it."""
+        return recorded
+
+    def measure(self, like: Measures) -> Measures:
+        """Events, both ends, and what is wrong; `like` is measured in the same way."""
+        del like
+        return measures_of(self.log.chain)
+
+    def check(self) -> list[Finding]:
+        """The whole chain, the snapshot, and whether the log can be continued."""
+        chain = self.log.chain
+        findings = judge_snapshot(self.log.snapshot, self.log.segments, self.log.hash_at)
+        if chain.unclear is not None:
+            findings.append(broken_finding(chain.unclear, Severity.WARNING))
+        if chain.broken is not None:
+            known = measures_of(chain).facts["first_broken"] == self.was_broken
+            severity = Severity.WARNING if known else Severity.CRITICAL
+            return [*findings, broken_finding(chain.broken, severity, inherited=known)]
+        message = f"{chain.verified} events in {chain.segments} segments, each with its hash and its link"
+        findings.append(Finding(severity=Severity.OK, code="eventlog.chain", message=message))
+        return [*findings, _continued(self.log)]
+
+    def count_rows(self, table: str) -> int:
+        """Events, whatever the table is called."""
+        del table
+        return self.log.chain.events
+
+
+def _continued(log: StillLog) -> Finding:
+    """Append one event by the rules of the program, to a text in memory, and look whether the log is still right."""
+    number = max(log.segments, default=1)
+    content = log.content_of(number) if number in log.segments else b"[]"
+    events = parse_json(content.decode("utf-8", "replace")) or []
+    event = {
+        "id": "evt-drill",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "actor": "drillbook",
+        "evento": "DRILL",
+        "entidade": "EventLog",
+        "entidade_id": "drill",
+        "payload_hash": sha256(b"{}").hexdigest(),
+        "previous_hash": log.chain.last_hash,
+    }
+    event["current_hash"] = event_hash(event)
+    text = json.dumps([*events, event], indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    facts = check_segment(Path(segment_path(number)).name, text)
+    if facts.broken is None and facts.unreadable is None and facts.events == len(events) + 1:
+        message = "an event that is appended by the rules of the program continues the chain"
+        return Finding(severity=Severity.OK, code="eventlog.can_continue", message=message)
+    why = facts.unreadable or (facts.broken.reason if facts.broken else "an event is missing")
+    message = f"an event that is appended does not continue the chain: {why}"
+    return Finding(severity=Severity.CRITICAL, code="eventlog.can_not_continue", message=message)

@@ -1,0 +1,210 @@
+"""A log of one moment as one archive: every file read, checked, hashed and packed in one pass.
+
+Each file is a gzip member of its own, with its tar header in it. So worker processes make them side by side, the order is
+kept, and what they make together is a `.tar.gz` for every tar.
+
+The oldest segments are read first, because pruning removes them first. When one is gone before it was read, all that
+was read before it is older still, and pruned too: to begin again at a later moment loses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from ops.model import FileEntry
+from ops.proc.ordered import results_in_order
+from ops.progress import Progress, silent
+from ops.sources.eventlog import marked
+from ops.sources.eventlog.gzipping import gzip_member
+from ops.sources.eventlog.layout import SNAPSHOT, segment_path
+from ops.sources.eventlog.marked import Mark, MovedError
+from ops.sources.eventlog.reading import Settled, changing, settle
+from ops.sources.eventlog.segment import SegmentFacts, check_segment
+from ops.sources.eventlog.tarform import END, MANIFEST, header_of, padding_of
+
+ALONE_UP_TO: Final = 4 * 1024 * 1024
+"""Bytes that are worked through sooner than worker processes are there."""
+_TRIES: Final = 5
+_SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLog:
+    """All that was found in a log as it was at one moment.
+
+    `files`: every file, segments in order, then the snapshot. `left_out`: paths of those that were not packed,
+    because they were said to be held elsewhere.
+    """
+
+    settled: Settled
+    segments: Mapping[int, SegmentFacts]
+    files: tuple[FileEntry, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def snapshot(self) -> bytes | None:
+        """The text of the snapshot file, as it was packed."""
+        return self.settled.snapshot.content if self.settled.snapshot else None
+
+    def content_of(self, number: int) -> bytes:
+        """The text of a segment, as it was packed; raises MovedError, which `pack_log` takes as a reason to begin again.
+
+        Only for the function that makes the manifest: later the log may be another.
+        """
+        newest = self.settled.newest
+        if newest is not None and newest[0] == number:
+            return newest[1].content
+        path = self.settled.folder / segment_path(number)
+        return marked.read_marked(path, self.settled.older[number])
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLog:
+    """An archive: its own size and digest, what was found, and the manifest in it."""
+
+    archive: FileEntry
+    found: FoundLog
+    manifest: bytes
+
+
+def pack_log(  # noqa: PLR0913 - from where, to where, what to say of it, and two listeners
+    folder: Path,
+    into: Path,
+    manifest_of: Callable[[FoundLog], bytes],
+    clock: Callable[[], datetime],
+    progress: Progress = silent,
+    *,
+    held: Mapping[str, FileEntry] | None = None,
+) -> PackedLog:
+    """Fill the existing private file `into` with the log of the data folder `folder`, as it was at one moment.
+
+    `manifest_of` makes the text of the manifest that lies in the archive, out of what was found; it may be asked again
+    when the log changed under the work. `held`: files by path that are not packed when they still are the same.
+    Raises SourceError (see `settle`; `source.changed` when it changed at each try); ToolError when a worker process
+    was killed; OSError when `into` can not be written (the caller knows what a full disk means).
+    """
+    for _ in range(_TRIES):
+        settled = settle(folder, clock)
+        with contextlib.suppress(MovedError), os.fdopen(_emptied(into), "wb") as file:
+            return _pack_settled(settled, _Archive(file, into.name), manifest_of, progress, held or {})
+    raise changing(folder)
+
+
+def _emptied(into: Path) -> int:
+    return os.open(into, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+class _Archive:
+    """An archive that is being written."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name, self._digest, self._size = file, name, sha256(), 0
+
+    def write(self, member: bytes) -> None:
+        self._file.write(member)
+        self._digest.update(member)
+        self._size += len(member)
+
+    def finish(self) -> FileEntry:
+        self._file.flush()
+        return FileEntry(self._name, self._size, self._digest.hexdigest())
+
+
+class _Job(NamedTuple):
+    """A segment to look at; `held`: not packed when it is this."""
+
+    number: int
+    path: Path
+    mark: Mark
+    held: FileEntry | None
+
+
+class _Segment(NamedTuple):
+    """What was found in a segment, and the member that it makes; None when it is held elsewhere."""
+
+    number: int
+    facts: SegmentFacts
+    member: bytes | None
+
+
+def _pack_settled(
+    settled: Settled,
+    archive: _Archive,
+    manifest_of: Callable[[FoundLog], bytes],
+    progress: Progress,
+    held: Mapping[str, FileEntry],
+) -> PackedLog:
+    """The archive of that moment; raises MovedError when a segment is not what it was."""
+    progress.step("checking and packing", settled.size)
+    jobs = [
+        _Job(number, settled.folder / segment_path(number), mark, held.get(segment_path(number)))
+        for number, mark in settled.older.items()
+    ]
+    segments: dict[int, SegmentFacts] = {}
+    left_out: list[str] = []
+    with _packed(jobs, settled.size) as packed:
+        for segment in _with_newest(packed, settled, held):
+            segments[segment.number] = segment.facts
+            if segment.member is None:
+                left_out.append(segment.facts.name)
+            else:
+                archive.write(segment.member)
+            progress.advance(segment.facts.size)
+    files = [FileEntry(facts.name, facts.size, facts.sha256) for facts in segments.values()]
+    if settled.snapshot is not None:
+        content = settled.snapshot.content
+        files.append(FileEntry(SNAPSHOT, len(content), sha256(content).hexdigest()))
+        archive.write(_member(SNAPSHOT, content, settled.snapshot.mtime_ns))
+    found = FoundLog(settled, segments, tuple(files), tuple(left_out))
+    manifest = manifest_of(found)
+    archive.write(_member(MANIFEST, manifest, int(settled.moment.timestamp()) * _SECOND_NS))
+    archive.write(gzip_member([END]))
+    return PackedLog(archive.finish(), found, manifest)
+
+
+@contextlib.contextmanager
+def _packed(jobs: list[_Job], size: int) -> Iterator[Iterator[_Segment]]:
+    """The older segments in order: by worker processes, or here when that is sooner."""
+    if size <= ALONE_UP_TO:
+        yield map(_pack_job, jobs)
+        return
+    with results_in_order(_pack_job, jobs, weight=lambda job: job.mark.size) as segments:
+        yield segments
+
+
+def _with_newest(
+    packed: Iterator[_Segment], settled: Settled, held: Mapping[str, FileEntry]
+) -> Iterator[_Segment]:
+    """The older ones, and behind them the newest, which is worked on here while the workers start."""
+    last = None
+    if settled.newest is not None:
+        number, file = settled.newest
+        last = _pack_content(number, file.content, file.mtime_ns, held.get(segment_path(number)))
+    yield from packed
+    if last is not None:
+        yield last
+
+
+def _pack_job(job: _Job) -> _Segment:
+    content = marked.read_marked(job.path, job.mark)
+    return _pack_content(job.number, content, job.mark.mtime_ns, job.held)
+
+
+def _pack_content(number: int, content: bytes, mtime_ns: int, held: FileEntry | None) -> _Segment:
+    path = segment_path(number)
+    facts = check_segment(path, content)
+    if held is not None and (held.size, held.sha256) == (facts.size, facts.sha256):
+        return _Segment(number, facts, None)
+    return _Segment(number, facts, _member(path, content, mtime_ns))
+
+
+def _member(path: str, content: bytes, mtime_ns: int) -> bytes:
+    header = header_of(path, len(content), mtime_ns // _SECOND_NS)
+    return gzip_member([header, content, padding_of(len(content))])

@@ -1,0 +1,203 @@
+"""The kind `eventlog`: the driver between the ports and what a log is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from ops.errors import ConfigError, RefusedError, SourceError
+from ops.fsio.space import require_room_to_restore, room_to_restore
+from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
+from ops.ports import Copy, Fetched
+from ops.progress import Progress
+from ops.sources.eventlog import promote
+from ops.sources.eventlog.capture import capture_log
+from ops.sources.eventlog.copy import LogCopy
+from ops.sources.eventlog.former import FormerLog, read_former
+from ops.sources.eventlog.inspection import inspect_archive, members_of, unpack
+from ops.sources.eventlog.layout import SNAPSHOT
+from ops.sources.eventlog.log import read_log, segment_files
+from ops.sources.eventlog.reading import list_log
+from ops.units import format_stamp
+
+_FOLDER_FOR_A_LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLogOptions:
+    """What the table of an event log may say: `path`, the data folder that holds `event-log/`."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogSource:
+    """One log in its data folder; `former`: what the last backup recorded of it, where that is known."""
+
+    name: str
+    options: EventLogOptions
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    former: FormerLog | None = None
+
+    kind: ClassVar[str] = "eventlog"
+    options_type: ClassVar[type[EventLogOptions]] = EventLogOptions
+
+    @property
+    def info(self) -> SourceInfo:
+        """Name, kind and the data folder."""
+        return SourceInfo(self.name, self.kind, str(self.options.path))
+
+    @property
+    def scope(self) -> str:
+        """Always the whole log."""
+        return "full"
+
+    @property
+    def payload_is_folder(self) -> bool:
+        """A payload is one archive."""
+        return False
+
+    @property
+    def base_and_suffix(self) -> tuple[str, str]:
+        """Names are `backup-eventlog-<time>.tar.gz`."""
+        return "backup-eventlog", ".tar.gz"
+
+    def after(self, former: Manifest) -> EventLogSource:
+        """The same, whose capture is compared with what that backup recorded."""
+        return replace(self, former=read_former(former.payload, former.extra.get("eventlog")))
+
+    def estimate(self) -> int:
+        """The size of all segments: packed they take a fifth of that."""
+        place = self.options.path
+        return sum(map(_size_of, (*segment_files(place).values(), place / SNAPSHOT))) + (1 << 20)
+
+    def probe(self) -> str:
+        """How many segments there are; raises SourceError when there is no log."""
+        numbers, _ = list_log(self.options.path)
+        return "1 segment" if len(numbers) == 1 else f"{len(numbers)} segments"
+
+    def capture(self, into: Path, progress: Progress) -> Captured:
+        """One archive of a set of files that existed at one moment, every event of it checked."""
+        return capture_log(self.options.path, into, self.former, self.clock, progress)
+
+    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+        """The archive read through once: every member as recorded, and the chain."""
+        return inspect_archive(payload, manifest)
+
+    @contextlib.contextmanager
+    def load(self, fetched: Fetched, progress: Progress) -> Iterator[LogCopy]:
+        """The log unpacked, each file as recorded, and its chain walked."""
+        folder = fetched.folder / _FOLDER_FOR_A_LOG
+        progress.step("unpacking the log", fetched.manifest.size)
+        unpack(fetched.payload, folder, fetched.manifest)
+        progress.step("checking the chain")
+        was_broken = str(fetched.manifest.measures.facts.get("first_broken", ""))
+        yield LogCopy(read_log(folder), was_broken)
+
+    def require_loadable(self, manifest: Manifest) -> None:
+        """Nothing but Python is needed."""
+
+    def room_to_load(self, manifest: Manifest) -> int:
+        """The archive, what is in it, and a tenth more."""
+        return room_to_restore(manifest.size + sum(entry.size for entry in members_of(manifest).values()))
+
+    def target_of(self, to: str | None) -> str:
+        """A data folder, behind symbolic links."""
+        target = Path(os.path.realpath(self.options.path if to is None else to))
+        if target.exists() and not target.is_dir():
+            message = f"{target} is no folder; name the data folder to restore to"
+            raise RefusedError(message, code="refused.target_occupied")
+        return str(target)
+
+    def is_there(self, target: str) -> bool:
+        """Whether there is anything of a log."""
+        return promote.is_there(Path(target))
+
+    def same_place(self, target: str) -> bool:
+        """Whether `target` is this log's data folder, by identity, or by real path if it is not there."""
+        try:
+            return Path(target).samefile(self.options.path)
+        except OSError:
+            return os.path.realpath(target) == os.path.realpath(self.options.path)
+
+    def at(self, target: str) -> EventLogSource:
+        """The same source with its log at `target`, and no former backup."""
+        return replace(self, options=replace(self.options, path=Path(target)), former=None)
+
+    def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
+        """The steps, for an empty data folder and for one that holds a log."""
+        _require_possible(options)
+        build = f"unpack {manifest.payload} beside {target} and walk its chain"
+        if not self.is_there(target):
+            return [build, f"put it into {target}"]
+        keep = f"keep what is there as a safety backup in {safety}, and as it is beside the new log"
+        return [build, keep, f"exchange the log in {target} in one step", "print the command that undoes it"]
+
+    def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> Sequence[Finding]:
+        """The folder, or the one that it will be in, is there and has room."""
+        _require_possible(options)
+        place = Path(target)
+        if not (place.is_dir() or place.parent.is_dir()):
+            hint = "make it first, with the owner it needs"
+            raise RefusedError(f"folder {place.parent} is not there", hint=hint)
+        require_room_to_restore(place if place.is_dir() else place.parent, self.room_to_load(manifest))
+        return []
+
+    def build_folder(self, target: str, scratch: Path) -> Path:
+        """The data folder, or the one around it: a rename needs one file system."""
+        place = Path(target)
+        return place if place.is_dir() else place.parent
+
+    def build(
+        self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
+    ) -> contextlib.AbstractContextManager[LogCopy]:
+        """What is unpacked is what will be renamed."""
+        return self.load(fetched, progress)
+
+    def settle(self, target: str) -> None:
+        """Nothing: what an interrupted write left is ignored by the program and by us."""
+
+    def change_mark(self, target: str) -> str | None:
+        """A value that differs after any append."""
+        return promote.change_mark(Path(target))
+
+    def keep_damaged(self, target: str, stamp: str) -> tuple[str, str]:
+        """A copy of the files as they are."""
+        kept, undo = promote.keep_damaged(Path(target), stamp)
+        return str(kept), undo
+
+    def promote(self, built: Copy, target: str, kept: KeptTarget) -> Sequence[Finding]:
+        """Exchange the log; see `promote`."""
+        stamp = format_stamp(self.clock())
+        return promote.promote_log(Path(built.place), Path(target), stamp, unchanged_since=kept.mark)
+
+    def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
+        """A part of a chain is no log."""
+        raise SourceError("a log has no tables that could be restored alone")
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file; none when pruning has just removed it."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _require_possible(options: RestoreOptions) -> None:
+    """Raise ConfigError for what a restore of a log does not know."""
+    asked: Mapping[str, object] = {
+        "--table": options.tables,
+        "--truncate": options.truncate,
+        "--schema-only": options.schema_only,
+        "--no-owner": options.no_owner,
+        "--no-acl": options.no_acl,
+    }
+    given = [flag for flag, value in asked.items() if value]
+    if given:
+        raise ConfigError(f"kind 'eventlog' has no {' and no '.join(given)}", code="usage.bad_value")

@@ -1,0 +1,80 @@
+"""The archive of a log, unpacked into a private folder of its own: all of it as recorded, or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from ops.errors import BackupError
+from ops.fsio.staging import PRIVATE_FILE, PRIVATE_FOLDER, remove_tree, translated_write_errors
+from ops.model import FileEntry
+from ops.progress import Progress, silent
+from ops.sources.eventlog.archive import Member, differences, opened_archive, read_members
+from ops.sources.eventlog.layout import FOLDER
+from ops.sources.eventlog.tarform import MANIFEST
+
+_PART: Final = ".part"
+_HINT: Final = "nothing was unpacked; take another backup, or a copy of this one from another store"
+
+
+def unpack_archive(
+    payload: Path, into: Path, expected: Mapping[str, FileEntry] | None = None, progress: Progress = silent
+) -> tuple[FileEntry, ...]:
+    """The files of the archive `payload`, which are in the new folder `into` afterwards; the manifest stays out.
+
+    Files are 0600, folders 0700; a file has its name only when it is whole and, with `expected` (by path, without the
+    manifest), what was recorded. Nothing is fsynced. Raises BackupError (`backup.archive_invalid`,
+    `backup.size_mismatch`, `backup.checksum_mismatch`, `backup.payload_missing`), StoreError, SpaceError; then `into` is gone
+    again. Raises StoreError when `into` is there already, and leaves it alone.
+    """
+    progress.step("unpacking", sum(entry.size for entry in expected.values()) if expected else None)
+    with translated_write_errors(into):
+        into.mkdir(PRIVATE_FOLDER)
+    try:
+        return _unpack_into(payload, into, expected, progress)
+    except BaseException:
+        remove_tree(into)
+        raise
+
+
+def _unpack_into(
+    payload: Path, into: Path, expected: Mapping[str, FileEntry] | None, progress: Progress
+) -> tuple[FileEntry, ...]:
+    (into / FOLDER).mkdir(PRIVATE_FOLDER)
+    files: list[FileEntry] = []
+    with opened_archive(payload) as file:
+        for member in read_members(file, expected):
+            if member.path == MANIFEST:
+                continue
+            entry = _write(member, into / _PART, progress)
+            if expected is not None:
+                _require_equal({member.path: expected[member.path]}, [entry])
+            with translated_write_errors(into):
+                (into / _PART).rename(into / member.path)
+            files.append(entry)
+    _require_equal(expected or {}, files)
+    return tuple(files)
+
+
+def _write(member: Member, path: Path, progress: Progress) -> FileEntry:
+    """What was written to the new file `path`."""
+    digest = sha256()
+    with translated_write_errors(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        for chunk in member.chunks():
+            digest.update(chunk)
+            with translated_write_errors(path):
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            progress.advance(len(chunk))
+    return FileEntry(member.path, member.size, digest.hexdigest())
+
+
+def _require_equal(expected: Mapping[str, FileEntry], found: list[FileEntry]) -> None:
+    for finding in differences(expected, found):
+        raise BackupError(finding.message, code=finding.code, hint=_HINT)
