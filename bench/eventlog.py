@@ -96,7 +96,7 @@ def _explained(size: int, stored: int) -> str:
     version = json.loads(program(installed("node"), "-p", "JSON.stringify(process.version)"))
     return (
         f"{EVENTS:,} events, {format_size(size)} of JSON in {EVENTS // PER_SEGMENT} segments; the archive has "
-        f"{format_size(stored)}. Node.js {version}, one thread, gzip level 6; ours with msgspec and isal, on all cores. "
+        f"{format_size(stored)}. Node.js {version}, one thread, gzip level 9 as the log's own backup script has it; ours with msgspec and isal, on all cores. "
         f"Whole processes, imports included. The largest process of the run, Node.js, needed {format_size(peak)}. The "
         "limit is decoding JSON and hashing each event by itself: about 3 µs of one core for each event."
     )

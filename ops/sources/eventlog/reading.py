@@ -4,8 +4,8 @@ What the program that writes logs does: each append replaces the newest segment 
 old), rotation adds the next number, pruning removes from the front, and no segment changes once a later one is there.
 
 So the moment is when the newest segment is opened. Its bytes stay what they were, because they are a file of their own.
-The others are looked at before and after: what looks the same has not been touched between. That the next number
-is not there *after* the moment says that it was not there at the moment either.
+The others are looked at before the moment, and again when they are read: what looks the same has not been touched
+between. That the next number is not there *after* the moment says that it was not there at the moment either.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _settle_once(folder: Path, clock: Callable[[], datetime], opened: contextlib
     moment, snapshot = clock(), open_still(folder / SNAPSHOT, opened)
     newest = _open_newest(folder, older, clock, opened) if older else None
     require_still(folder / SNAPSHOT, snapshot)
-    _require_older_still(folder, older, newest.number if newest else None)
+    _require_no_others(folder, older, newest.number if newest else None)
     held, oversized = _read_snapshot(snapshot)
     return Settled(
         folder,
@@ -174,11 +174,11 @@ def _open_newest(
     raise MovedError
 
 
-def _require_older_still(folder: Path, older: dict[int, Mark], newest: int | None) -> None:
-    """Return when the older segments are what they were, and there are no others; raises MovedError."""
-    if any(mark_of(folder / segment_path(number)) != mark for number, mark in older.items()):
-        raise MovedError
-    # A name that is renamed over while a folder is listed may be missing in that list.
+def _require_no_others(folder: Path, older: dict[int, Mark], newest: int | None) -> None:
+    """Return when there is no segment that was not seen, but perhaps later ones; raises MovedError.
+
+    A name that is renamed over while a folder is listed may be missing in that list.
+    """
     others = [number for number in list_log(folder)[0] if number not in older]
     if any(newest is None or number < newest for number in others):
         raise MovedError

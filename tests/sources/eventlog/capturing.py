@@ -65,3 +65,8 @@ def contents(archive: Path) -> dict[str, bytes]:
 def segment(folder: Path, number: int) -> Path:
     """Where a segment lies."""
     return folder / f"event-log/segment-{number:06}.json"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The files of a data folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.json")}

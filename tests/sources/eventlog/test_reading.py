@@ -6,7 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ops.sources.eventlog import packing
 from ops.sources.eventlog.chain import walk
 from ops.sources.eventlog.marked import MovedError, open_still, read_opened
 from ops.sources.eventlog.packing import PackedLog, pack_log
+from ops.sources.eventlog.reading import Settled, settle
 from tests.sources.eventlog.capturing import MOMENT, Hook, contents, once, packed, segment
 from tests.sources.eventlog.writer import State
 from tests.sources.eventlog.writing import made_events, segment_text, written_log
@@ -124,6 +126,80 @@ def test_the_moment_is_kept(tmp_path: Path) -> None:
     log = packed(folder, tmp_path / "a", Hook(once(go_on)))
     assert walk(log.found.segments).last_hash == events[44]["current_hash"]
     assert contents(tmp_path / "a")["event-log/segment-000005.json"] == segment_text(events[40:45])
+
+
+def settled_with(folder: Path, act: Callable[[], object], call: int) -> Settled:
+    """What is settled when something happens between two looks: the clock is asked before each opening."""
+    calls: list[int] = []
+
+    def clock() -> datetime:
+        calls.append(1)
+        if len(calls) == call:
+            act()
+        return MOMENT + timedelta(seconds=len(calls))
+
+    return settle(folder, clock)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file as the program does."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_bytes(content)
+    beside.rename(path)
+
+
+def test_rotated_before_it_was_opened(tmp_path: Path) -> None:
+    """When the segment that was the newest is full and followed by another by then, that one is the newest of the moment."""
+    events = made_events(41)
+    folder = written_log(tmp_path / "data", events[:38], 10)
+
+    def rotate() -> None:
+        put(segment(folder, 4), segment_text(events[30:40]))
+        put(segment(folder, 5), segment_text(events[40:]))
+
+    settled = settled_with(folder, rotate, 2)
+    assert settled.newest is not None
+    assert (settled.newest[0], settled.newest[1].content) == (5, segment_text(events[40:]))
+    assert settled.older[4].size == len(segment_text(events[30:40]))
+    assert settled.moment == MOMENT + timedelta(seconds=3)
+
+
+def test_snapshot_of_the_same_moment(tmp_path: Path) -> None:
+    """A snapshot that is replaced, appears or goes away between the looks is the one that lay beside the newest segment."""
+    folder = written_log(tmp_path / "data", made_events(38), 10)
+    snapshot = folder / "event-log-snapshot.json"
+    settled = settled_with(folder, lambda: put(snapshot, b"{}"), 2)
+    assert settled.snapshot is not None
+    assert settled.snapshot.content == b"{}"
+    assert settled_with(folder, snapshot.unlink, 2).snapshot is None
+    again = settled_with(folder, lambda: put(snapshot, b"[]"), 2).snapshot
+    assert again is not None
+    assert again.content == b"[]"
+
+
+def test_segments_that_were_not_listed(tmp_path: Path) -> None:
+    """A segment that a listing did not show, as can happen while names change, and the first one of all, are not left out."""
+    folder = written_log(tmp_path / "data", made_events(30), 10)
+    content = segment(folder, 2).read_bytes()
+    segment(folder, 2).unlink()
+    settled = settled_with(folder, lambda: put(segment(folder, 2), content), 2)
+    assert [*settled.older] == [1, 2]
+    empty = written_log(tmp_path / "empty", [], 10)
+    first = settled_with(empty, lambda: put(segment(empty, 1), b"[]"), 1).newest
+    assert first is not None
+    assert first[0] == 1
+
+
+def test_gone_before_it_was_opened(tmp_path: Path) -> None:
+    """A log that is replaced by another, shorter one between the looks is that other one."""
+    folder = written_log(tmp_path / "data", made_events(30), 10)
+
+    def replace() -> None:
+        (folder / "event-log").rename(folder / "old")
+        written_log(folder, made_events(3, actor="another"), 10)
+
+    settled = settled_with(folder, replace, 2)
+    assert (settled.newest and settled.newest[0], settled.older) == (1, {})
 
 
 def test_replaced_segment_is_read_again(tmp_path: Path) -> None:
