@@ -61,9 +61,10 @@ def remove_stale_scratch(parent: Path) -> list[Path]:
     """
     removed = []
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
-        if _is_stale(folder):
-            _remove(folder)
-            removed.append(folder)
+        with _claimed(folder) as stale:
+            if stale:
+                _remove(folder)
+                removed.append(folder)
     return removed
 
 
@@ -78,17 +79,28 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_stale(folder: Path) -> bool:
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Whether `folder` is a dead run's; its lock is ours while the block runs.
+
+    Who has just made a folder and not locked it yet waits for that, sees that it is gone, and makes another.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        return False
+        yield False
+        return
+    try:
+        yield _is_stale(folder, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_stale(folder: Path, descriptor: int) -> bool:
     try:
         if os.fstat(descriptor).st_uid != os.geteuid() or (folder / _KEEP).exists():
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    finally:
-        os.close(descriptor)
     return True
