@@ -95,7 +95,7 @@ class ServerContainer:
 
     def processes(self) -> list[str]:
         """The command lines in the container that are not the server's own, nor this question's."""
-        script = 'for p in /proc/[0-9]*; do tr "\\0" " " <$p/cmdline 2>/dev/null; echo; done; : this question'
+        script = 'for p in /proc/[0-9]*; do tr "\\0" " " 2>/dev/null <$p/cmdline; echo; done; : this question'
         lines = map(str.strip, self.host.podman("exec", self.name, "sh", "-c", script).splitlines())
         return [line for line in lines if line and not re.match("postgres|.*this question", line)]
 
