@@ -24,7 +24,7 @@ from ops.actions.sealed_copies import publish_sealed
 from ops.actions.sealing import Sealing, openers_of
 from ops.actions.taking import passed
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import BackupError, OpsError, ToolError
+from ops.errors import BackupError, ConfigError, OpsError, ToolError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.joblog import Job
@@ -67,8 +67,14 @@ class Reencrypted:
 def reencrypt(store: Store, request: ReencryptRequest, job: Job) -> Reencrypted:
     """Seal the backups of one source in `store` anew that are not sealed for the keys of today, newest first.
 
-    One that can not be is a finding, and stays as it is. Raises LockHeldError, StoreError.
+    One that can not be is a finding, and stays as it is. Raises LockHeldError, StoreError, ConfigError.
     """
+    if request.cipher.sealed_for is None and not request.cipher.by_passphrase:
+        # Whichever key of the keyring opens a file, nothing says that it is sealed for the one that is meant today.
+        message = (
+            f"cipher {request.cipher.name!r} names keys by address: what they mean today can not be told"
+        )
+        raise ConfigError(message, hint="write the whole fingerprint of each recipient")
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
             stack.enter_context(held_lock(request.source, store, request.wait_s, job))

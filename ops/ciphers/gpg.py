@@ -107,6 +107,11 @@ class GpgCipher:
         keys = [_recipient(text).removeprefix("0x").upper() for text in self.options.recipients]
         return digest_of_keys(keys) if keys and all(map(_FINGERPRINT.fullmatch, keys)) else None
 
+    @property
+    def by_passphrase(self) -> bool:
+        """Where there are no recipients."""
+        return not self.options.recipients
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through `gpg --encrypt` or `gpg --symmetric`."""
         with _room() as room:

@@ -80,6 +80,11 @@ class OpensslCipher:
         """Nothing: a digest of the passphrase would help to guess it."""
         return None
 
+    @property
+    def by_passphrase(self) -> bool:
+        """Always."""
+        return True
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through `openssl enc`."""
         return seal_file(self._filter("-e"), plain, sealed, _judge_sealing, progress)

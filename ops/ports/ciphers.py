@@ -53,6 +53,10 @@ class Cipher(Protocol):
         Never made from a secret: who has the manifest could try out passphrases. Raises ConfigError, CipherError.
         """
 
+    @property
+    def by_passphrase(self) -> bool:
+        """Whether it seals with a passphrase, not for public keys."""
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """Fill `sealed`, a new private file or an empty one of `Store.stage`; both digests, from one pass over `plain`.
 

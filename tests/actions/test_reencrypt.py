@@ -17,8 +17,9 @@ from ops.actions.keeping import keep_backup
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
+from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
-from ops.errors import LockHeldError, StoreError
+from ops.errors import ConfigError, LockHeldError, StoreError
 from ops.fsio.locking import source_lock
 from ops.joblog import Job
 from ops.model import Finding, Manifest, Severity
@@ -279,6 +280,15 @@ def test_a_passphrase_is_tried(tmp_path: Path, scratch: Path) -> None:
     done = run(store, ciphers[1], ciphers, scratch)
     assert (len(done.renewed), done.findings) == (1, ())
     assert run(store, ciphers[1], ciphers[1:], scratch).current == 1
+
+
+def test_addresses_are_no_keys(scratch: Path) -> None:
+    """A cipher that names keys by address is refused: any key of the keyring would count as the one of today."""
+    with pytest.raises(ConfigError) as caught:
+        run(
+            MemoryStore("away"), GpgCipher("office", GpgOptions(recipients=("ops@example.org",))), [], scratch
+        )
+    assert "fingerprint" in (caught.value.hint or "")
 
 
 def test_one_run_at_a_time(old: Keys, new: Keys, scratch: Path, tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ class AgeCipher:
         """A digest of its recipients, without the names that SSH keys have at their ends."""
         return digest_of_keys(" ".join(text.split()[:2]) for text in read_recipients(self.options, self.name))
 
+    @property
+    def by_passphrase(self) -> bool:
+        """Never: a passphrase can only lock an identity."""
+        return False
+
     def seal(self, plain: Path, sealed: Path, progress: Progress = silent) -> Sealed:
         """One pass through the library or the program."""
         recipients = read_recipients(self.options, self.name)

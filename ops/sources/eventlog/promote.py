@@ -112,16 +112,18 @@ def _move(path: Path, to: Path) -> None:
 
 
 def _exchange(new: Path, live: Path, kept: Path) -> None:
-    """`live` becomes `new`, and what it was becomes `kept`."""
-    if _exchanged(new, live):
-        new.rename(kept)
+    """`live` becomes `new`, and what it was becomes `kept`: at once, so that no clean-up ever meets the old log."""
+    new.rename(kept)
+    if _exchanged(kept, live):
         return
-    live.rename(kept)
+    aside = kept.with_name(f"{kept.name}-old")
+    live.rename(aside)
     try:
-        new.rename(live)
-    except BaseException:
         kept.rename(live)
+    except BaseException:
+        aside.rename(live)
         raise
+    aside.rename(kept)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

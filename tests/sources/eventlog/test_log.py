@@ -109,6 +109,24 @@ def test_a_log_is_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exc
     assert {path.name: path.read_bytes() for path in present} == wanted
 
 
+def test_the_old_log_is_never_where_it_would_be_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment of the exchange the old log gets the name under which it is kept, and no other on the way."""
+    live, new = written_log(tmp_path / "live", EVENTS, 10), written_log(tmp_path / "new", EVENTS[:12], 5)
+    real = promote._exchanged
+
+    def die_behind_it(one: Path, other: Path) -> bool:
+        assert real(one, other)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(promote, "_exchanged", die_behind_it)
+    with pytest.raises(KeyboardInterrupt):
+        promote.promote_log(new, live, "x", unchanged_since=None)
+    assert read_log(live).chain.events == 12
+    assert read_log(live / "event-log-before-x").chain.events == 35
+
+
 def test_a_log_that_is_written_is_not_replaced(tmp_path: Path) -> None:
     """An append since the mark was taken refuses the exchange, and nothing was touched."""
     live, new = written_log(tmp_path / "live", EVENTS, 10), written_log(tmp_path / "new", EVENTS[:12], 5)
