@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 
 from ops.model import Finding, Measures, Severity, TableMeasure
-from ops.sources.eventlog.chain import Chain, Position
+from ops.sources.eventlog.chain import Chain, Position, walk
 from ops.sources.eventlog.layout import segment_path
 from ops.sources.eventlog.log import StillLog
 from ops.sources.eventlog.rule import event_hash, parse_json
@@ -112,10 +111,10 @@ def _continued(log: StillLog) -> Finding:
     }
     event["current_hash"] = event_hash(event)
     text = json.dumps([*events, event], indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    facts = check_segment(Path(segment_path(number)).name, text)
-    if facts.broken is None and facts.unreadable is None and facts.events == len(events) + 1:
+    chain = walk({**log.segments, number: check_segment(segment_path(number), text)})
+    if chain.valid and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
         message = "an event that is appended by the rules of the program continues the chain"
         return Finding(severity=Severity.OK, code="eventlog.can_continue", message=message)
-    why = facts.unreadable or (facts.broken.reason if facts.broken else "an event is missing")
+    why = chain.broken.broken.reason if chain.broken else "it is not the last one"
     message = f"an event that is appended does not continue the chain: {why}"
     return Finding(severity=Severity.CRITICAL, code="eventlog.can_not_continue", message=message)
