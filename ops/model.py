@@ -134,6 +134,15 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made."""
+
+    file: FileEntry
+    data_as_of: datetime
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
     """What a source's capture produced.
 

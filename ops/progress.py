@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener; every method returns at once and never raises."""
+    """A listener; every method returns at once. One that raises gives the work up."""
 
     def step(self, what: str, total: int | None = None) -> None:
         """A new step begins; `total` bytes are expected in it, or None when that is not known."""

@@ -7,13 +7,14 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ops import __version__
 from ops import manifest as manifest_files
+from ops.actions.ahead import sent_ahead
 from ops.actions.capacity import require_below_limit, warn_when_nearly_full
 from ops.actions.catalogue import Backup, manifests_of
 from ops.errors import RefusedError, StoreError
@@ -23,8 +24,9 @@ from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
 from ops.joblog import Job, milliseconds
 from ops.model import Captured, FileEntry, Finding, Manifest, Severity
 from ops.naming import SAFETY_TAG, checksum_key, checksum_text, manifest_key, payload_name, top_name
-from ops.ports import Continuing, LocalFiles, Source, Store
+from ops.ports import Continuing, LocalFiles, MeasuredLater, Source, Store
 
+OnCopied = Callable[[Path, FileEntry], None]
 _TOOL = {"name": "drillbook", "version": __version__}
 
 
@@ -100,13 +102,23 @@ def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job,
     return Begun(started, created, name, (*findings, *warning), former)
 
 
-def make_backup(source: Source, store: Store, begun: Begun, tags: tuple[str, ...], job: Job) -> Taken:
-    """Capture `source` into `store` under the name that was found, and publish it."""
+def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload before it is measured
+    source: Source,
+    store: Store,
+    begun: Begun,
+    tags: tuple[str, ...],
+    job: Job,
+    on_copied: OnCopied | None = None,
+) -> Taken:
+    """Capture `source` into `store` under the name that was found, and publish it.
+
+    `on_copied`: called with a payload of one file as soon as its bytes are final, before it is measured.
+    """
     name = begun.name
     if isinstance(source, Continuing) and begun.former is not None:
         source = source.after(begun.former)
-    with store.stage(name, folder=source.payload_is_folder) as staged:
-        captured = _capture(source, staged, job)
+    with store.stage(name, folder=source.payload_is_folder) as staged, sent_ahead(store, name) as ahead:
+        captured = _capture(source, staged, on_copied or ahead.begin, job)
         finished = job.clock()
         manifest = Manifest(
             version=manifest_files.VERSION,
@@ -126,7 +138,7 @@ def make_backup(source: Source, store: Store, begun: Begun, tags: tuple[str, ...
             extra={"capture": captured.method, **captured.extra},
         )
         with job.step("publish"):
-            publish(store, staged, manifest)
+            publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
     return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
 
 
@@ -210,9 +222,14 @@ def _is_staged(store: Store, name: str) -> bool:
     return path.with_name(f"{STAGED_PREFIX}{name}").exists()
 
 
-def _capture(source: Source, staged: Path, job: Job) -> Captured:
+def _capture(source: Source, staged: Path, on_copied: OnCopied, job: Job) -> Captured:
     with job.step("capture") as facts, translated_write_errors(staged):
-        captured = source.capture(staged, job.progress)
+        if isinstance(source, MeasuredLater):
+            copied = source.copy(staged, job.progress)
+            on_copied(staged, copied.file)
+            captured = source.measure(copied, staged, job.progress)
+        else:
+            captured = source.capture(staged, job.progress)
         facts.bytes = sum(entry.size for entry in captured.files)
         facts.rows = captured.measures.rows
         if len(captured.files) == 1:
@@ -233,24 +250,24 @@ def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
     """
     name = manifest.payload
-    with (
-        store.stage(manifest_key(name)) as staged_manifest,
-        store.stage(checksum_key(name)) as staged_checksum,
-    ):
-        with translated_write_errors(staged_manifest):
-            staged_manifest.write_bytes(manifest_files.to_json(manifest))
-        with translated_write_errors(staged_checksum):
-            staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
-        published: list[str] = []
-        try:
+    published = [name] if staged is None else []
+    try:
+        with (
+            store.stage(manifest_key(name)) as staged_manifest,
+            store.stage(checksum_key(name)) as staged_checksum,
+        ):
+            with translated_write_errors(staged_manifest):
+                staged_manifest.write_bytes(manifest_files.to_json(manifest))
+            with translated_write_errors(staged_checksum):
+                staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
             if staged is not None:
                 store.put(name, staged)
-            published.append(name)
+                published.append(name)
             for key, file in ((checksum_key(name), staged_checksum), (manifest_key(name), staged_manifest)):
                 store.put(key, file)
                 published.append(key)
-        except BaseException:
-            # Also when the process is told to end: without its manifest it is no backup, only a large file.
-            for key in published:
-                store.delete(key)
-            raise
+    except BaseException:
+        # Also when the process is told to end: without its manifest it is no backup, only a large file.
+        for key in published:
+            store.delete(key)
+        raise

@@ -5,24 +5,19 @@ Plain text is only in the source, in plain stores and in private scratch places,
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from ops import manifest as manifest_files
+from ops.actions.ahead import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
 from ops.actions.backup import publish
 from ops.actions.catalogue import Backup, read_manifest
 from ops.actions.placing import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.actions.sealing import Sealing, seal_payload, sealed_records
-from ops.errors import RefusedError, StoreError
+from ops.errors import RefusedError
 from ops.fsio.growing import GrowingFile
-from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room
-from ops.fsio.staging import PRIVATE_FILE, PRIVATE_FOLDER
 from ops.joblog import Job
 from ops.model import Manifest
 from ops.naming import MANIFEST_SUFFIX, checksum_key, manifest_key
@@ -57,8 +52,10 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
     return _publish(replace(backup, store=to, manifest=manifest), sealed_records(backup, manifest, job))
 
 
-def publish_sealed(known: Backup, payload: Path, store: Store, how: Sealing, job: Job) -> Backup:
-    """A new backup in `store`: the plain `payload` of `known`, sealed; its manifest is published last.
+def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and what was sealed of it already
+    known: Backup, payload: Path, store: Store, how: Sealing, job: Job, ahead: SealedAhead | None = None
+) -> Backup:
+    """A new backup in `store`: the plain `payload` of `known`, sealed, or `ahead`; its manifest is published last.
 
     Pins and verdict of `known` follow. Raises RefusedError when the name is taken, BackupError when `payload` is not what
     was stored, and what the store and the cipher raise.
@@ -66,8 +63,12 @@ def publish_sealed(known: Backup, payload: Path, store: Store, how: Sealing, job
     plain = replace(known, manifest=known.plain)
     name = f"{plain.name}{how.suffix}"
     with job.step("seal") as facts:
-        if isinstance(store, LocalFiles):
-            with _place_to_seal(plain, store, name, how.scratch) as place:
+        if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
+            manifest = begun
+            publish(store, None if ahead.was_sent else ahead.place, manifest)
+        elif isinstance(store, LocalFiles):
+            room = room_to_seal(plain.manifest.size)
+            with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
                 manifest = seal_payload(plain, payload, how, place, job.progress)
                 publish(store, place, manifest)
         else:
@@ -89,55 +90,25 @@ def sealed_copy_of(backup: Backup, to: Store, keys: Iterable[str]) -> Backup | N
     return None
 
 
-@contextlib.contextmanager
-def _place_to_seal(backup: Backup, to: Store, name: str, scratch: Path) -> Iterator[Path]:
-    """Where the sealed payload is made: in the store where that has files here, else in a scratch place."""
-    folder, room = "/" in backup.manifest.files[0].path, backup.manifest.size * 101 // 100 + (1 << 20)
-    if isinstance(to, LocalFiles):
-        require_room(to.path_of(name).parent, room)
-        with to.stage(name, folder=folder) as staged:
-            yield staged
-        return
-    require_room(scratch, room)
-    with scratch_folder(scratch) as private:
-        place = private / "sealed"
-        place.mkdir(PRIVATE_FOLDER) if folder else place.touch(PRIVATE_FILE)
-        yield place
-
-
 def _put_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Manifest:
     """Seal the payload into the store, sending it meanwhile where the store can; the manifest of what is there."""
-    name = f"{backup.name}{how.suffix}"
-    with _place_to_seal(backup, to, name, how.scratch) as place:
-        seal = partial(seal_payload, backup, payload, how, place, job.progress)
+    name, room = f"{backup.name}{how.suffix}", room_to_seal(backup.manifest.size)
+    with place_to_seal(to, name, how.scratch, room, folder=_is_folder(backup)) as place:
         if not (isinstance(to, Streaming) and place.is_file()):
-            manifest = seal()
+            manifest = seal_payload(backup, payload, how, place, job.progress)
             to.put(name, place)
             return manifest
-        file = GrowingFile(place, backup.manifest.size * 101 // 100 + (1 << 20))
-        manifest, sent = _sent_meanwhile(seal, to, name, file)
-    if sent != manifest.files[0].sha256:
-        to.delete(name)
-        message = f"what was sent of {name} is not what was sealed"
-        raise StoreError(
-            message, code="store.checksum_refused", hint="run it again; look at the scratch disk"
-        )
+        file = GrowingFile(place, room)
+        # Sending begins with the first part that is sealed, and ends soon after the last.
+        with sending(to, name, file) as sent:
+            manifest = seal_payload(backup, payload, how, place, job.progress)
+            file.finish()
+            require_sent(sent.result(), manifest.files[0], to, name)
     return manifest
 
 
-def _sent_meanwhile(
-    seal: Callable[[], Manifest], to: Streaming, name: str, file: GrowingFile
-) -> tuple[Manifest, str]:
-    """Sending begins with the first part that is sealed, and ends soon after the last."""
-    with ThreadPoolExecutor(1, "send") as pool:
-        sending = pool.submit(to.put_growing, name, file)
-        try:
-            manifest = seal()
-        except BaseException:
-            file.fail()
-            raise
-        file.finish()
-        return manifest, sending.result()
+def _is_folder(backup: Backup) -> bool:
+    return "/" in backup.manifest.files[0].path
 
 
 def _publish(copy: Backup, records: Iterable[tuple[str, bytes]]) -> Backup:

@@ -18,7 +18,7 @@ from ops.errors import BackupError, CipherError, ToolError
 from ops.fsio.staging import make_private_folder
 from ops.joblog import Job
 from ops.manifest import payload_sha256
-from ops.model import Evidence, Finding, Level, Manifest, Severity, Verdict
+from ops.model import Evidence, FileEntry, Finding, Level, Manifest, Severity, Verdict
 from ops.naming import evidence_key, pin_key
 from ops.ports import Cipher, Sealed
 from ops.progress import Progress
@@ -57,13 +57,18 @@ def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progre
             make_private_folder(target.parent)
         progress.step(f"sealing {entry.path}", entry.size)
         done = cipher.seal(payload / inside if inside else payload, target, progress)
-        if (done.plain_size, done.plain_sha256) != (entry.size, entry.sha256):
-            message = f"{entry.path} is not sealed, because it is not what was stored"
-            raise BackupError(
-                message, code="backup.checksum_mismatch", hint="take a new backup; look at the disk"
-            )
+        require_same_plain(done, entry)
         sealed.append(done)
     return sealed_manifest(backup.manifest, cipher.kind, how.suffix, sealed, cipher.sealed_for)
+
+
+def require_same_plain(sealed: Sealed, entry: FileEntry) -> None:
+    """Return when what was sealed is `entry`; raises BackupError (`backup.checksum_mismatch`)."""
+    if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):
+        message = f"{entry.path} is not sealed, because it is not what was stored"
+        raise BackupError(
+            message, code="backup.checksum_mismatch", hint="take a new backup; look at the disk"
+        )
 
 
 def sealed_records(backup: Backup, sealed: Manifest, job: Job) -> list[tuple[str, bytes]]:

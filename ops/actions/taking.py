@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ops.actions.ahead import sealed_ahead
 from ops.actions.backup import (
     BackupRequest,
     Taken,
@@ -88,14 +89,15 @@ def _make_sealed(  # noqa: PLR0913, PLR0917 - a backup, and how it is sealed
     sealing = Sealing.by(how.cipher, how.scratch)
     begun = begin_backup(source, store, request, job, sealing.suffix)
     require_room(how.scratch, source.estimate())
-    with scratch_folder(how.scratch) as folder:
-        taken = make_backup(source, how.plain_store(folder), begun, request.tags, job)
+    name = f"{begun.name}{sealing.suffix}"
+    with scratch_folder(how.scratch) as folder, sealed_ahead(store, name, sealing) as ahead:
+        taken = make_backup(source, how.plain_store(folder), begun, request.tags, job, ahead.begin)
         looked = None
         if look is not None:
             looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
         known = replace(taken.backup, evidence=(looked,) if looked else ())
         with payload_here(known, how.scratch, job, compared_later=True) as payload:
-            sealed = publish_sealed(known, payload, store, sealing, job)
+            sealed = publish_sealed(known, payload, store, sealing, job, ahead)
     findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, request.limit))
     return Made(Taken(sealed, taken.captured, findings), looked)
 

@@ -31,6 +31,11 @@ class GrowingFile:
         self._failed = True
         self._ended.set()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the writer has said how it ended."""
+        return self._ended.is_set()
+
     def size_beyond(self, size: int) -> tuple[int, bool]:
         """How much is there, as soon as that is more than `size` bytes or all, and whether it is all.
 

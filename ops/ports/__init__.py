@@ -1,7 +1,7 @@
 """The ports, and what their drivers promise. Actions know only these; kinds, stores and ciphers know only these too."""
 
 from ops.ports.ciphers import Cipher, Sealed
-from ops.ports.sources import Continuing, Copy, Fetched, Queryable, Restorable, Source
+from ops.ports.sources import Continuing, Copy, Fetched, MeasuredLater, Queryable, Restorable, Source
 from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.stores import LocalFiles, Store, StoredFile, Streaming
 
@@ -13,6 +13,7 @@ __all__ = [
     "Copy",
     "Fetched",
     "LocalFiles",
+    "MeasuredLater",
     "Queryable",
     "Restorable",
     "Sealed",

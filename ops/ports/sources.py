@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from ops.model import (
     Captured,
+    Copied,
     Finding,
     KeptTarget,
     Manifest,
@@ -120,6 +121,20 @@ class Source(Protocol):
 
     def room_to_load(self, manifest: Manifest) -> int:
         """Bytes that `load` needs in its folder, the payload included."""
+
+
+@runtime_checkable
+class MeasuredLater(Protocol):
+    """A source whose payload is one file that is final before it is measured: it can be sent meanwhile.
+
+    `capture` is the one after the other.
+    """
+
+    def copy(self, into: Path, progress: Progress) -> Copied:
+        """Fill the empty private file `into` as `capture` does; nothing changes it any more."""
+
+    def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
+        """What `capture` returns, once `payload` holds what `copy` put there; only reads it."""
 
 
 @runtime_checkable

@@ -32,12 +32,6 @@ CANARY = "canary-in-a-coal-mine"
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    """The key in escrow."""
-    return Keys(tmp_path, "escrow")
-
-
-@pytest.fixture
 def home(store: LocalStore, keys: Keys, scratch: Path) -> Destination:
     """A local store that seals, on a machine that has no key."""
     return Destination(store, SealedHow(keys.sealing, scratch, plain_store))
@@ -233,8 +227,9 @@ def test_what_changed_before_it_was_sealed_is_noticed(
     def meddle(self: AgeCipher, plain: Path, *rest: object) -> object:
         content = bytearray(plain.read_bytes())
         content[-1] ^= 1
-        plain.write_bytes(content)
-        return seal(self, plain, *rest)  # type: ignore[arg-type]
+        other = plain.with_name("other")
+        other.write_bytes(content)
+        return seal(self, other, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(AgeCipher, "seal", meddle)
     with pytest.raises(OpsError) as caught:

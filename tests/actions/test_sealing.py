@@ -44,12 +44,6 @@ CANARY = "canary-in-a-coal-mine"
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    """The key in escrow."""
-    return Keys(tmp_path, "escrow")
-
-
-@pytest.fixture
 def away(tmp_path: Path) -> LocalStore:
     """The further store, which is to hold nothing that anybody can read."""
     return LocalStore("away", LocalOptions(path=tmp_path / "away"))

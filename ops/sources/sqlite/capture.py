@@ -23,19 +23,10 @@ from pathlib import Path
 from ops.errors import SourceError
 from ops.fsio.copying import ShortSourceError, copy_with_sha256, sha256_of
 from ops.fsio.staging import fsync_descriptor
-from ops.model import FileEntry
+from ops.model import Copied, FileEntry
 from ops.progress import Progress
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
 from ops.sources.sqlite.wal import Overlay, UnstableLogError, read_overlay
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """The copy's size and digest, the moment that it shows, and how it was made."""
-
-    file: FileEntry
-    data_as_of: datetime
-    method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from ops.errors import ConfigError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model import (
     Captured,
+    Copied,
     Finding,
     KeptTarget,
     Level,
@@ -99,14 +100,21 @@ class SqliteSource:
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
+        return self.measure(self.copy(into, progress), into, progress)
+
+    def copy(self, into: Path, progress: Progress) -> Copied:
+        """The file alone."""
         options = CaptureOptions(busy_timeout_s=self.options.busy_timeout.total_seconds())
-        copied = capture_database(self.options.path, into, options, self.clock, progress)
+        return capture_database(self.options.path, into, options, self.clock, progress)
+
+    def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
+        """Rows, content digests and schema of the copy."""
         progress.step("measuring rows")
         try:
-            measures = measure_database(into, digests=self.options.digests)
+            measures = measure_database(payload, digests=self.options.digests)
         except SourceError as error:
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
-            message = error.message.replace(str(into), self.info.location)
+            message = error.message.replace(str(payload), self.info.location)
             raise SourceError(message, code=error.code, hint=error.hint) from error
         return Captured((copied.file,), copied.data_as_of, copied.method, measures)
 

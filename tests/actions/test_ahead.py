@@ -1,0 +1,188 @@
+"""Sealing and sending begin while the copy is still being measured, and nothing is there before that ends well."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ops.actions.backup import BackupRequest
+from ops.actions.catalogue import find_backup, read_catalogue
+from ops.actions.taking import Destination, SealedHow, make
+from ops.ciphers.age.driver import AgeCipher
+from ops.digest import ALGORITHM
+from ops.errors import CipherError, SourceError, StoreError
+from ops.fsio.growing import GrowingFile
+from ops.joblog import Job
+from ops.model import Captured, Copied, Measures
+from ops.ports import Sealed, Store
+from ops.progress import Progress, silent
+from ops.sources.sqlite.source import SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.memory import MemoryStore
+from tests.keys import Keys
+
+_PATIENCE_S = 60
+
+
+@dataclass
+class GrowingStore(MemoryStore):
+    """A store in memory that takes a file while it grows, and says when that began."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    broken: bool = False
+
+    def put_growing(self, key: str, file: GrowingFile) -> str:
+        """The file, once its writer is done."""
+        import hashlib
+
+        self.asked.set()
+        if self.broken:
+            raise StoreError("the line is dead", code="store.unreachable")
+        while not file.size_beyond(file.path.stat().st_size)[1]:
+            pass
+        content = file.path.read_bytes()
+        place = file.path.with_name(f"{file.path.name}.whole")
+        place.write_bytes(content)
+        self.put(key, place)
+        return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def bucket() -> GrowingStore:
+    """An empty one."""
+    return GrowingStore("far")
+
+
+def sealed_into(store: Store, keys: Keys, scratch: Path) -> Destination:
+    """`store`, with sealed backups only."""
+    return Destination(store, SealedHow(keys.sealing, scratch, plain_store))
+
+
+def plain_store(folder: Path) -> LocalStore:
+    """A store of a scratch place."""
+    return LocalStore("plain", LocalOptions(path=folder))
+
+
+def measured_after(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[], object], error: SourceError | None = None
+) -> None:
+    """Measuring waits for that, and then fails where an error is given."""
+    measure = SqliteSource.measure
+
+    def slow(self: SqliteSource, copied: Copied, payload: Path, progress: Progress) -> Captured:
+        wait()
+        if error is not None:
+            raise error
+        return measure(self, copied, payload, progress)
+
+    monkeypatch.setattr(SqliteSource, "measure", slow)
+
+
+def test_a_plain_backup_is_sent_while_it_is_measured(
+    source: SqliteSource, bucket: GrowingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending began before measuring ended, and what arrived is a whole backup."""
+    seen = []
+    measured_after(monkeypatch, lambda: seen.append(bucket.asked.wait(_PATIENCE_S)))
+    make(source, Destination(bucket), BackupRequest(), None, Job())
+    assert seen == [True]
+    assert find_backup(bucket, "latest").manifest.measures.digest_algorithm == ALGORITHM
+    assert read_catalogue(bucket).findings == ()
+
+
+def test_a_sealed_backup_is_sealed_and_sent_while_it_is_measured(
+    source: SqliteSource, bucket: GrowingStore, keys: Keys, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for one that is sealed on its way; the scratch place is empty afterwards."""
+    seen = []
+    measured_after(monkeypatch, lambda: seen.append(bucket.asked.wait(_PATIENCE_S)))
+    make(source, sealed_into(bucket, keys, scratch), BackupRequest(), None, Job())
+    assert seen == [True]
+    assert read_catalogue(bucket).findings == ()
+    assert find_backup(bucket, "latest").name.endswith(".db.age")
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("sealing", [False, True])
+def test_what_can_not_be_measured_is_not_stored(
+    source: SqliteSource,
+    bucket: GrowingStore,
+    keys: Keys,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sealing: bool,
+) -> None:
+    """A copy that turns out to be damaged after sending began is given up: nothing of it is in the store."""
+    damaged = SourceError("it is damaged", code="source.corrupt", hint="")
+    measured_after(monkeypatch, lambda: bucket.asked.wait(_PATIENCE_S), damaged)
+    to = sealed_into(bucket, keys, scratch) if sealing else Destination(bucket)
+    with pytest.raises(SourceError, match="it is damaged"):
+        make(source, to, BackupRequest(), None, Job())
+    assert bucket.asked.is_set()
+    assert list(bucket.list()) == []
+    assert not scratch.exists() or list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("sealing", [False, True])
+def test_a_store_that_fails_meanwhile_fails_the_backup(
+    source: SqliteSource, bucket: GrowingStore, keys: Keys, scratch: Path, sealing: bool
+) -> None:
+    """What the sending thread met is what the operator is told, and nothing is there."""
+    bucket.broken = True
+    to = sealed_into(bucket, keys, scratch) if sealing else Destination(bucket)
+    with pytest.raises(StoreError, match="the line is dead"):
+        make(source, to, BackupRequest(), None, Job())
+    assert list(bucket.list()) == []
+
+
+def test_a_cipher_that_fails_meanwhile_fails_the_backup(
+    source: SqliteSource, bucket: GrowingStore, keys: Keys, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What sealing met is told, not that the sender had nothing to send."""
+
+    def fail(*_: object) -> object:
+        raise CipherError("no such key", code="cipher.damaged", hint="")
+
+    monkeypatch.setattr(AgeCipher, "seal", fail)
+    with pytest.raises(CipherError, match="no such key"):
+        make(source, sealed_into(bucket, keys, scratch), BackupRequest(), None, Job())
+    assert list(bucket.list()) == []
+
+
+def test_sealing_that_nobody_waits_for_ends(
+    source: SqliteSource, store: LocalStore, keys: Keys, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the backup fails, the cipher is told to end at its next block, however much is left to seal."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(_: AgeCipher, _plain: Path, _sealed: Path, progress: Progress = silent) -> Sealed:
+        begun.set()
+        try:
+            while True:
+                progress.advance(1)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(AgeCipher, "seal", endless)
+    damaged = SourceError("it is damaged", code="source.corrupt", hint="")
+    measured_after(monkeypatch, lambda: begun.wait(_PATIENCE_S), damaged)
+    with pytest.raises(SourceError, match="it is damaged"):
+        make(source, sealed_into(store, keys, scratch), BackupRequest(), None, Job())
+    assert ended.is_set()
+    assert list(store.list()) == []
+
+
+def test_measures_are_of_what_was_copied(source: SqliteSource, tmp_path: Path) -> None:
+    """Copying and measuring apart give what `capture` gives in one go."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch()
+    second.touch()
+    at_once = source.capture(first, silent)
+    apart = source.measure(source.copy(second, silent), second, silent)
+    assert isinstance(apart.measures, Measures)
+    assert apart.measures == at_once.measures
+    assert apart.files[0].sha256 == at_once.files[0].sha256
