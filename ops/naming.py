@@ -28,6 +28,8 @@ _RECORD: Final = re.compile(
     r"\A(?P<payload>.+)\.(?P<action>drill|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
 )
 _PIN: Final = "pin"
+_BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
+_STAMPED: Final = re.compile(r".-\d{8}T\d{6}Z(?:[.\-]|\Z)", re.DOTALL)
 
 
 def payload_name(base: str, moment: datetime, suffix: str) -> str:
@@ -65,6 +67,11 @@ def payload_of_pin(key: str) -> str | None:
     """The payload that a pin is about, None when `key` is no pin."""
     match = _RECORD.match(key)
     return match["payload"] if match and match["action"] == _PIN else None
+
+
+def named_like_payload(key: str) -> bool:
+    """Whether it has the name of a payload, as they are made without `--out`, and of nothing that lies beside one."""
+    return not key.endswith(_BESIDE) and _STAMPED.search(key) is not None
 
 
 def tombstone_key(payload: str) -> str:

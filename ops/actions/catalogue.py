@@ -21,6 +21,7 @@ from ops.naming import (
     SAFETY_TAG,
     TOMBSTONE_SUFFIX,
     manifest_key,
+    named_like_payload,
     payload_of_evidence,
     payload_of_pin,
     top_name,
@@ -129,7 +130,7 @@ def read_catalogue(store: Store) -> Catalogue:
 
     Raises StoreError when the store can not be read.
     """
-    keys = {stored.key for stored in store.list() if "/" not in stored.key}
+    keys = {top_name(stored.key) for stored in store.list()}
     records = _records(keys)
     backups, findings = [], []
     for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
@@ -210,9 +211,9 @@ def _problem(error: OpsError, key: str) -> Finding:
 
 
 def incomplete(keys: set[str]) -> list[Finding]:
-    """A warning for each payload or checksum file whose manifest is not there."""
+    """A warning for each payload or checksum file whose manifest is not there; `keys` are names at the top."""
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
-    payloads = {key.rsplit(".", 1)[0] for key in checksums}
+    payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
     doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
     unfinished = [
         Finding(

@@ -26,8 +26,10 @@ from ops.naming import (
     OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
     manifest_key,
+    named_like_payload,
     payload_of_evidence,
     payload_of_pin,
+    top_name,
 )
 from ops.ports import NO_FILE, UNSETTLED, LocalFiles, Stamp, Stamped, Stamps, Store, by_key
 
@@ -77,9 +79,10 @@ def _incomplete(store: Store, found: Stamps) -> list[Finding]:
     whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if key.endswith(MANIFEST_SUFFIX)}
     suffixes = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
     payloads = {key.rsplit(".", 1)[0] for key in found.others if key.endswith(suffixes)}
+    payloads |= {key for key in set(found.others) - whole if named_like_payload(key)}
     if payloads <= whole and not any(key.endswith(TOMBSTONE_SUFFIX) for key in found.keys):
         return []
-    return incomplete({stored.key for stored in store.list() if "/" not in stored.key})
+    return incomplete({top_name(stored.key) for stored in store.list()})
 
 
 def _payload_of(key: str) -> str | None:

@@ -259,3 +259,23 @@ def test_what_is_half_deleted_is_told_each_time(store: LocalStore, cache: Path, 
         store.delete(key)
     for _ in range(3):
         agree(store, cache)
+
+
+def test_a_payload_alone_is_told(store: LocalStore, cache: Path, at_once: None) -> None:
+    """A file or folder with the name of a payload and nothing beside it is a finding; other things are none."""
+    put(store, "notes.txt", b"to do")
+    put(store, "backup-20260101.db", b"by hand")
+    for _ in range(3):
+        agree(store, cache)
+        assert list_backups(store, cache).findings == ()
+    stored_backup(store, day(0))
+    put(store, "backup-20250101T000000Z.db", b"cut off")
+    with store.stage("backup-20250101T000001Z", folder=True) as staged:
+        (staged / "toc.dat").write_bytes(b"cut off")
+        store.put("backup-20250101T000001Z", staged)
+    for _ in range(3):
+        agree(store, cache)
+        found = list_backups(store, cache).findings
+        assert [(item.code, item.where) for item in found] == [
+            ("backup.incomplete", name) for name in ("backup-20250101T000000Z.db", "backup-20250101T000001Z")
+        ]

@@ -57,16 +57,19 @@ def _entry(item: ET.Element, space: str) -> Entry:
 
 
 def top_stamps(connection: Connection, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
-    """The stamps of the objects at the top of the store: size, and a digest of their tags and times."""
+    """The stamps of the objects at the top of the store: size, and a digest of their tags and times.
+
+    What else is there are also the folders, those that are not whole among them.
+    """
     prefix = connection.options.folder
     keys: list[str] = []
     others: list[str] = []
     numbers = array("Q")
     for found in _top_objects(connection, [prefix + key for key in sorted(known())]):
-        key = found["Key"].removeprefix(prefix)
+        key = found["Key"].removeprefix(prefix).removesuffix("/")
         if not is_key(key) or key.startswith("."):
             continue
-        if not key.endswith(suffix):
+        if "Size" not in found or not key.endswith(suffix):
             others.append(key)
             continue
         keys.append(key)
@@ -100,9 +103,9 @@ def _between(connection: Connection, after: str | None, last: str | None) -> lis
     found: list[Entry] = []
     for page in connection.pages(Prefix=connection.options.folder, Delimiter="/", StartAfter=after or ""):
         contents = page.get("Contents", [])
-        found += contents
-        names = [contents[-1]["Key"]] if contents else []
-        names += [page["CommonPrefixes"][-1]["Prefix"]] if page.get("CommonPrefixes") else []
+        folders = [{"Key": each["Prefix"]} for each in page.get("CommonPrefixes", [])]
+        found += contents + folders
+        names = [part[-1]["Key"] for part in (contents, folders) if part]
         if last is not None and names and max(names) > last:
             break
     # Asked of each, too: there are servers that do not know StartAfter.
