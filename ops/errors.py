@@ -28,7 +28,7 @@ CODES: Final[dict[str, str]] = {
     "backup.checksum_mismatch": "a stored file does not have the digest that was recorded for it",
     "backup.evidence_invalid": "a verify or drill record beside a backup can not be read",
     "backup.file_extra": "a file lies in a payload's folder that was not stored with it",
-    "backup.incomplete": "a payload without a manifest: left by a run that was killed, not a backup",
+    "backup.incomplete": "a payload without a manifest, or something with the name of one: left by a run that was killed, not a backup",
     "backup.manifest_invalid": "the manifest can not be read, or contradicts itself",
     "backup.manifest_newer": "the manifest was written by a newer Drillbook",
     "backup.not_found": "no backup of that name",
