@@ -26,7 +26,7 @@ from ops.actions.inspection import (
     fetch_payload,
     room_to_open,
 )
-from ops.actions.keeping import being_read
+from ops.actions.keeping import being_judged
 from ops.actions.recording import keep_evidence
 from ops.errors import ConfigError, OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
@@ -86,7 +86,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     """
     started = job.clock()
     run = _Run()
-    with job.step("drill") as facts, being_read(backup):
+    with job.step("drill") as facts, being_judged(backup):
         try:
             _rehearse(backup, source, request, job, run)
         except (SpaceError, ToolError, ConfigError) as error:

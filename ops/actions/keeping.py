@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ops import pins as pin_files
 from ops.actions.catalogue import Backup
-from ops.errors import BackupError
+from ops.errors import BackupError, OpsError
 from ops.fsio.locking import held_for_reading
 from ops.fsio.staging import translated_write_errors
 from ops.joblog import Job
@@ -59,6 +59,35 @@ def being_read(backup: Backup) -> Iterator[None]:
         return
     with held_for_reading(backup.store.path_of(manifest_key(backup.name))) as there:
         if not there:
-            message = f"{backup.name} was deleted from store {backup.store.name!r} a moment ago"
-            raise BackupError(message, hint="names are as backup.list prints them", command="backup.list")
+            raise _deleted(backup)
         yield
+
+
+@contextlib.contextmanager
+def being_judged(backup: Backup) -> Iterator[None]:
+    """The same for a block that comes to a verdict.
+
+    In other stores nobody can be kept off: what was seen of a backup that is gone afterwards says nothing about it.
+    Raises BackupError (`backup.not_found`) then, too.
+    """
+    with being_read(backup):
+        try:
+            yield
+        finally:
+            if not isinstance(backup.store, LocalFiles) and _is_gone(backup):
+                raise _deleted(backup)
+
+
+def _is_gone(backup: Backup) -> bool:
+    try:
+        backup.store.open(manifest_key(backup.name)).close()
+    except BackupError as error:
+        return error.code == "backup.not_found"
+    except OpsError:
+        return False
+    return False
+
+
+def _deleted(backup: Backup) -> BackupError:
+    message = f"{backup.name} was deleted from store {backup.store.name!r} a moment ago"
+    return BackupError(message, hint="names are as backup.list prints them", command="backup.list")

@@ -18,7 +18,7 @@ from ops.actions.inspection import (
     fetch_payload,
     room_to_open,
 )
-from ops.actions.keeping import being_read
+from ops.actions.keeping import being_judged
 from ops.actions.recording import keep_evidence
 from ops.errors import SourceError
 from ops.fsio.scratch import scratch_folder
@@ -45,7 +45,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     be read, BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
-    with job.step(f"verify {request.level}") as facts, being_read(backup):
+    with job.step(f"verify {request.level}") as facts, being_judged(backup):
         findings = [check_checksum_file(backup)]
         findings += _look(backup, source, request, job)
         facts.rows = backup.manifest.measures.rows

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 
 import pytest
 
@@ -300,3 +304,36 @@ def test_nothing_goes_while_something_can_not_be_read(store: LocalStore, what: s
     if what == "verify":
         looked_at(newest)
     assert pruned(store, Policy(keep_last=1)).deleted
+
+
+class PacedStore(MemoryStore):
+    """A store without locks, in which each deletion and each look takes a moment of its own length."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__("far")
+        self._random = random.Random(seed)
+
+    def delete(self, key: str) -> None:
+        """Delete after a moment."""
+        time.sleep(self._random.random() / 1000)
+        super().delete(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open after a moment."""
+        time.sleep(self._random.random() / 1000)
+        return super().open(key)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_machines_that_overlap(seed: int) -> None:
+    """Pruning one bucket at once deletes what one of them would, however they take turns, and the next ends clean."""
+    store = PacedStore(seed)
+    all_names = fill(store, 6)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(pruned, store) for _ in range(2)]
+        gone = {name for run in runs for name in run.result().deleted}
+    assert gone <= set(all_names[:4])
+    assert names(store) >= set(all_names[4:])
+    pruned(store)
+    assert names(store) == set(all_names[4:])
+    assert {key for key in store.files if not key.startswith(tuple(all_names[4:]))} == set()
