@@ -31,6 +31,8 @@ CODES: Final[dict[str, str]] = {
     "backup.incomplete": "a payload without a manifest, or something with the name of one: left by a run that was killed, not a backup",
     "backup.manifest_invalid": "the manifest can not be read, or contradicts itself",
     "backup.manifest_newer": "the manifest was written by a newer Drillbook",
+    "backup.needed_damaged": "a backup without which this one can not be restored is damaged",
+    "backup.needed_missing": "a backup without which this one can not be restored is not in its store",
     "backup.not_found": "no backup of that name",
     "backup.not_restorable": "a restored copy is not what the manifest says, or is damaged",
     "backup.payload_missing": "the manifest is there, the payload is not",

@@ -217,7 +217,8 @@ def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> st
         return f"the newest backup, {newest.name}, is not verified yet"
     if newest.good is False:
         return f"the newest backup, {newest.name}, failed its last verify or drill"
-    usual = [item.size for item in ranked[1:] if item.good][:_COMPARED]
-    if usual and newest.size < _SUSPICIOUS_PART * statistics.median(usual):
+    # One that leaves to others what they hold is small by intent.
+    usual = [item.size for item in ranked[1:] if item.good and not item.needs][:_COMPARED]
+    if usual and not newest.needs and newest.size < _SUSPICIOUS_PART * statistics.median(usual):
         return f"the newest backup, {newest.name}, is less than half as large as usual"
     return None

@@ -17,6 +17,7 @@ from ops import manifest as manifest_files
 from ops.actions.ahead import sent_ahead
 from ops.actions.capacity import require_below_limit, warn_when_nearly_full
 from ops.actions.catalogue import Backup, manifests_of
+from ops.actions.needing import base_in
 from ops.errors import RefusedError, StoreError
 from ops.fsio.locking import source_lock
 from ops.fsio.space import require_space
@@ -24,7 +25,7 @@ from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
 from ops.joblog import Job, milliseconds
 from ops.model import Captured, FileEntry, Finding, Manifest, Severity
 from ops.naming import SAFETY_TAG, checksum_key, checksum_text, manifest_key, payload_name, top_name
-from ops.ports import Continuing, LocalFiles, MeasuredLater, Source, Store
+from ops.ports import Continuing, Dependent, LocalFiles, MeasuredLater, Source, Store
 
 OnCopied = Callable[[Path, FileEntry], None]
 _TOOL = {"name": "drillbook", "version": __version__}
@@ -75,7 +76,7 @@ def take_backup_under_lock(source: Source, store: Store, request: BackupRequest,
 class Begun:
     """What is settled before the first byte is read: the time to record, the payload's name, what was noticed.
 
-    `former`: the newest backup of the source that no restore made.
+    `former`: the newest backup of the source that no restore made; `base`: the same, where the new one may build on it.
     """
 
     started_at: datetime
@@ -83,6 +84,7 @@ class Begun:
     name: str
     findings: tuple[Finding, ...]
     former: Manifest | None = None
+    base: Manifest | None = None
 
 
 def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
@@ -99,7 +101,17 @@ def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job,
     name = request.name or _free_name(source, store, started, suffix)
     _require_free(store, f"{name}{suffix}")
     former = next((item for item in reversed(known) if SAFETY_TAG not in item.tags), None)
-    return Begun(started, created, name, (*findings, *warning), former)
+    base = None
+    if former is not None and not suffix and SAFETY_TAG not in request.tags:
+        base = _base(source, store, former, started)
+    return Begun(started, created, name, (*findings, *warning), former, base)
+
+
+def _base(source: Source, store: Store, former: Manifest, now: datetime) -> Manifest | None:
+    """What the new backup may build on, where the source has that: never in a store that seals, which nobody here reads."""
+    if not isinstance(source, Dependent) or source.full_every is None:
+        return None
+    return base_in(store, former, source.full_every, now)
 
 
 def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload before it is measured
@@ -117,6 +129,8 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     name = begun.name
     if isinstance(source, Continuing) and begun.former is not None:
         source = source.after(begun.former)
+    if isinstance(source, Dependent) and begun.base is not None:
+        source = source.building_on(begun.base)
     with store.stage(name, folder=source.payload_is_folder) as staged, sent_ahead(store, name) as ahead:
         captured = _capture(source, staged, on_copied or ahead.begin, job)
         finished = job.clock()

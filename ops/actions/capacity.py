@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
-from ops.actions.candidates import candidate_of
+from ops.actions.candidates import candidates_of
 from ops.actions.catalogue import Catalogue
 from ops.capacity import Habit, Usage, forecast_full
 from ops.errors import SpaceError
@@ -85,8 +85,7 @@ def _when(full: datetime | None, now: datetime) -> str:
 def _habits(store: Store, catalogue: Catalogue, policy_of: Callable[[str], Policy]) -> list[Habit]:
     stored = {file.key: file.size for file in store.list()}
     groups = defaultdict(list)
-    for backup in catalogue.backups:
+    for backup, candidate in zip(catalogue.backups, candidates_of(catalogue.backups, stored), strict=True):
         manifest = backup.manifest
-        key = (manifest.source.name, manifest.source.kind, manifest.scope)
-        groups[key].append(candidate_of(backup, stored))
+        groups[manifest.source.name, manifest.source.kind, manifest.scope].append(candidate)
     return [Habit(tuple(found), policy_of(source)) for (source, _, _), found in groups.items()]

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from ops.actions.backup import held_lock
-from ops.actions.candidates import candidate_of
+from ops.actions.candidates import candidates_of
 from ops.actions.capacity import require_below_limit
-from ops.actions.catalogue import Backup, Catalogue, read_catalogue
+from ops.actions.catalogue import Backup, Catalogue, find_backup, read_catalogue
 from ops.actions.inspection import check_sizes, check_stored_files, fetch_stored
 from ops.actions.keeping import being_read
+from ops.actions.needing import copy_of, needed_backups
 from ops.actions.placing import (
     checksum_content,
     conflict,
@@ -35,6 +36,7 @@ from ops.fsio.scratch import scratch_folder
 from ops.joblog import Job
 from ops.model import Finding, Severity
 from ops.naming import checksum_key, manifest_key
+from ops.needs import needs_of
 from ops.ports import Cipher, LocalFiles, Store
 from ops.retention import Candidate, Policy, plan_retention
 from ops.sealed_manifest import is_sealed
@@ -67,11 +69,12 @@ class Tier:
 def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
     """Put a whole copy of `backup` into a further store; returns when it is there, also when it was before.
 
-    Where the tier has a cipher a plain backup is sealed on the way; a sealed one stays as it is. Raises BackupError
+    What it needs and is not there yet goes first. Where the tier has a cipher a plain backup is sealed on the way; a sealed one stays as it is. Raises BackupError
     when the backup is not what its manifest says (it is not spread then), StoreError (`store.conflict`) when
     something else has its name there, and what the stores and the cipher raise.
     """
     to = tier.store
+    _copy_needed(backup, tier, scratch, job)
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if tier.cipher is not None and not is_sealed(backup.manifest):
             # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
@@ -84,6 +87,17 @@ def copy_backup(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
         else:
             _copy_as_it_is(backup, to, scratch, job)
         facts.bytes = backup.manifest.size
+
+
+def _copy_needed(backup: Backup, tier: Tier, scratch: Path, job: Job) -> None:
+    needs = needs_of(backup.manifest)
+    there = [stored.key for stored in tier.store.list()] if needs else []
+    if all(copy_of(need, tier.store, there) is not None for need in needs):
+        return
+    for needed, need in zip(needed_backups(backup), needs, strict=True):
+        if copy_of(need, tier.store, there) is None:
+            known = find_backup(needed.store, needed.name)
+            copy_backup(replace(known, openers=backup.openers), tier, scratch, job)
 
 
 def _copy_as_it_is(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
@@ -104,21 +118,22 @@ def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: date
     """
     here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
     there = {item.manifest.job_id for item in away.backups}
-    candidates = {item.name: candidate_of(item, home.stored) for item in here}
+    candidates = {item.name: item for item in candidates_of(here, home.stored)}
     absent = [
         item for item in here if item.manifest.job_id not in there and candidates[item.name].good is not False
     ]
     if policy is None:
         return absent
-    kept = [_as_sound(item) for item in away.backups if item.manifest.source.name == home.source]
+    kept = _as_sound([item for item in away.backups if item.manifest.source.name == home.source])
     wanted = _wanted([*kept, *(candidates[item.name] for item in absent)], policy, now)
+    wanted |= {name for item in absent if item.name in wanted for name in candidates[item.name].needs}
     return [item for item in absent if item.name in wanted]
 
 
-def _as_sound(backup: Backup) -> Candidate:
+def _as_sound(backups: Sequence[Backup]) -> list[Candidate]:
     """A copy that is there stands for its period, unless a look at it failed."""
-    sizes = {entry.path: entry.size for entry in backup.manifest.files}
-    return candidate_of(backup, sizes)
+    sizes = {entry.path: entry.size for item in backups for entry in item.manifest.files}
+    return candidates_of(backups, sizes)
 
 
 def _wanted(candidates: Sequence[Candidate], policy: Policy, now: datetime) -> set[str]:

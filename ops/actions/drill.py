@@ -23,10 +23,10 @@ from ops.actions.inspection import (
     check_restored,
     check_sizes,
     critical,
-    fetch_payload,
     room_to_open,
 )
 from ops.actions.keeping import being_judged
+from ops.actions.needing import fetch_whole, with_needed
 from ops.actions.recording import keep_evidence
 from ops.errors import ConfigError, OpsError, SourceError, SpaceError, ToolError
 from ops.fsio.scratch import scratch_folder
@@ -43,7 +43,7 @@ from ops.model import (
     verdict_of,
     worst,
 )
-from ops.ports import Fetched, Source
+from ops.ports import Source
 from ops.units import format_duration
 
 
@@ -113,14 +113,15 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
             run.findings += [check_checksum_file(backup), *check_sizes(backup)]
             if run.broken:
                 return
-            payload, arrived = fetch_payload(backup, scratch, job.progress)
+            fetched, arrived = fetch_whole(backup, scratch, job.progress)
             run.findings += arrived
         if run.broken:
             return
+        payload, *needed = fetched
         with contextlib.ExitStack() as stack:
             with run.phase("load"):
                 try:
-                    loading = source.load(Fetched(payload, scratch, backup.plain), job.progress)
+                    loading = with_needed(source, needed).load(payload, job.progress)
                     copy = stack.enter_context(loading)
                 except SourceError as error:
                     run.findings.append(critical(error, "load"))

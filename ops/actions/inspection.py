@@ -15,6 +15,7 @@ from ops.fsio.staging import make_private_folder
 from ops.manifest import compare_measures
 from ops.model import FileEntry, Finding, Manifest, Measures, Severity, worst
 from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
+from ops.needs import needs_of
 from ops.ports import Copy, LocalFiles, Source, Store
 from ops.progress import Progress
 from ops.sealed_manifest import cipher_kind, is_sealed
@@ -192,9 +193,15 @@ def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Pat
 
 
 def room_to_open(backup: Backup, source: Source) -> int:
-    """Bytes that restoring it into a scratch place needs; a sealed one lies there twice for a moment."""
+    """Bytes that restoring it into a scratch place needs, with all that it needs; a sealed one lies there twice for a moment."""
     sealed = backup.manifest.size if is_sealed(backup.manifest) else 0
-    return source.room_to_load(backup.plain) + sealed
+    needed = sum(need.size for need in needs_of(backup.manifest))
+    return source.room_to_load(backup.plain) + sealed + needed * (2 if sealed else 1)
+
+
+def can_be_opened(backup: Backup) -> bool:
+    """Whether it is plain, or a key may be at hand; it is not tried."""
+    return not is_sealed(backup.manifest) or any(cipher.can_open for cipher in backup.openers)
 
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
@@ -202,7 +209,7 @@ def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Prog
     sealed = is_sealed(backup.manifest)
     if isinstance(backup.store, LocalFiles) and not sealed:
         return source.inspect(backup.store.path_of(backup.name), backup.manifest)
-    if sealed and not any(cipher.can_open for cipher in backup.openers):
+    if not can_be_opened(backup):
         message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
         return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
     payload, findings = fetch_payload(backup, scratch, progress)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from ops.actions.backup import held_lock
-from ops.actions.candidates import candidate_of
+from ops.actions.candidates import candidates_of
 from ops.actions.catalogue import Backup, read_catalogue
 from ops.actions.deleting import beside, delete_backup, finish_deletions, locked_finding
 from ops.errors import OpsError
@@ -121,9 +121,9 @@ class _Pruning:
 
     def _plan(self, mine: Sequence[Backup], stored: dict[str, int]) -> dict[str, Plan]:
         now, groups = self.job.clock(), defaultdict(list)
-        for backup in mine:
+        for backup, candidate in zip(mine, candidates_of(mine, stored, held_at=now), strict=True):
             group = f"{backup.manifest.source.kind}, {backup.manifest.scope}"
-            groups[group].append(candidate_of(backup, stored, held=backup.held_by(now)))
+            groups[group].append(candidate)
         return {
             group: plan_retention(candidates, self.request.policy, now)
             for group, candidates in sorted(groups.items())

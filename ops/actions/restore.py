@@ -22,9 +22,9 @@ from ops.actions.inspection import (
     check_restored,
     check_sizes,
     critical,
-    fetch_payload,
 )
 from ops.actions.keeping import being_read
+from ops.actions.needing import fetch_whole, with_needed
 from ops.actions.taking import Destination, make_under_lock, passed
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
@@ -150,8 +150,8 @@ class _Restore:
         live, target, options = self.live, self.target, self.request.options
         findings = list(live.prepare(target, self.backup.plain, options))
         with scratch_folder(live.build_folder(target, self.request.scratch)) as beside:
-            fetched, arrived = self._fetch(beside)
-            with self._built(fetched) as (built, checked):
+            (fetched, *needed), arrived = self._fetch(beside)
+            with self._built(fetched, needed) as (built, checked):
                 kept, said = self._keep_old() if live.is_there(target) else (_Kept(), [])
                 if options.tables:
                     done = live.replace_tables(built, target, options)
@@ -160,18 +160,19 @@ class _Restore:
         findings += [*arrived, *checked, *done, *said]
         return Restored(target=target, findings=tuple(findings), safety=kept.name, undo=kept.undo)
 
-    def _fetch(self, folder: Path) -> tuple[Fetched, list[Finding]]:
+    def _fetch(self, folder: Path) -> tuple[list[Fetched], list[Finding]]:
         findings = [check_checksum_file(self.backup), *check_sizes(self.backup)]
         self._require_right(findings)
-        payload, arrived = fetch_payload(self.backup, folder, self.job.progress)
+        fetched, arrived = fetch_whole(self.backup, folder, self.job.progress)
         self._require_right(arrived)
-        return Fetched(payload, folder, self.backup.plain), [*findings, *arrived]
+        return fetched, [*findings, *arrived]
 
     @contextlib.contextmanager
-    def _built(self, fetched: Fetched) -> Iterator[tuple[Copy, list[Finding]]]:
+    def _built(self, fetched: Fetched, needed: Sequence[Fetched]) -> Iterator[tuple[Copy, list[Finding]]]:
         """The copy beside the target, checked and measured; raises BackupError when it is not right."""
         options, manifest = self.request.options, self.backup.manifest
-        building = self.live.build(fetched, self.target, options, self.job.progress)
+        live = with_needed(self.live, needed)
+        building = live.build(fetched, self.target, options, self.job.progress)
         with contextlib.ExitStack() as stack:
             try:
                 built = stack.enter_context(building)

@@ -9,16 +9,17 @@ from pathlib import Path
 from ops import __version__
 from ops.actions.catalogue import Backup
 from ops.actions.inspection import (
+    can_be_opened,
     check_checksum_file,
     check_in_place,
     check_restored,
     check_sizes,
     check_stored_files,
     critical,
-    fetch_payload,
     room_to_open,
 )
 from ops.actions.keeping import being_judged
+from ops.actions.needing import fetch_needed, fetch_whole, with_needed
 from ops.actions.recording import keep_evidence
 from ops.errors import SourceError
 from ops.fsio.scratch import scratch_folder
@@ -26,7 +27,7 @@ from ops.fsio.space import require_room
 from ops.joblog import Job, milliseconds
 from ops.manifest import payload_sha256
 from ops.model import Evidence, Finding, Level, Severity, verdict_of, worst
-from ops.ports import Fetched, Source
+from ops.ports import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,29 @@ def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> l
         if worst(findings) is Severity.CRITICAL:
             return findings
         with scratch_folder(request.scratch) as scratch:
-            return findings + check_in_place(backup, source, scratch, job.progress)
+            return findings + _look_in_place(backup, source, scratch, job)
     require_room(request.scratch, room_to_open(backup, source))
     with scratch_folder(request.scratch) as scratch:
         return _restore_and_check(backup, source, scratch, job)
+
+
+def _look_in_place(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
+    needed, findings = fetch_needed(backup, scratch, job.progress) if can_be_opened(backup) else ([], [])
+    if worst(findings) is Severity.CRITICAL:
+        return findings
+    return findings + check_in_place(backup, with_needed(source, needed), scratch, job.progress)
 
 
 def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
     findings = check_sizes(backup)
     if findings:
         return findings
-    payload, findings = fetch_payload(backup, scratch, job.progress)
+    fetched, findings = fetch_whole(backup, scratch, job.progress)
     if worst(findings) is Severity.CRITICAL:
         return findings
+    payload, *needed = fetched
     try:
-        with source.load(Fetched(payload, scratch, backup.plain), job.progress) as copy:
+        with with_needed(source, needed).load(payload, job.progress) as copy:
             findings += check_restored(copy, backup.manifest.measures, job.progress)
     except SourceError as error:
         findings.append(critical(error, "load"))

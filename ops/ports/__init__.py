@@ -1,7 +1,16 @@
 """The ports, and what their drivers promise. Actions know only these; kinds, stores and ciphers know only these too."""
 
 from ops.ports.ciphers import Cipher, Sealed
-from ops.ports.sources import Continuing, Copy, Fetched, MeasuredLater, Queryable, Restorable, Source
+from ops.ports.sources import (
+    Continuing,
+    Copy,
+    Dependent,
+    Fetched,
+    MeasuredLater,
+    Queryable,
+    Restorable,
+    Source,
+)
 from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.stores import LocalFiles, Store, StoredFile, Streaming
 
@@ -11,6 +20,7 @@ __all__ = [
     "Cipher",
     "Continuing",
     "Copy",
+    "Dependent",
     "Fetched",
     "LocalFiles",
     "MeasuredLater",

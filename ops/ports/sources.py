@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -143,6 +144,24 @@ class Continuing(Protocol):
 
     def after(self, former: Manifest) -> Source:
         """The same source, whose capture says whether it continues what that backup recorded."""
+
+
+@runtime_checkable
+class Dependent(Protocol):
+    """A source whose backups may leave to others what those hold already (`ops.needs`)."""
+
+    @property
+    def full_every(self) -> timedelta | None:
+        """How old the oldest backup may be that a new one needs; None: each backup is whole by itself."""
+
+    def building_on(self, base: Manifest) -> Source:
+        """The same source, whose capture leaves out what `base`, or what that needs, holds unchanged."""
+
+    def with_needed(self, needed: Sequence[Fetched]) -> Source:
+        """The same source, which finds in these payloads what `inspect`, `load` and `build` need beside their own.
+
+        They are what their manifests say, and only read.
+        """
 
 
 @runtime_checkable

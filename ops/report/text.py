@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ops.errors import OpsError
+from ops.errors import BackupError, OpsError
 from ops.manifest import payload_sha256
-from ops.model import Evidence, Finding, Severity, Verdict
+from ops.model import Evidence, Finding, Manifest, Severity, Verdict
+from ops.needs import needs_of
 from ops.report.tables import lay_out
 from ops.units import format_duration, format_size, format_time
 
@@ -93,6 +94,7 @@ def taken_text(taken: Taken) -> str:
         ("rows", f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"),
         ("sha256", payload_sha256(manifest)),
         ("duration", format_duration(manifest.duration_ms / 1000)),
+        *(("needs", name) for name in _needed(manifest)),
     ]
     lines = [f"Backup of {manifest.source.name} taken", facts(pairs)]
     return "\n".join([*lines, *filter(None, [findings_text(taken.findings)])])
@@ -164,6 +166,7 @@ def shown_text(backup: Backup) -> str:
         ("sha256", payload_sha256(manifest)),
         ("scope", manifest.scope),
         ("tags", ", ".join(manifest.tags) or "-"),
+        *(("needs", name) for name in _needed(manifest)),
         ("made by", " ".join(manifest.tool.values())),
         ("engine", ", ".join(f"{name} {value}" for name, value in manifest.measures.engine.items())),
         *((name, str(value)) for name, value in manifest.measures.facts.items()),
@@ -186,6 +189,13 @@ def shown_text(backup: Backup) -> str:
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
     )
     return "\n".join([*parts, looks])
+
+
+def _needed(manifest: Manifest) -> list[str]:
+    try:
+        return [need.backup for need in needs_of(manifest)]
+    except BackupError as error:
+        return [error.message]
 
 
 def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: int) -> str:

@@ -54,6 +54,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.home_lost,
         fixtures.rotated,
         fixtures.event_log,
+        fixtures.incremental_log,
         fixtures.log_cut,
         fixtures.outside,
         fixtures.own_tasks,

@@ -197,6 +197,19 @@ def event_log(place: Place) -> None:
     )
 
 
+def incremental_log(place: Place) -> None:
+    """The log is backed up incrementally, and was when it had six segments; now it has seven."""
+    event_log(place)
+    config = place.folder / "ops.toml"
+    config.write_text(config.read_text().replace('path = "data"\n', 'path = "data"\nincremental = true\n'))
+    later = ("event-log/segment-000007.json", "event-log-snapshot.json")
+    for number, name in enumerate(later):
+        (place.folder / "data" / name).rename(place.folder / f"later-{number}")
+    place.drillbook("backup.create", "--verify", "--out", f"backups/{LOG_BACKUP}")
+    for number, name in enumerate(later):
+        (place.folder / f"later-{number}").rename(place.folder / "data" / name)
+
+
 def log_cut(place: Place) -> None:
     """The log was backed up; since then its newest segment has gone."""
     event_log(place)

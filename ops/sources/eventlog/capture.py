@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ops.model import Captured, Finding, Severity
+from ops.needs import KEY as NEEDS
+from ops.needs import Need, needs_document
 from ops.progress import Progress
 from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
 from ops.sources.eventlog.copy import broken_finding, measures_of
 from ops.sources.eventlog.former import FormerLog, compare, recorded
 from ops.sources.eventlog.packing import FoundLog, pack_log
 from ops.sources.eventlog.segment import hashes_of
+from ops.sources.eventlog.sharing import Sharing
 from ops.sources.eventlog.snapshot import judge_snapshot
 from ops.units import format_time
 
 _VERSION = 1
 
 
-def capture_log(
-    folder: Path, into: Path, former: FormerLog | None, clock: Callable[[], datetime], progress: Progress
+def capture_log(  # noqa: PLR0913, PLR0917 - from where, to where, what came before, and two listeners
+    folder: Path,
+    into: Path,
+    former: FormerLog | None,
+    sharing: Sharing,
+    clock: Callable[[], datetime],
+    progress: Progress,
 ) -> Captured:
     """The log below `folder` packed into the empty private file `into`; raises as `pack_log` does.
 
-    A log that is broken, cut or rewritten is captured all the same: that is what the findings say.
+    Segments that earlier backups hold as they are now are checked like all others, and left to those. A log that is
+    broken, cut or rewritten is captured all the same: that is what the findings say.
     """
-    look = _Look(folder, former)
-    packed = pack_log(folder, into, look.manifest_of, clock, progress)
+    look = _Look(folder, former, sharing)
+    packed = pack_log(folder, into, look.manifest_of, clock, progress, held=sharing.held)
     return Captured(
         (packed.archive,),
         packed.found.settled.moment,
@@ -47,6 +56,7 @@ class _Look:
 
     folder: Path
     former: FormerLog | None
+    sharing: Sharing
     chain: Chain = field(default_factory=Chain)
     document: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -61,6 +71,9 @@ class _Look:
             "eventlog_summary": _summary(self.chain, snapshot=found.snapshot is not None),
             "chain_valid_at_backup": self.chain.valid,
         }
+        if needs := self.sharing.needs(found.left_out):
+            about[NEEDS] = needs_document(needs)
+            self.findings.append(_shared(needs, found))
         self.document = {**about, "members": members}
         head = {"version": _VERSION, "created_at": format_time(found.settled.moment)}
         inside = {**head, "source_dir": about["source_dir"], "files": members, **about}
@@ -103,6 +116,15 @@ def _summary(chain: Chain, *, snapshot: bool) -> Mapping[str, object]:
         "last_current_hash": chain.last_hash,
         "snapshot_exists": snapshot,
     }
+
+
+def _shared(needs: Sequence[Need], found: FoundLog) -> Finding:
+    """How much was left to others."""
+    message = (
+        f"{len(found.left_out)} of {len(found.segments)} segments are as in {len(needs)} earlier backups"
+        f" and were left to them: {', '.join(need.backup for need in needs)}"
+    )
+    return Finding(severity=Severity.OK, code="eventlog.incremental", message=message)
 
 
 def _noticed(found: FoundLog) -> list[Finding]:

@@ -1,68 +1,103 @@
-"""A stored archive against its manifest: read through once without unpacking, or unpacked as recorded."""
+"""A stored log against its manifest: read through once without unpacking, or unpacked as recorded.
+
+What an incremental backup left to others is read from their archives; what of them is used must be what its own manifest
+recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.errors import BackupError, SourceError
+from ops.fsio.staging import remove_tree
 from ops.manifest import compare_measures
 from ops.model import FileEntry, Finding, Manifest, Severity
-from ops.sources.eventlog.archive import ArchivedLog, check_archive, differences, read_segments
+from ops.ports import Fetched
+from ops.sources.eventlog.archive import check_archive, differences, read_segments
 from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
 from ops.sources.eventlog.copy import measures_of
-from ops.sources.eventlog.segment import hashes_of
-from ops.sources.eventlog.unpacking import unpack_archive
+from ops.sources.eventlog.layout import segment_number
+from ops.sources.eventlog.segment import SegmentFacts, hashes_of
+from ops.sources.eventlog.sharing import held_elsewhere, members_of, own_members
+from ops.sources.eventlog.unpacking import unpack_archive, unpack_more
 
 
-def members_of(manifest: Manifest) -> dict[str, FileEntry]:
-    """The files of the archive as the manifest has them, by path; raises BackupError when it has none."""
-    rows = manifest.extra.get("members")
-    if not isinstance(rows, list):
-        raise _says_nothing(manifest)
-    try:
-        entries = [FileEntry(str(row["path"]), int(row["size"]), str(row["sha256"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _says_nothing(manifest) from error
-    return {entry.path: entry for entry in entries}
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One archive of those that make up a log: all that is in it, and what of it is used, by path."""
+
+    payload: Path
+    holds: Mapping[str, FileEntry]
+    used: Mapping[str, FileEntry]
 
 
-def _says_nothing(manifest: Manifest) -> BackupError:
-    message = f"the manifest of {manifest.payload} does not say what is in its archive"
-    return BackupError(message, code="backup.manifest_invalid", hint="use another backup")
-
-
-def inspect_archive(payload: Path, manifest: Manifest) -> list[Finding]:
+def inspect_archive(payload: Path, manifest: Manifest, needed: Sequence[Fetched] = ()) -> list[Finding]:
     """Every member as recorded, the chain walked, and the same found as at the backup; empty never."""
     try:
-        expected = members_of(manifest)
-        found = check_archive(payload, expected)
-        wrong = differences(expected, found.files)
-        if wrong:
-            return wrong
-        chain = _chain_of(payload, found)
+        parts = _parts(payload, manifest, needed)
+        segments: dict[int, SegmentFacts] = {}
+        for part in parts:
+            found = check_archive(part.payload, part.holds)
+            if wrong := differences(part.used, found.files):
+                return wrong
+            segments |= {number: facts for number, facts in found.segments.items() if facts.name in part.used}
+        chain = _chain_of(parts, dict(sorted(segments.items())))
     except BackupError as error:
         return [Finding(severity=Severity.CRITICAL, code=error.code, message=error.message)]
-    message = f"{len(found.files)} files in the archive as recorded; {chain.verified} events verified"
+    count = sum(len(part.used) for part in parts)
+    where = "the archive" if len(parts) == 1 else f"{len(parts)} archives"
+    message = f"{count} files in {where} as recorded; {chain.verified} events verified"
     read = Finding(severity=Severity.OK, code="eventlog.archive", message=message)
     return [read, *compare_measures(manifest.measures, measures_of(chain))]
 
 
-def _chain_of(payload: Path, found: ArchivedLog) -> Chain:
-    chain = walk(found.segments)
+def _parts(payload: Path, manifest: Manifest, needed: Sequence[Fetched]) -> list[_Part]:
+    """The log's own archive, and those of the needed backups; raises BackupError when one of them is not at hand."""
+    members, elsewhere, own = members_of(manifest), held_elsewhere(manifest), own_members(manifest)
+    parts = [_Part(payload, own, own)]
+    by_identity = {(item.manifest.payload, item.manifest.job_id): item for item in needed}
+    for need in dict.fromkeys(need.identity for need in elsewhere.values()):
+        used = {path: members[path] for path, other in elsewhere.items() if other.identity == need}
+        holder = by_identity.get(need)
+        if holder is None:
+            message = f"{manifest.payload} needs {need[0]}, which is not at hand"
+            raise BackupError(message, code="backup.needed_missing")
+        parts.append(_Part(holder.payload, own_members(holder.manifest), used))
+    return parts
+
+
+def _chain_of(parts: Sequence[_Part], segments: Mapping[int, SegmentFacts]) -> Chain:
+    chain = walk(segments)
     if chain.broken is None:
         return chain
-    hashes = dict(sorted((number, hashes_of(text)) for number, text in read_segments(payload)))
+    hashes = dict(sorted((number, hashes_of(text)) for number, text in _texts(parts)))
     position = explained(chain.broken, lambda text: positions_of(text, hashes.values()))
     return replace(chain, broken=position)
 
 
-def unpack(payload: Path, into: Path, manifest: Manifest) -> Mapping[str, FileEntry]:
-    """The files of the archive in the new folder `into`, each as recorded; raises SourceError when they are not."""
+def _texts(parts: Sequence[_Part]) -> Iterator[tuple[int, bytes]]:
+    for part in parts:
+        used = {segment_number(path.rpartition("/")[2]) for path in part.used}
+        for number, text in read_segments(part.payload):
+            if number in used:
+                yield number, text
+
+
+def unpack(
+    payload: Path, into: Path, manifest: Manifest, needed: Sequence[Fetched] = ()
+) -> Mapping[str, FileEntry]:
+    """The files of the log in the new folder `into`, each as recorded; raises SourceError when they are not."""
     try:
-        expected = members_of(manifest)
-        unpack_archive(payload, into, expected)
+        own, *others = _parts(payload, manifest, needed)
+        unpack_archive(own.payload, into, own.used)
+        try:
+            for part in others:
+                unpack_more(part.payload, into, part.holds, part.used)
+        except BaseException:
+            remove_tree(into)
+            raise
     except BackupError as error:
         raise SourceError(error.message, code=error.code, hint=error.hint) from error
-    return expected
+    return members_of(manifest)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
-from ops.errors import ConfigError, RefusedError, SourceError
+from ops.errors import BackupError, ConfigError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
 from ops.ports import Copy, Fetched
@@ -19,10 +19,11 @@ from ops.sources.eventlog import promote
 from ops.sources.eventlog.capture import capture_log
 from ops.sources.eventlog.copy import LogCopy
 from ops.sources.eventlog.former import FormerLog, read_former
-from ops.sources.eventlog.inspection import inspect_archive, members_of, unpack
+from ops.sources.eventlog.inspection import inspect_archive, unpack
 from ops.sources.eventlog.layout import SNAPSHOT
 from ops.sources.eventlog.log import read_log, segment_files
 from ops.sources.eventlog.reading import list_log
+from ops.sources.eventlog.sharing import Sharing, members_of, sharing_with
 from ops.units import format_stamp
 
 _FOLDER_FOR_A_LOG = "log"
@@ -30,19 +31,31 @@ _FOLDER_FOR_A_LOG = "log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLogOptions:
-    """What the table of an event log may say: `path`, the data folder that holds `event-log/`."""
+    """What the table of an event log may say beside what every source may.
+
+    `path`: the data folder that holds `event-log/`. `incremental`: whether segments that an earlier backup in the same
+    store holds unchanged are left to it. `full_every`: how old the oldest backup may be that a new one needs.
+    """
 
     path: Path
+    incremental: bool = False
+    full_every: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class EventLogSource:
-    """One log in its data folder; `former`: what the last backup recorded of it, where that is known."""
+    """One log in its data folder.
+
+    `former`: what the last backup recorded of it, where that is known. `sharing`: what a capture leaves to others.
+    `needed`: what a backup left to others, fetched.
+    """
 
     name: str
     options: EventLogOptions
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     former: FormerLog | None = None
+    sharing: Sharing = field(default_factory=Sharing)
+    needed: Sequence[Fetched] = ()
 
     kind: ClassVar[str] = "eventlog"
     options_type: ClassVar[type[EventLogOptions]] = EventLogOptions
@@ -71,6 +84,22 @@ class EventLogSource:
         """The same, whose capture is compared with what that backup recorded."""
         return replace(self, former=read_former(former.payload, former.extra.get("eventlog")))
 
+    @property
+    def full_every(self) -> timedelta | None:
+        """As configured; None where backups are not incremental."""
+        return self.options.full_every if self.options.incremental else None
+
+    def building_on(self, base: Manifest) -> EventLogSource:
+        """The same, whose capture leaves out segments that `base` recorded as they still are."""
+        try:
+            return replace(self, sharing=sharing_with(base))
+        except BackupError:
+            return self
+
+    def with_needed(self, needed: Sequence[Fetched]) -> EventLogSource:
+        """The same, which reads these archives beside the backup's own."""
+        return replace(self, needed=needed)
+
     def estimate(self) -> int:
         """The size of all segments: packed they take a fifth of that."""
         place = self.options.path
@@ -83,18 +112,18 @@ class EventLogSource:
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """One archive of a set of files that existed at one moment, every event of it checked."""
-        return capture_log(self.options.path, into, self.former, self.clock, progress)
+        return capture_log(self.options.path, into, self.former, self.sharing, self.clock, progress)
 
     def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
         """The archive read through once: every member as recorded, and the chain."""
-        return inspect_archive(payload, manifest)
+        return inspect_archive(payload, manifest, self.needed)
 
     @contextlib.contextmanager
     def load(self, fetched: Fetched, progress: Progress) -> Iterator[LogCopy]:
         """The log unpacked, each file as recorded, and its chain walked."""
         folder = fetched.folder / _FOLDER_FOR_A_LOG
         progress.step("unpacking the log", fetched.manifest.size)
-        unpack(fetched.payload, folder, fetched.manifest)
+        unpack(fetched.payload, folder, fetched.manifest, self.needed)
         progress.step("checking the chain")
         was_broken = str(fetched.manifest.measures.facts.get("first_broken", ""))
         yield LogCopy(read_log(folder), was_broken)
@@ -127,7 +156,7 @@ class EventLogSource:
 
     def at(self, target: str) -> EventLogSource:
         """The same source with its log at `target`, and no former backup."""
-        return replace(self, options=replace(self.options, path=Path(target)), former=None)
+        return EventLogSource(self.name, replace(self.options, path=Path(target)), self.clock)
 
     def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
         """The steps, for an empty data folder and for one that holds a log."""

@@ -40,23 +40,49 @@ def unpack_archive(
         raise
 
 
+def unpack_more(
+    payload: Path,
+    into: Path,
+    expected: Mapping[str, FileEntry],
+    wanted: Mapping[str, FileEntry],
+    progress: Progress = silent,
+) -> None:
+    """Put the files `wanted` of another archive, which holds those `expected`, beside what was unpacked in `into`.
+
+    Raises as `unpack_archive` does, and then leaves what it had written.
+    """
+    _require_equal(wanted, _extract(payload, into, expected, wanted, progress))
+
+
 def _unpack_into(
     payload: Path, into: Path, expected: Mapping[str, FileEntry] | None, progress: Progress
 ) -> tuple[FileEntry, ...]:
     (into / FOLDER).mkdir(PRIVATE_FOLDER)
+    files = _extract(payload, into, expected, expected, progress)
+    _require_equal(expected or {}, files)
+    return tuple(files)
+
+
+def _extract(
+    payload: Path,
+    into: Path,
+    expected: Mapping[str, FileEntry] | None,
+    wanted: Mapping[str, FileEntry] | None,
+    progress: Progress,
+) -> list[FileEntry]:
+    """What was written, of the files `wanted` (None: all) of an archive that holds those `expected`."""
     files: list[FileEntry] = []
     with opened_archive(payload) as file:
         for member in read_members(file, expected):
-            if member.path == MANIFEST:
+            if member.path == MANIFEST or (wanted is not None and member.path not in wanted):
                 continue
             entry = _write(member, into / _PART, progress)
-            if expected is not None:
-                _require_equal({member.path: expected[member.path]}, [entry])
+            if wanted is not None:
+                _require_equal({member.path: wanted[member.path]}, [entry])
             with translated_write_errors(into):
                 (into / _PART).rename(into / member.path)
             files.append(entry)
-    _require_equal(expected or {}, files)
-    return tuple(files)
+    return files
 
 
 def _write(member: Member, path: Path, progress: Progress) -> FileEntry:
