@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from ops.errors import ConfigError
 from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.sources.eventlog.chain import Chain, Position, walk
 from ops.sources.eventlog.layout import segment_path
@@ -18,6 +19,7 @@ from ops.sources.eventlog.snapshot import judge_snapshot
 
 EVENTS = "events"
 """The one table of a log."""
+_TIMESTAMP = f"{EVENTS}.timestamp"
 _DIGEST = "sha256-chain"
 
 
@@ -89,9 +91,35 @@ class LogCopy:
         return [*findings, _continued(self.log)]
 
     def count_rows(self, table: str) -> int:
-        """Events, whatever the table is called."""
-        del table
+        """Events; raises ConfigError for another table than `events`."""
+        _require_known(table, EVENTS)
         return self.log.chain.events
+
+    def newest(self, column: str) -> object:
+        """The greatest time stamp of the last segment that has events; raises ConfigError for another column.
+
+        Nothing makes the program write in the order of time. What is told is then too old, never too new.
+        """
+        _require_known(column, _TIMESTAMP)
+        for number in sorted(self.log.segments, reverse=True):
+            if self.log.segments[number].events:
+                return max(map(str, self.log.timestamps_of(number)))
+        return None
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Nothing: raises ConfigError."""
+        del sql
+        raise _no_such_question("a log can not be asked in SQL")
+
+
+def _require_known(asked: str, known: str) -> None:
+    if asked != known:
+        raise _no_such_question(f"a log has no {asked!r}, only {known!r}")
+
+
+def _no_such_question(message: str) -> ConfigError:
+    hint = f"ask by row_count = {EVENTS!r}, by fresh = {_TIMESTAMP!r}, or by command"
+    return ConfigError(message, hint=hint)
 
 
 def _continued(log: StillLog) -> Finding:

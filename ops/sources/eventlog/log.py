@@ -13,6 +13,7 @@ from ops.errors import SourceError
 from ops.proc.workers import run_in_workers
 from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
 from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_number, segment_path
+from ops.sources.eventlog.rule import parse_json
 from ops.sources.eventlog.segment import SegmentFacts, check_segment, hashes_of
 
 _ALONE_UP_TO: Final = 4 << 20
@@ -32,6 +33,11 @@ class StillLog:
         """The `current_hash` of an event by segment and index there; None when there is none."""
         hashes = hashes_of(self.content_of(number)) if number in self.segments else []
         return hashes[index] if 0 <= index < len(hashes) else None
+
+    def timestamps_of(self, number: int) -> list[object]:
+        """The time stamps of a segment's events, as they stand there."""
+        events = parse_json(self.content_of(number).decode("utf-8", "replace"))
+        return [event.get("timestamp") for event in events]
 
     def content_of(self, number: int) -> bytes:
         """The text of a segment."""
