@@ -174,7 +174,7 @@ class TestBuild:
 
 class TestTheWholeWay:
     def test_backed_up_verified_and_drilled(self, own: Path) -> None:
-        """All three sources of the demo are proven, every assertion holds, and doctor finds nothing."""
+        """All four sources of the demo are proven, every assertion holds, and doctor finds nothing."""
         flags = ("--format", "json")
         created = run_drillbook("backup.create", "--verify", *flags, cwd=own)
         assert created.returncode == 0, created.stdout
@@ -184,9 +184,10 @@ class TestTheWholeWay:
         assert [(result["source"]["name"], result["verdict"]) for result in results] == [
             ("prices", "passed"),
             ("audit", "passed"),
+            ("journal", "passed"),
             ("petshop", "passed"),
         ]
-        held = [finding for finding in results[2]["findings"] if finding["code"] == "assert.passed"]
+        held = [finding for finding in results[3]["findings"] if finding["code"] == "assert.passed"]
         asked = tomllib.loads((own / "ops.toml").read_text())["source"]["petshop"]["assert"]
         assert len(held) == len(asked) >= 7
         assert run_drillbook("doctor", cwd=own).returncode == 0
@@ -350,6 +351,7 @@ class TestLeftOut:
         assert list(tomllib.loads((tmp_path / "demo" / "ops.toml").read_text())["source"]) == [
             "prices",
             "audit",
+            "journal",
         ]
         assert names(tmp_path / "demo") == WHOLE - {"petshop"}
 

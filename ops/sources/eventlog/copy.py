@@ -103,7 +103,8 @@ class LogCopy:
         _require_known(column, _TIMESTAMP)
         for number in sorted(self.log.segments, reverse=True):
             if self.log.segments[number].events:
-                return max(map(str, self.log.timestamps_of(number)))
+                texts = [item for item in self.log.timestamps_of(number) if isinstance(item, str)]
+                return max(texts, default=None)
         return None
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
