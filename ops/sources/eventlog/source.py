@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from ops.errors import ConfigError, RefusedError, SourceError
+from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
 from ops.ports import Copy, Fetched
@@ -144,6 +145,8 @@ class EventLogSource:
         """The folder, or the one that it will be in, is there and has room."""
         _require_possible(options)
         place = Path(target)
+        # A run that was killed may have built beside a folder that was not there yet, and is now.
+        remove_stale_scratch(place.parent)
         if not (place.is_dir() or place.parent.is_dir()):
             hint = "make it first, with the owner it needs"
             raise RefusedError(f"folder {place.parent} is not there", hint=hint)
