@@ -158,6 +158,8 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/quick.py", "if found != [event.current_hash for event in events]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
     Mutation(f"{EVENTLOG}/quick.py", "if [event.previous_hash for event in events[1:]] != found[:-1]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
     Mutation(f"{EVENTLOG}/quick.py", "or not _are_canonical([event.timestamp for event in events])", "", f"{LOG_TESTS}/test_rule.py"),
+    Mutation(f"{EVENTLOG}/quick.py", "(ends is not None and part.first_previous != ends.last_hash)", "False", f"{LOG_TESTS}/test_elements.py"),
+    Mutation(f"{EVENTLOG}/elements.py", "end + _CUT_OFF_A_NUMBER < len(self._text)", "end < len(self._text)", f"{LOG_TESTS}/test_elements.py"),
     Mutation(f"{EVENTLOG}/former.py", "if hash_at(number, before.events - 1) != before.last_hash:", "if False:", f"{LOG_TESTS}/test_former.py"),
     Mutation(f"{EVENTLOG}/former.py", "        if now.events < before.events:", "        if False:", f"{LOG_TESTS}/test_former.py"),
     Mutation(f"{EVENTLOG}/former.py", "findings += _gone(former, segments)", "pass", f"{LOG_TESTS}/test_former.py"),

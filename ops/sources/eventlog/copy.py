@@ -13,7 +13,7 @@ from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.sources.eventlog.chain import Chain, Position, walk
 from ops.sources.eventlog.layout import segment_path
 from ops.sources.eventlog.log import StillLog
-from ops.sources.eventlog.rule import event_hash, parse_json
+from ops.sources.eventlog.rule import event_hash
 from ops.sources.eventlog.segment import check_segment
 from ops.sources.eventlog.snapshot import judge_snapshot
 
@@ -126,8 +126,7 @@ def _no_such_question(message: str) -> ConfigError:
 def _continued(log: StillLog) -> Finding:
     """Append one event by the rules of the program, to a text in memory, and look whether the log is still right."""
     number = max(log.segments, default=1)
-    content = log.content_of(number) if number in log.segments else b"[]"
-    events = parse_json(content.decode("utf-8", "replace")) or []
+    content = log.content_of(number) if number in log.segments else b""
     event = {
         "id": "evt-drill",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -139,7 +138,12 @@ def _continued(log: StillLog) -> Finding:
         "previous_hash": log.chain.last_hash,
     }
     event["current_hash"] = event_hash(event)
-    text = json.dumps([*events, event], indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    appended = json.dumps(event).encode()
+    if number in log.segments and log.segments[number].events:
+        # The array is right, so it ends with its bracket; a large one is not decoded for it.
+        text = b"".join([memoryview(content)[: content.rindex(b"]")], b",", appended, b"]"])
+    else:
+        text = b"[" + appended + b"]"
     chain = walk({**log.segments, number: check_segment(segment_path(number), text)})
     if chain.valid and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
         message = "an event that is appended by the rules of the program continues the chain"
