@@ -396,7 +396,7 @@ class TestLeftOut:
         """`without` leaves it out in silence; a cluster that is there stays as it is, even while it is in use."""
         before = (own / "petshop" / "PG_VERSION").stat().st_mtime_ns
         done = build_demo(own, without=["petshop"])
-        assert (len(done.databases), done.left_out) == (2, ())
+        assert (len(done.databases), done.left_out) == (3, ())
         assert "petshop" not in done.config_path.read_text()
         assert (own / "petshop" / "PG_VERSION").stat().st_mtime_ns == before
 
