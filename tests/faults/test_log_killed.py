@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -204,13 +206,17 @@ def test_no_worker_outlives_a_killed_create(place: Place) -> None:
             process.stdout.readline()
             process.stdin.write(b"1000000\n")
             process.stdin.flush()
-            wait_for(lambda: len(of_session(process.pid)) >= 4)
-            time.sleep(random.uniform(0, 0.3))
-            os.killpg(process.pid, 0)
-            for child in children_of(process.pid):
-                os.kill(child, 9)
-            process.stdin.close()
-            wait_for(lambda: of_session(process.pid) <= {process.pid})
+            try:
+                wait_for(lambda: len(of_session(process.pid)) >= 4)
+                time.sleep(random.uniform(0, 0.3))
+                for child in children_of(process.pid):
+                    os.kill(child, signal.SIGKILL)
+                process.stdin.close()
+                wait_for(lambda: of_session(process.pid) <= {process.pid})
+            finally:
+                for left in of_session(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(left, signal.SIGKILL)
     place.take()
     place.require_sound_store()
 
