@@ -12,6 +12,7 @@ from bench.create import measure_create
 from bench.data import database_of
 from bench.digesting import measure_digest
 from bench.eventlog import measure_eventlog
+from bench.growth import measure_growth
 from bench.listing import measure_list
 from bench.machine import facts
 from bench.memory import measure_memory
@@ -27,10 +28,13 @@ PARTS = (
     *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed"),
     *("list", "listing", "memory", "litestream", "digest"),
 )
+ON_REQUEST = ("eventlog-growth",)
+"""Parts that take long and are measured with `--only` alone."""
 MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "create": measure_create,
     "proof": measure_proof,
     "eventlog": lambda database, rounds: measure_eventlog(database.parent, rounds),
+    "eventlog-growth": lambda database, rounds: measure_growth(database.parent, rounds),
     "sealed": measure_sealed,
     "list": lambda _, rounds: measure_list(rounds),
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),
@@ -51,8 +55,8 @@ def main() -> int:
     say(f"database of {options.size} bytes")
     database = database_of(options.size, options.cache)
     sections = []
-    for part in PARTS:
-        if options.only in {None, part}:
+    for part in (*PARTS, *ON_REQUEST):
+        if options.only == part or (options.only is None and part in PARTS):
             say(part)
             if part in SHOPS:
                 sections.append(measure_postgres(SHOPS[part], options.size, options.cache, options.repeat))
@@ -74,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Drillbook against plain tools.")
     parser.add_argument("--size", type=_size, default="1GiB", help="of the database (default: 1GiB)")
     parser.add_argument("--repeat", type=_rounds, default=3, metavar="N", help="rounds (default: 3)")
-    parser.add_argument("--only", choices=PARTS, help="one part alone")
+    parser.add_argument("--only", choices=(*PARTS, *ON_REQUEST), help="one part alone")
     cache = Path(tempfile.gettempdir()) / "drillbook-bench"
     parser.add_argument("--cache", type=Path, default=cache, help="folder for the database and the runs")
     parser.add_argument(

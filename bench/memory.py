@@ -40,7 +40,7 @@ def measure_memory(database: Path) -> Section:
         "drill": ["backup.drill"],
     }
     with place_for(database) as place:
-        peaks = {name: _peak_of(place, arguments) for name, arguments in tasks.items()}
+        peaks = {name: _peak_of_task(place, arguments) for name, arguments in tasks.items()}
     rows = [
         [name, *(_mib(value) for value in (peak.main, peak.worker, peak.together))]
         for name, peak in peaks.items()
@@ -59,9 +59,13 @@ def _mib(kib: int) -> str:
     return f"{kib / 1024:.0f} MiB"
 
 
-def _peak_of(place: Place, arguments: Sequence[str]) -> Peak:
+def _peak_of_task(place: Place, arguments: Sequence[str]) -> Peak:
     say(f"  memory of {' '.join(arguments)}")
-    argv = [*drillbook(*arguments), "--config", str(place.config(digests=True)), "--format", "json"]
+    return peak_of([*drillbook(*arguments), "--config", str(place.config(digests=True)), "--format", "json"])
+
+
+def peak_of(argv: Sequence[str]) -> Peak:
+    """The peaks of a program that must succeed, and of its descendants."""
     peak = Peak()
     running = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while True:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_PATIENCE_S = 600
 CAPTURE = "ops/sources/sqlite/capture.py"
 WAL = "ops/sources/sqlite/wal.py"
 PROMOTE = "ops/sources/sqlite/promote.py"
@@ -44,6 +45,9 @@ SEALED_HOME = "tests/actions/test_sealed_home.py"
 REENCRYPT = "tests/actions/test_reencrypt.py"
 CANARIES = "tests/secrets/test_canaries.py"
 WRONG_PLACES = "tests/secrets/test_wrong_places.py"
+EVENTLOG = "ops/sources/eventlog"
+LOG_TESTS = "tests/sources/eventlog"
+LOG_FIXTURES = "tests/fixtures_ci/test_eventlogs.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ MUTATIONS = [
     Mutation("ops/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
     Mutation("ops/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
     Mutation("ops/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
-    Mutation("ops/evidence.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
+    Mutation("ops/digest.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
     Mutation("ops/actions/catalogue.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
     Mutation("ops/actions/catalogue.py", "and item.payload_sha256 == digest", "", DRILLS),
     Mutation("ops/actions/catalogue.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
@@ -116,7 +120,7 @@ MUTATIONS = [
     Mutation(f"{POSTGRES}/promote.py", "is not Severity.CRITICAL:", "is not None:", PG_RESTORING),
     Mutation(f"{POSTGRES}/tables.py", "after += _after(session, chosen.replaced)", "pass", PG_RESTORING),
     Mutation(f"{POSTGRES}/source.py", "return there is not None and here is not None and there.is_same(here)", "return False", PG_RESTORING),
-    Mutation(f"{POSTGRES}/address.py", 'if "password" in values:', "if False:", PG_TEXT),
+    Mutation(f"{POSTGRES}/address.py", '_SECRET_KEYWORDS: Final = ("password", ', "_SECRET_KEYWORDS: Final = (", PG_TEXT),
     Mutation(f"{POSTGRES}/scratch.py", "require_extensions(session, needs)", "pass", PG_RESTORING),
     Mutation(f"{POSTGRES}/digests.py", "coalesce(sum({row_hash}), 0)::text", "count(*)::text", PG_DIGESTS),
     Mutation(RETENTION, "for item in reversed(_sound(ranked)):", "for item in _sound(ranked):", PRUNING),
@@ -148,6 +152,27 @@ MUTATIONS = [
     Mutation("ops/sealed_manifest.py", "            _require_same(path, payload, suffix, stored)\n", "", SEALING),
     Mutation("ops/capacity.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/test_capacity.py"),
     Mutation("ops/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/test_network.py"),
+    Mutation(f"{EVENTLOG}/segment.py", 'event.get("previous_hash", ABSENT) != before or before is None', "False", f"{LOG_TESTS}/test_chain.py"),
+    Mutation(f"{EVENTLOG}/segment.py", 'if event.get("current_hash") != event_hash(event):', "if event_hash(event) is None:", f"{LOG_TESTS}/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain.py", "elif facts.first_previous != before:", "elif False:", f"{LOG_TESTS}/test_chain.py"),
+    Mutation(f"{EVENTLOG}/quick.py", "if found != [event.current_hash for event in events]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
+    Mutation(f"{EVENTLOG}/quick.py", "if [event.previous_hash for event in events[1:]] != found[:-1]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
+    Mutation(f"{EVENTLOG}/quick.py", "or not _are_canonical([event.timestamp for event in events])", "", f"{LOG_TESTS}/test_rule.py"),
+    Mutation(f"{EVENTLOG}/quick.py", "(ends is not None and part.first_previous != ends.last_hash)", "False", f"{LOG_TESTS}/test_elements.py"),
+    Mutation(f"{EVENTLOG}/elements.py", "end + _CUT_OFF_A_NUMBER < len(self._text)", "end < len(self._text)", f"{LOG_TESTS}/test_elements.py"),
+    Mutation(f"{EVENTLOG}/former.py", "if hash_at(number, before.events - 1) != before.last_hash:", "if False:", f"{LOG_TESTS}/test_former.py"),
+    Mutation(f"{EVENTLOG}/former.py", "        if now.events < before.events:", "        if False:", f"{LOG_TESTS}/test_former.py"),
+    Mutation(f"{EVENTLOG}/former.py", "findings += _gone(former, segments)", "pass", f"{LOG_TESTS}/test_former.py"),
+    Mutation(f"{EVENTLOG}/archive.py", "        if header.size > most:", "        if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive.py", "        if header.name in seen:", "        if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive.py", "if any(zeros) or count > _MOST_ZEROS:", "if any(zeros):", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/tarform.py", "if kind not in (*_FILE_TYPES, _FOLDER_TYPE):", "if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive.py", "elif found.sha256 != expected.sha256:", "elif False:", f"{LOG_TESTS}/test_archive.py"),
+    Mutation(f"{EVENTLOG}/marked.py", "if len(content) != opened.mark.size or as_before != opened.mark:", "if False:", f"{LOG_TESTS}/test_reading.py"),
+    Mutation(f"{EVENTLOG}/snapshot.py", 'if found != document.get("last_current_hash"):', "if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/promote.py", "if unchanged_since is not None and change_mark(target) != unchanged_since:", "if False:", f"{LOG_TESTS}/test_log.py"),
+    Mutation(f"{EVENTLOG}/source.py", "        remove_stale_scratch(place.parent)\n", "", "tests/faults/test_log_killed.py"),
+    Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),
 ]  # fmt: skip
 
 
@@ -165,9 +190,15 @@ def survives(mutation: Mutation, folder: Path) -> bool:
     path.write_text(text.replace(mutation.old, mutation.new, 1))
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutation.tests.split()]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False, timeout=600)
-    shutil.rmtree(tree)
-    return done.returncode == 0
+    try:
+        ended = subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, check=False, timeout=_PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        return False  # a test that waits for ever has noticed
+    finally:
+        shutil.rmtree(tree)
+    return ended.returncode == 0
 
 
 def main(numbers: list[int]) -> int:

@@ -14,13 +14,14 @@ import sys
 import tomllib
 from contextlib import closing
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ops.demo import catalogue, databases, texts, writer
-from ops.demo.catalogue import DemoCatalogue
+from ops.demo.catalogue import DemoCatalogue, DemoDatabase
 from ops.demo.databases import raw_checksum
 from ops.demo.texts import fixtures_folder
 from ops.errors import CODES, ConfigError, RefusedError, StoreError
@@ -35,6 +36,10 @@ BUILD = (
 )
 KNOWN_CHECKSUM = "af69f698640a5133199d968eb7e9b66864125345372aceeb341b1a3c39fad0e2"
 """printf 'PETR4|2025-01-02|None|None|None|None|None|None' | sha256sum"""
+JOURNAL_FILES = {
+    "dados/journal/event-log-snapshot.json",
+    *(f"dados/journal/event-log/segment-00000{number}.json" for number in (1, 2, 3)),
+}
 ORPHANED_RETURNS = """
     SELECT count(*) FROM returns LEFT JOIN prices USING (ticker, date) WHERE prices.source IS NULL
 """
@@ -45,8 +50,13 @@ PRICES_WITHOUT_LOG = """
 
 
 def build_demo(out: Path) -> DemoCatalogue:
-    """The SQLite part of the demo; the other part has tests of its own."""
+    """The demo without its PostgreSQL part, which has tests of its own."""
     return catalogue.build_demo(out, without=["petshop"])
+
+
+def sqlite_of(demo: DemoCatalogue) -> list[DemoDatabase]:
+    """The SQLite databases of a demo."""
+    return [database for database in demo.databases if database.source != catalogue.JOURNAL]
 
 
 @pytest.fixture
@@ -133,7 +143,7 @@ class TestBuild:
                 check=True,
             )
         assert tree(folders[0]) == tree(folders[1])
-        expected = {texts.MARKER, "ops.toml", "dados/audit.db", "dados/data.db"}
+        expected = {texts.MARKER, "ops.toml", "dados/audit.db", "dados/data.db", *JOURNAL_FILES}
         assert set(tree(folders[0])) == expected
         assert private(folders[0])
         assert private(folders[1])
@@ -145,6 +155,7 @@ class TestBuild:
         for database in demo.databases:
             assert demo.folder / config["source"][database.source]["path"] == database.path
             assert database.name == database.path.name
+        for database in sqlite_of(demo):
             for table, rows in database.rows.items():
                 assert scalar(database.path, f'SELECT count(*) FROM "{table}"') == rows > 0
         assert demo.databases[0].rows["prices"] == 488
@@ -170,6 +181,9 @@ class TestBuild:
         with closing(sqlite3.connect(demo.databases[0].path)) as connection, connection:
             connection.execute("DELETE FROM prices")
         demo.databases[1].path.write_bytes(b"damaged" * 1000)
+        journal = demo.databases[2].path
+        (journal / "event-log/segment-000004.json").write_bytes(b"[]")
+        (journal / "event-log-snapshot.json").unlink()
         demo.config_path.write_text("[source.other]\n", encoding="utf-8")
         build_demo(demo.folder)
         assert backup.read_bytes() == b"kept"
@@ -249,7 +263,7 @@ class TestRefusals:
 class TestPrices:
     def test_sound(self, demo: DemoCatalogue) -> None:
         """SQLite finds nothing wrong in either database, foreign keys included."""
-        for database in demo.databases:
+        for database in sqlite_of(demo):
             assert query(database.path, "PRAGMA integrity_check") == [("ok",)]
             assert query(database.path, "PRAGMA foreign_key_check") == []
 
@@ -335,7 +349,7 @@ class TestPrices:
         """Every query that the demo's ops.toml asserts has its expected result."""
         config = tomllib.loads(demo.config_path.read_text(encoding="utf-8"))
         asked = 0
-        for database in demo.databases:
+        for database in sqlite_of(demo):
             for assertion in config["source"][database.source]["assert"]:
                 if "query" in assertion:
                     assert scalar(database.path, assertion["query"]) == assertion["expect"]
@@ -382,6 +396,44 @@ class TestAudit:
         """Where SQLite has no FTS5 the demo is built without the full-text table."""
         monkeypatch.setattr(databases, "_has_fts5", lambda: False)
         assert "notes" not in build_demo(tmp_path / "demo").databases[1].rows
+
+
+class TestJournal:
+    def test_is_chained_as_the_format_says(self, demo: DemoCatalogue) -> None:
+        """Every event follows the one before it, across segments, by a hash that plain SHA-256 gives."""
+        events = journal_events(demo)
+        assert demo.databases[2].rows == {"events": 60}
+        assert (len(events), events[0]["previous_hash"]) == (60, None)
+        for before, event in pairwise(events):
+            assert event["previous_hash"] == before["current_hash"]
+        for event in events:
+            names = ("timestamp", "actor", "evento", "entidade", "entidade_id", "payload_hash")
+            text = "|".join([event["previous_hash"] or "", *(event[name] for name in names)])
+            assert event["current_hash"] == hashlib.sha256(text.encode()).hexdigest()
+        assert len({event["id"] for event in events}) == 60
+
+    def test_snapshot_names_the_end_of_the_last_full_segment(self, demo: DemoCatalogue) -> None:
+        """The snapshot is the one that was written when the second segment was full."""
+        events = journal_events(demo)
+        snapshot = json.loads((demo.databases[2].path / "event-log-snapshot.json").read_bytes())
+        assert (snapshot["last_segment"], snapshot["last_index_in_segment"]) == (2, 24)
+        assert (snapshot["total_events"], snapshot["last_current_hash"]) == (50, events[49]["current_hash"])
+
+    def test_a_build_that_was_killed_is_cured(self, demo: DemoCatalogue) -> None:
+        """A kill between the two renames leaves no journal, and the next build leaves nothing but the journal."""
+        first = tree(demo.folder)
+        journal = demo.databases[2].path
+        journal.rename(journal.with_name(".tmp-journal.former"))
+        (journal.with_name(".tmp-journal") / "event-log").mkdir(parents=True)
+        build_demo(demo.folder)
+        assert tree(demo.folder) == first
+        assert sorted(path.name for path in journal.parent.iterdir()) == ["audit.db", "data.db", "journal"]
+
+
+def journal_events(demo: DemoCatalogue) -> list[dict[str, Any]]:
+    """All events of the journal, in their order."""
+    segments = sorted((demo.databases[2].path / "event-log").iterdir())
+    return [event for segment in segments for event in json.loads(segment.read_bytes())]
 
 
 class TestWriter:

@@ -174,7 +174,7 @@ class TestBuild:
 
 class TestTheWholeWay:
     def test_backed_up_verified_and_drilled(self, own: Path) -> None:
-        """All three sources of the demo are proven, every assertion holds, and doctor finds nothing."""
+        """All four sources of the demo are proven, every assertion holds, and doctor finds nothing."""
         flags = ("--format", "json")
         created = run_drillbook("backup.create", "--verify", *flags, cwd=own)
         assert created.returncode == 0, created.stdout
@@ -184,9 +184,10 @@ class TestTheWholeWay:
         assert [(result["source"]["name"], result["verdict"]) for result in results] == [
             ("prices", "passed"),
             ("audit", "passed"),
+            ("journal", "passed"),
             ("petshop", "passed"),
         ]
-        held = [finding for finding in results[2]["findings"] if finding["code"] == "assert.passed"]
+        held = [finding for finding in results[3]["findings"] if finding["code"] == "assert.passed"]
         asked = tomllib.loads((own / "ops.toml").read_text())["source"]["petshop"]["assert"]
         assert len(held) == len(asked) >= 7
         assert run_drillbook("doctor", cwd=own).returncode == 0
@@ -350,6 +351,7 @@ class TestLeftOut:
         assert list(tomllib.loads((tmp_path / "demo" / "ops.toml").read_text())["source"]) == [
             "prices",
             "audit",
+            "journal",
         ]
         assert names(tmp_path / "demo") == WHOLE - {"petshop"}
 
@@ -394,7 +396,7 @@ class TestLeftOut:
         """`without` leaves it out in silence; a cluster that is there stays as it is, even while it is in use."""
         before = (own / "petshop" / "PG_VERSION").stat().st_mtime_ns
         done = build_demo(own, without=["petshop"])
-        assert (len(done.databases), done.left_out) == (2, ())
+        assert (len(done.databases), done.left_out) == (3, ())
         assert "petshop" not in done.config_path.read_text()
         assert (own / "petshop" / "PG_VERSION").stat().st_mtime_ns == before
 

@@ -27,7 +27,7 @@ TASKS = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the demo's two SQLite databases, as the present folder."""
+    """A folder with the demo but for its PostgreSQL part, as the present folder."""
     assert run_drillbook("demo", "--without", "petshop", cwd=tmp_path).returncode == 0
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -52,7 +52,7 @@ def test_the_whole_way(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     flags = ["--config", "demo/ops.toml", "--format", "json"]
     code, output = run("backup.create", "--verify", "--tag", "monthly", "--tag", "x", *flags, capsys=capfd)
     created = json.loads(output)
-    assert (code, created["status"], len(created["results"])) == (0, "ok", 2)
+    assert (code, created["status"], len(created["results"])) == (0, "ok", 3)
     assert {result["verified"] for result in created["results"]} == {"passed"}
     name = created["results"][0]["name"]
     code, output = run("backup.list", *flags, capsys=capfd)
@@ -90,7 +90,7 @@ def test_text_says_what_matters(place: Path, capfd: pytest.CaptureFixture[str]) 
         assert re.search(rf"^  {word} ", created, re.MULTILINE), word
     _, drilled = run("backup.drill", *flags, capsys=capfd)
     assert "RTO (promised)" in drilled
-    assert drilled.rstrip().endswith("2 of 2 restored, checked and proven.")
+    assert drilled.rstrip().endswith("3 of 3 restored, checked and proven.")
     _, shown = run("backup.show", "latest", "--source", "prices", *flags, capsys=capfd)
     assert "ingest_logs" in shown
     _, listed = run("backup.list", *flags, capsys=capfd)
@@ -189,7 +189,7 @@ def test_several_sources_do_all_they_can(place: Path) -> None:
     done = run_drillbook("backup.create", "--config", "demo/ops.toml", "--format", "json", cwd=place)
     document = json.loads(done.stdout)
     assert done.returncode == 2
-    assert [result["source"] for result in document["results"]] == ["audit"]
+    assert [result["source"] for result in document["results"]] == ["audit", "journal"]
     assert [error["source"] for error in document["errors"]] == ["prices"]
 
 

@@ -1,8 +1,8 @@
-"""Builds the demo: two SQLite databases, a PostgreSQL one where it can be, and an `ops.toml` that names them.
+"""Builds the demo: two SQLite databases, an event log, a PostgreSQL database where it can be, and their `ops.toml`.
 
 The bytes depend on the text sources and the SQLite library alone: no clock, no randomness, no locale, no time
-zone (for PostgreSQL: the rows). Nothing is ever half done: each database is built under a temporary name and
-replaces the old one in a step.
+zone (for PostgreSQL: the rows). Nothing is ever half done: each is built under a temporary name and replaces the
+old one whole.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.demo.cluster import NoServerError, build_cluster, find_server, require_replaceable
 from ops.demo.databases import build_database, fill_audit, fill_prices, require_unused
+from ops.demo.journal import build_journal
 from ops.demo.petshop import DATABASE, petshop_config
 from ops.demo.texts import CONFIG, MARKER, fixtures_folder
 from ops.errors import ConfigError, RefusedError
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 DATA_FOLDER: Final = "dados"
+JOURNAL: Final = "journal"
 PETSHOP: Final = "petshop"
 _MARKER_TEXT: Final = b"This folder was made by Drillbook's demo; the demo may rebuild what it made here.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoDatabase:
-    """One database of the demo: the source's name in `ops.toml`, its file or cluster, its name, rows by table."""
+    """One database or log of the demo: the source's name in `ops.toml`, its place, its name, rows by table."""
 
     source: str
     path: Path
@@ -90,6 +92,8 @@ def build_demo(out: Path, *, without: Collection[str] = ()) -> DemoCatalogue:
         DemoDatabase(source, path, path.name, build_database(path, fixtures, fill))
         for source, (path, fill) in recipes.items()
     ]
+    journal = data / JOURNAL
+    databases.append(DemoDatabase(JOURNAL, journal, journal.name, build_journal(journal, fixtures)))
     left_out = []
     config = (fixtures / CONFIG).read_bytes()
     if PETSHOP not in without:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, Generic, TypeVar
 
 from ops.errors import ToolError
-from ops.proc.workers import worker_count
+from ops.proc.workers import begin_worker, worker_count
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -32,7 +31,7 @@ def results_in_order(
     the kernel does when memory runs out. Function, jobs and results must be picklable.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(worker_count(), mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(worker_count(), mp_context=context, initializer=begin_worker)
     try:
         yield iter(_Row(pool, function, jobs, weight))
     except BrokenProcessPool as error:
@@ -76,8 +75,3 @@ class _Row(Generic[Job, Result]):
             self._under_way.append((self._pool.submit(self._function, self._waiting), weight))
             self._bytes += weight
             self._waiting = next(self._jobs, None)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches the whole foreground group; the parent alone decides what is undone.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -30,9 +31,7 @@ def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> li
     does when memory runs out. Function, jobs and results must be picklable.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(worker_count(), len(jobs)), mp_context=context, initializer=_ignore_interrupts
-    )
+    pool = ProcessPoolExecutor(min(worker_count(), len(jobs)), mp_context=context, initializer=begin_worker)
     try:
         with pool:
             return list(pool.map(function, jobs))
@@ -41,6 +40,16 @@ def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> li
         raise ToolError(message, hint="look at the kernel log for 'out of memory'") from error
 
 
-def _ignore_interrupts() -> None:
+def begin_worker() -> None:
+    """What every worker does first: leave Ctrl-C to its parent, and never outlive it."""
     # Ctrl-C reaches the whole foreground group; the parent alone decides what is undone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Workers hold both ends of the queue that they wait at, so that a parent that was killed never ends it.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

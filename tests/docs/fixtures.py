@@ -25,6 +25,12 @@ PRICES: Final = "backup-20260315T021500Z.db"
 LOG: Final = Path(__file__).parents[1] / "sources/eventlog/base256.tar.gz"
 LOG_BACKUP: Final = "backup-eventlog-20260315T021500Z.tar.gz"
 AUDIT: Final = "backup-20260315T021503Z.db"
+JOURNAL: Final = "backup-eventlog-20260315T021457Z.tar.gz"
+_AGES: Final = {
+    JOURNAL: timedelta(hours=6, seconds=6),
+    PRICES: timedelta(hours=6, seconds=3),
+    AUDIT: timedelta(hours=6),
+}
 OWN_TASKS: Final = '''from invoke import Collection, task
 
 from ops.tasks import collection
@@ -47,7 +53,7 @@ def empty(_place: Place) -> None:
 
 
 def demo(place: Place) -> None:
-    """The demo's two SQLite databases, without a backup: a few files that are quick to build and to copy."""
+    """The demo without its pet shop and without a backup: a few files that are quick to build and to copy."""
     copy_template(place, "demo", _build)
 
 
@@ -58,14 +64,18 @@ def _build(made: Place) -> None:
 def backed_up(place: Place) -> None:
     """The demo with a verified backup of each source, six hours old."""
     copy_template(place, "backed-up", _back_up)
-    _age(place, PRICES, timedelta(hours=6, seconds=3))
-    _age(place, AUDIT, timedelta(hours=6))
+    _age_all(place)
 
 
 def _back_up(made: Place) -> None:
     _build(made)
-    for source, name in (("prices", PRICES), ("audit", AUDIT)):
+    for source, name in (("prices", PRICES), ("audit", AUDIT), ("journal", JOURNAL)):
         made.drillbook("backup.create", "--source", source, "--verify", "--out", f"backups/{name}")
+
+
+def _age_all(place: Place) -> None:
+    for name, age in _AGES.items():
+        _age(place, name, age)
 
 
 def _age(place: Place, name: str, age: timedelta) -> None:
@@ -84,8 +94,7 @@ def _age(place: Place, name: str, age: timedelta) -> None:
 def proven(place: Place) -> None:
     """Backed up, and both backups drilled."""
     copy_template(place, "proven", _prove)
-    _age(place, PRICES, timedelta(hours=6, seconds=3))
-    _age(place, AUDIT, timedelta(hours=6))
+    _age_all(place)
 
 
 def _prove(made: Place) -> None:
@@ -96,7 +105,7 @@ def _prove(made: Place) -> None:
 def old_backup(place: Place) -> None:
     """Proven, and nothing was backed up for three days."""
     backed_up(place)
-    for name in (PRICES, AUDIT):
+    for name in (PRICES, AUDIT, JOURNAL):
         _age(place, name, timedelta(days=3))
 
 
@@ -228,7 +237,8 @@ def missing_source(place: Place) -> None:
     backed_up(place)
     (place.folder / "dados").rename(place.folder / "volume")
     (place.folder / "dados").mkdir()
-    (place.folder / "volume" / "audit.db").rename(place.folder / "dados" / "audit.db")
+    for name in ("audit.db", "journal"):
+        (place.folder / "volume" / name).rename(place.folder / "dados" / name)
 
 
 def damaged_payload(place: Place) -> None:

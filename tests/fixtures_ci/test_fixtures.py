@@ -18,6 +18,8 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.catalogue import build_demo
 from ops.joblog import Job
 from ops.model import Level, Severity, Verdict
+from ops.sources.eventlog.copy import measures_of
+from ops.sources.eventlog.log import read_log
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
@@ -86,7 +88,11 @@ def test_defects_are_found(defect: str, tmp_path: Path) -> None:
 def test_the_demo_is_what_it_was(tmp_path: Path) -> None:
     """The demo built here holds the very rows that were recorded, by digest, whatever this machine's SQLite is."""
     recorded = json.loads((FIXTURES / "demo-digests.json").read_bytes())
-    for database in build_demo(tmp_path / "demo", without=["petshop"]).databases:
+    *databases, journal = build_demo(tmp_path / "demo", without=["petshop"]).databases
+    log = measures_of(read_log(journal.path).chain)
+    assert {name: [table.rows, table.digest] for name, table in log.tables.items()} == recorded["journal"]
+    assert log.facts["first_broken"] == ""
+    for database in databases:
         assert all(
             finding.severity is Severity.OK for finding in check_database(database.path, Level.FULL, "check")
         )

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from ops.errors import ConfigError
 from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.sources.eventlog.chain import Chain, Position, walk
 from ops.sources.eventlog.layout import segment_path
 from ops.sources.eventlog.log import StillLog
-from ops.sources.eventlog.rule import event_hash, parse_json
+from ops.sources.eventlog.rule import event_hash
 from ops.sources.eventlog.segment import check_segment
 from ops.sources.eventlog.snapshot import judge_snapshot
 
 EVENTS = "events"
 """The one table of a log."""
+_TIMESTAMP = f"{EVENTS}.timestamp"
 _DIGEST = "sha256-chain"
 
 
@@ -89,16 +91,42 @@ class LogCopy:
         return [*findings, _continued(self.log)]
 
     def count_rows(self, table: str) -> int:
-        """Events, whatever the table is called."""
-        del table
+        """Events; raises ConfigError for another table than `events`."""
+        _require_known(table, EVENTS)
         return self.log.chain.events
+
+    def newest(self, column: str) -> object:
+        """The greatest time stamp of the last segment that has events; raises ConfigError for another column.
+
+        Nothing makes the program write in the order of time. What is told is then too old, never too new.
+        """
+        _require_known(column, _TIMESTAMP)
+        for number in sorted(self.log.segments, reverse=True):
+            if self.log.segments[number].events:
+                texts = [item for item in self.log.timestamps_of(number) if isinstance(item, str)]
+                return max(texts, default=None)
+        return None
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Nothing: raises ConfigError."""
+        del sql
+        raise _no_such_question("a log can not be asked in SQL")
+
+
+def _require_known(asked: str, known: str) -> None:
+    if asked != known:
+        raise _no_such_question(f"a log has no {asked!r}, only {known!r}")
+
+
+def _no_such_question(message: str) -> ConfigError:
+    hint = f"ask by row_count = {EVENTS!r}, by fresh = {_TIMESTAMP!r}, or by command"
+    return ConfigError(message, hint=hint)
 
 
 def _continued(log: StillLog) -> Finding:
     """Append one event by the rules of the program, to a text in memory, and look whether the log is still right."""
     number = max(log.segments, default=1)
-    content = log.content_of(number) if number in log.segments else b"[]"
-    events = parse_json(content.decode("utf-8", "replace")) or []
+    content = log.content_of(number) if number in log.segments else b""
     event = {
         "id": "evt-drill",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -110,7 +138,12 @@ def _continued(log: StillLog) -> Finding:
         "previous_hash": log.chain.last_hash,
     }
     event["current_hash"] = event_hash(event)
-    text = json.dumps([*events, event], indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    appended = json.dumps(event).encode()
+    if number in log.segments and log.segments[number].events:
+        # The array is right, so it ends with its bracket; a large one is not decoded for it.
+        text = b"".join([memoryview(content)[: content.rindex(b"]")], b",", appended, b"]"])
+    else:
+        text = b"[" + appended + b"]"
     chain = walk({**log.segments, number: check_segment(segment_path(number), text)})
     if chain.valid and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
         message = "an event that is appended by the rules of the program continues the chain"

@@ -13,7 +13,7 @@ from ops.errors import SourceError
 from ops.proc.workers import run_in_workers
 from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
 from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_number, segment_path
-from ops.sources.eventlog.segment import SegmentFacts, check_segment, hashes_of
+from ops.sources.eventlog.segment import SegmentFacts, check_segment, elements_of, hashes_of
 
 _ALONE_UP_TO: Final = 4 << 20
 """Bytes of a log that are checked sooner than worker processes are there."""
@@ -32,6 +32,11 @@ class StillLog:
         """The `current_hash` of an event by segment and index there; None when there is none."""
         hashes = hashes_of(self.content_of(number)) if number in self.segments else []
         return hashes[index] if 0 <= index < len(hashes) else None
+
+    def timestamps_of(self, number: int) -> list[object]:
+        """The time stamps of a segment's events, as they stand there."""
+        events = elements_of(self.content_of(number))
+        return [event.get("timestamp") for event in events if isinstance(event, dict)]
 
     def content_of(self, number: int) -> bytes:
         """The text of a segment."""

@@ -34,6 +34,10 @@ _INSTANTS: Final = re.compile(
 )
 
 
+_END_OF_EVENT: Final = b"\n  }"
+_BETWEEN: Final = _END_OF_EVENT + b",\n  {"
+
+
 class Ends(NamedTuple):
     """What is left to know of a segment whose every event is right."""
 
@@ -68,6 +72,31 @@ def ends_of_right(content: bytes) -> Ends | None:
         return None
     first, last = events[0], events[-1]
     return Ends(len(events), first.id, last.id, first.previous_hash, last.current_hash)
+
+
+def ends_of_right_in_parts(content: bytes, most: int) -> Ends | None:
+    """The same, of a segment that is decoded in parts of at most that many bytes.
+
+    It is cut only where the program's form ends an event; a part that holds whole events is an array by itself.
+    """
+    ends, at = None, 1
+    while content.startswith(b"["):
+        is_last = len(content) - at <= most
+        cut = len(content) - 1 if is_last else content.rfind(_BETWEEN, at, at + most) + len(_END_OF_EVENT)
+        if cut <= at:
+            return None
+        part = ends_of_right(b"[" + content[at:] if is_last else b"[" + content[at:cut] + b"]")
+        if part is None or (ends is not None and part.first_previous != ends.last_hash):
+            return None
+        ends = part if ends is None else _joined(ends, part)
+        if is_last:
+            return ends
+        at = cut + 1
+    return None
+
+
+def _joined(ends: Ends, part: Ends) -> Ends:
+    return Ends(ends.events + part.events, ends.first_id, part.last_id, ends.first_previous, part.last_hash)
 
 
 def _are_canonical(instants: Sequence[str]) -> bool:

@@ -42,12 +42,13 @@ class InstantError(ValueError):
 def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever the text says
     """The value of a JSON text by the rules of JSON.parse; raises ValueError, also for what only Python accepts."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=refuse_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def _refuse(word: str) -> NoReturn:
+def refuse_constant(word: str) -> NoReturn:
+    """Raise ValueError for a word that only Python takes for JSON, like NaN."""
     raise ValueError(f"{word} is no JSON")
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ops.errors import BackupError, ConfigError, RefusedError, SourceError
+from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
 from ops.ports import Copy, Fetched
@@ -26,7 +27,8 @@ from ops.sources.eventlog.reading import list_log
 from ops.sources.eventlog.sharing import Sharing, members_of, sharing_with
 from ops.units import format_stamp
 
-_FOLDER_FOR_A_LOG = "log"
+_ABOUT_A_FILE: Final = 1024
+_FOLDER_FOR_A_LOG: Final = "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +103,10 @@ class EventLogSource:
         return replace(self, needed=needed)
 
     def estimate(self) -> int:
-        """The size of all segments: packed they take a fifth of that."""
+        """The size of all files, and a KiB each for header and record: packed they take a fifth of that."""
         place = self.options.path
-        return sum(map(_size_of, (*segment_files(place).values(), place / SNAPSHOT))) + (1 << 20)
+        files = (*segment_files(place).values(), place / SNAPSHOT)
+        return sum(_size_of(file) + _ABOUT_A_FILE for file in files)
 
     def probe(self) -> str:
         """How many segments there are; raises SourceError when there is no log."""
@@ -171,6 +174,8 @@ class EventLogSource:
         """The folder, or the one that it will be in, is there and has room."""
         _require_possible(options)
         place = Path(target)
+        # A run that was killed may have built beside a folder that was not there yet, and is now.
+        remove_stale_scratch(place.parent)
         if not (place.is_dir() or place.parent.is_dir()):
             hint = "make it first, with the owner it needs"
             raise RefusedError(f"folder {place.parent} is not there", hint=hint)

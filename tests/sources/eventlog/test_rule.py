@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ops.sources.eventlog import quick
 from ops.sources.eventlog.layout import looks_like_a_segment, segment_number, segment_path
 from ops.sources.eventlog.rule import InstantError, event_hash, number_text, parse_json
 from ops.sources.eventlog.segment import check_segment
-from tests.sources.eventlog.writing import made_events, segment_text
+from tests.sources.eventlog.writing import hash_of, made_events, segment_text
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text())
 
@@ -113,6 +114,30 @@ def test_the_quick_look_never_says_more(changes: list[tuple[int, str, object]], 
         )  # fmt: skip
     elif not changes:
         pytest.fail("a right segment of the usual form goes the quick way")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "2026-03-01T10:00:00Z",
+        "2026-03-01T10:00:00.000-03:00",
+        "2026-03-01t10:00:00.000z",
+        "2026-03-01T10:00:00.0001Z",
+        "2026-02-28T24:00:00.000Z",
+        "2026-02-30T00:00:00.000Z",
+        "2026-03-01",
+    ],
+)
+def test_a_hash_over_the_text_of_a_time_stamp_is_wrong(stamp: str) -> None:
+    """The program hashes the instant as it prints it: a chain over another form is broken, and not quickly right."""
+    events = made_events(3)
+    events[1]["timestamp"] = stamp
+    for before, event in pairwise(events):
+        event["previous_hash"] = before["current_hash"]
+        event["current_hash"] = hash_of(event)
+    broken = check_segment("s", segment_text(events)).broken
+    assert broken is not None
+    assert (broken.index, broken.code) == (1, "eventlog.hash_mismatch")
 
 
 def test_ordinary_segments_go_the_quick_way() -> None:

@@ -1,0 +1,154 @@
+"""A large segment is read in parts: the same is found in it as in the whole, wherever the parts are cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.sources.eventlog import segment
+from ops.sources.eventlog.elements import array_elements
+from ops.sources.eventlog.quick import ends_of_right, ends_of_right_in_parts
+from ops.sources.eventlog.rule import parse_json
+from ops.sources.eventlog.segment import SegmentFacts, check_segment, hashes_of
+from tests.sources.eventlog.writing import made_events, segment_text
+
+TEXTS = [
+    b"[]", b" [ ] \n", b"null", b" null ", b"nul", b"nullx", b"null null", b"", b"  ", b"[", b"]", b"{}", b"1", b'"a"',
+    b"[1]", b"[1,]", b"[,1]", b"[1 2]", b"[1,2]", b"[1,2]]", b"[1,2] x", b"[1.5e3, -0, 12345678901234567890]", b"[-]",
+    b"[true,false,null]", b"[tru]", b"[NaN]", b"[Infinity]", b"[-Infinity]", b"[nulll]", b"[01]", b"[1.]", b"[1e]",
+    b'["a', b'["a]', b'["a\\"]"]', b'["\\u00e9\\ud83d\\ude00\\ud83d"]', b'["\\u00g0"]', b'["\\x"]', b'["\n"]',
+    b'[{"a": "}],[{"}, {"b": [[{}]]}]', b'[{"a": 1, "a": 2}]', b'[{"a" 1}]', b'[{"a": 1,}]', b"[{a: 1}]", b"[{}{}]",
+    "\ufeff[]".encode(), '["é😀"]'.encode(), b'["\xff\xc3"]', b'["\xf0\x9f\x98', b'["\xf0\x9f\x98"]', b"[]\xff", b"[\xff]",
+    b"[" * 5000, b"[" + b" " * 50 + b"]", b"[1]" + b"\t\r\n" * 9, b'[{"a": ' + b"[" * 100_000,
+]  # fmt: skip
+
+
+def parts_of(content: bytes, size: int) -> list[bytes]:
+    """The content, cut everywhere."""
+    return [content[start : start + size] for start in range(0, len(content), size)]
+
+
+def in_parts(content: bytes, size: int) -> list[Any] | None:
+    """The elements as they come in parts; None when that is an error."""
+    try:
+        return [*array_elements(parts_of(content, size))]
+    except ValueError:
+        return None
+
+
+def as_a_whole(content: bytes) -> list[Any] | None:
+    """The elements by the exact rule; None when there are none because it is no array."""
+    try:
+        value = parse_json(content.decode("utf-8", "replace"))
+    except ValueError:
+        return None
+    return [] if value is None else value if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1 << 20])
+@pytest.mark.parametrize("content", TEXTS, ids=range(len(TEXTS)))
+def test_every_form_of_an_array(content: bytes, size: int) -> None:
+    """What is an array, and what is in it, does not depend on where it is cut."""
+    found = in_parts(content, size)
+    assert repr(found) == repr(as_a_whole(content))
+
+
+def test_the_list_of_forms_has_both() -> None:
+    """Some of the texts are arrays with elements, and many are none: the comparison could fail either way."""
+    verdicts = [as_a_whole(content) for content in TEXTS]
+    assert sum(verdict is None for verdict in verdicts) > 20
+    assert sum(bool(verdict) for verdict in verdicts) > 8
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=6)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(VALUES, max_size=4), st.sampled_from([None, 0, 2]), st.booleans(), st.integers(1, 9), st.data()
+)
+def test_any_array_and_any_damage(
+    values: list[Any], indent: int | None, ascii_only: bool, size: int, data: st.DataObject
+) -> None:
+    """Any array in any form, and the same with a byte that was changed, put in or taken out, is read as the whole is."""
+    content = json.dumps(values, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert repr(in_parts(content, size)) == repr(as_a_whole(content))
+    at, taken = data.draw(st.integers(0, len(content))), data.draw(st.integers(0, 1))
+    put = data.draw(st.sampled_from([b"", b"]", b",", b'"', b"\\", b"{", b"}", b"\xff", b"\xc3", b" ", b"1"]))
+    damaged = content[:at] + put + content[at + taken :]
+    assert repr(in_parts(damaged, size)) == repr(as_a_whole(damaged))
+
+
+def without_words(facts: SegmentFacts) -> SegmentFacts:
+    """The same, whatever the words are in which a segment is called unreadable."""
+    return facts if facts.unreadable is None else replace(facts, unreadable="")
+
+
+FIELDS = ["id", "timestamp", "actor", "previous_hash", "current_hash", "extra"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(FIELDS), VALUES), max_size=2),
+    st.integers(1, 1400),
+    st.integers(0, 2000),
+    st.sampled_from([b"", b"}", b'"', b"\xff", b"null,", b"[],"]),
+)
+def test_the_same_is_found_in_a_large_segment(
+    changes: list[tuple[int, str, object]], size: int, at: int, put: bytes
+) -> None:
+    """Whatever a segment holds, its facts and its hashes are those that are found when it is read as a whole."""
+    events = made_events(5)
+    for index, name, value in changes:
+        events[index][name] = value
+    content = json.dumps(events, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    content = content[:at] + put + content[at:]
+    whole, hashes = check_segment("s", content), hashes_of(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "_WHOLE_UP_TO", 0)
+        patch.setattr(segment, "_PART", size)
+        assert without_words(check_segment("s", content)) == without_words(whole)
+        assert hashes_of(content) == hashes
+
+
+def test_an_ordinary_large_segment_goes_the_quick_way() -> None:
+    """It is cut where the program ends an event, for any size of the parts that holds one; its ends are the same."""
+    content = segment_text(made_events(20))
+    for size in (600, 601, 1000, 5000, len(content), len(content) * 2):
+        assert ends_of_right_in_parts(content, size) == ends_of_right(content)
+    assert ends_of_right_in_parts(content, 100) is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 19])
+def test_a_part_that_does_not_follow_is_seen(cut: int) -> None:
+    """Parts that are right in themselves are no right segment when one does not follow the other."""
+    events = made_events(20)
+    content = segment_text([*events[:cut], *events[cut + 1 :]])
+    for size in (600, 1000, 5000):
+        right = ends_of_right_in_parts(content, size)
+        assert right == ends_of_right(content)
+        assert (right is None) == (0 < cut < 19)
+
+
+def test_a_large_segment_is_held_one_event_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part is asked for only when all events of the former one were given out."""
+    content = segment_text(made_events(200))
+    given_out, asked_at = 0, []
+
+    def parts() -> Any:  # noqa: ANN401 - a generator of bytes
+        for part in parts_of(content, 1000):
+            asked_at.append(given_out)
+            yield part
+
+    for _ in array_elements(parts()):
+        given_out += 1
+    assert given_out == 200
+    assert len(asked_at) == len(parts_of(content, 1000))
+    assert all(number * 1000 <= (seen + 3) * 500 for number, seen in enumerate(asked_at))
