@@ -7,10 +7,11 @@ import sqlite3
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from ops.actions.catalogue import Backup, Catalogue, overdue, read_catalogue
+from ops.actions.ages import backups_of, examine_age, examine_proven, examine_verified
+from ops.actions.catalogue import Backup, Catalogue, read_catalogue
 from ops.actions.copying import Home, missing_copies
 from ops.actions.inspection import critical
 from ops.errors import OpsError
@@ -18,10 +19,9 @@ from ops.fsio.locking import is_held, read_holder
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
 from ops.model import Finding, Objectives, Severity
-from ops.naming import SAFETY_TAG
 from ops.ports import LocalFiles, Source, Store
 from ops.retention import Policy
-from ops.units import format_duration, format_size
+from ops.units import format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,51 +157,13 @@ def _room(place: Path, needed: int, purpose: str) -> Finding:
 
 
 def _examine_history(patient: Patient, catalogue: Catalogue, scratch: Path, now: datetime) -> list[Finding]:
-    mine = [
-        backup
-        for backup in catalogue.backups
-        if backup.manifest.source.name == patient.source.info.name and SAFETY_TAG not in backup.manifest.tags
-    ]
+    mine = backups_of(patient.source.info.name, catalogue)
     if not mine:
         return [_warning("doctor.no_backup", "there is no backup yet: run backup.create --verify")]
     objectives = patient.objectives
     return [
         *_examine_loading(patient.source, mine[0], scratch),
-        *_examine_age(mine[0], objectives.every, now),
-        *_examine_verified(mine[0], objectives.verify_every, now),
-        _examine_proven(mine, objectives.drill_every, now),
+        *examine_age(mine[0], objectives.every, now),
+        *examine_verified(mine[0], objectives.verify_every, now),
+        examine_proven(mine, objectives.drill_every, now),
     ]
-
-
-def _examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[Finding]:
-    created = newest.manifest.created_at
-    age = format_duration(max(0.0, (now - created).total_seconds()))
-    if overdue(created, every, now):
-        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name)]
-    findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
-    if created > now:
-        message = f"{newest.name} is from the future: is the clock right?"
-        findings.append(_warning("clock.behind", message, "clock"))
-    return findings
-
-
-def _examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:
-    """Nothing unless regular verifying was promised; a drill looks deeper than a verify and counts as one."""
-    looks = [item.finished_at for item in (newest.last("verify"), newest.last("drill")) if item is not None]
-    if not overdue(max(looks, default=None), verify_every, now):
-        return []
-    return [
-        _warning(
-            "verify.overdue", "the newest backup was not verified in time: run backup.verify", newest.name
-        )
-    ]
-
-
-def _examine_proven(mine: list[Backup], drill_every: timedelta | None, now: datetime) -> Finding:
-    proven = next((backup for backup in mine if backup.proven), None)
-    drill = proven.last("drill") if proven else None
-    if proven is None or drill is None:
-        return _warning("drill.overdue", "no backup of this source is proven: run backup.drill")
-    if overdue(drill.finished_at, drill_every, now):
-        return _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
-    return _ok("doctor.drill", f"{proven.name} is proven")

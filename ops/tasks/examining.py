@@ -20,6 +20,7 @@ from ops.report.documents import findings_document
 from ops.report.outcome import Outcome, exit_code_of
 from ops.report.text import findings_text, printable
 from ops.retention import Policy
+from ops.tasks.ingesting import examine_history
 from ops.tasks.session import Session
 
 
@@ -43,6 +44,12 @@ def doctor(session: Session, source: str) -> None:
         document = {"cipher": name, "findings": findings_document(probed)}
         text = f"cipher {name}:\n{findings_text(probed, all_of_them=True)}"
         outcome.add(document, text, exit_code_of(probed))
+    if not source and (found := examine_history(session)):
+        outcome.add(
+            {"ingest": True, "findings": findings_document(found)},
+            f"ingest history:\n{findings_text(found, all_of_them=True)}",
+            exit_code_of(found),
+        )
     for configured in session.chosen(source):
         patient = Patient(
             configured.source, session.config.home_of(configured), configured.objectives, configured.min_free
