@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
 from ops.ports import Cipher, Source, Store
@@ -57,6 +58,7 @@ class Config:
     scratch: Path
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
     ciphers: Mapping[str, Cipher] = field(default_factory=dict)
+    snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)
 
     def source(self, name: str) -> ConfiguredSource:
         """The source of that name; raises ConfigError that lists the names there are."""

@@ -22,7 +22,8 @@ _WORDS: Final = {OK: "ok", WARNING: "warning", CRITICAL: "critical"}
 class Outcome:
     """Results of a task so far. `text` is for people, the rest for machines.
 
-    `findings` are about no single result: what lies in a store and should not, for instance.
+    `findings` are about no single result: what lies in a store and should not, for instance. `answer`: what the JSON
+    of a task has at its top beside what all have.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Outcome:
     errors: list[Mapping[str, object]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     exit_code: int = OK
+    answer: Mapping[str, object] = field(default_factory=dict)
 
     def add(self, document: Mapping[str, object], text: str, exit_code: int = OK) -> None:
         """One more result; the exit code is the worst of all."""
@@ -59,6 +61,7 @@ class Outcome:
             "task": self.task,
             "status": _WORDS[self.exit_code],
             "exit_code": self.exit_code,
+            **self.answer,
             "results": self.results,
             "findings": self.findings,
             "errors": self.errors,

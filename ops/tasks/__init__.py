@@ -12,8 +12,7 @@ def collection(name: str | None = None) -> Collection:
     """All of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
     from invoke.collection import Collection
 
-    from ops.tasks import backup, general, stores
+    from ops.tasks import backup, general, snapshot, stores
 
-    return Collection(
-        *([name] if name else []), general.demo, general.doctor, backup.namespace, stores.namespace
-    )
+    named = (backup.namespace, snapshot.namespace, stores.namespace)
+    return Collection(*([name] if name else []), general.demo, general.doctor, *named)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Final
 
 from ops.errors import ConfigError
 from ops.model import Level
 from ops.units import parse_duration
+
+_DIGITS: Final = 9
+_MOST_DAYS: Final = 36500
 
 
 def seconds(flag: str, value: str) -> float:
@@ -19,6 +23,21 @@ def seconds(flag: str, value: str) -> float:
     if not math.isfinite(number) or number < 0:
         raise ConfigError(f"{flag} {value!r} is no number of seconds", code="usage.bad_value")
     return number
+
+
+def number(flag: str, value: str) -> int:
+    """A whole number, 0 or more, of nine digits at most."""
+    if not (value.isascii() and value.isdigit()) or len(value) > _DIGITS:
+        raise ConfigError(f"{flag} {value!r} is no number", code="usage.bad_value")
+    return int(value)
+
+
+def days(flag: str, value: str) -> int:
+    """A number of days, written "90" or "90d", at most a hundred years."""
+    found = number(flag, value.removesuffix("d"))
+    if found > _MOST_DAYS:
+        raise ConfigError(f"{flag} {value!r} is longer than a hundred years", code="usage.bad_value")
+    return found
 
 
 def level(value: str) -> Level:

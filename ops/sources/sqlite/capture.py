@@ -72,7 +72,7 @@ def probe_database(path: Path, *, timeout_s: float) -> str:
     with _snapshot_connection(path, CaptureOptions(busy_timeout_s=timeout_s)) as connection:
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if not had_log:
-        _remove_empty_log(path)
+        remove_empty_log(path)
     return f"journal mode {mode}"
 
 
@@ -89,7 +89,7 @@ def _capture_raw(
             if plan is not None:
                 digest = _copy_planned(plan, source, into, connection.close, progress)
     if not had_log:
-        _remove_empty_log(path)
+        remove_empty_log(path)
     if plan is None:
         return None
     method = "raw" if plan.overlay is None else "raw+wal"
@@ -218,7 +218,7 @@ def _scratch_target(into: Path) -> sqlite3.Connection:
     return target
 
 
-def _remove_empty_log(path: Path) -> None:
+def remove_empty_log(path: Path) -> None:
     """Let SQLite remove the empty `-wal` and its `-shm` that reading a database at rest leaves behind.
 
     Only an ordinary closing may do that: it knows under locks whether somebody else has come meanwhile.
