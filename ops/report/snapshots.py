@@ -134,27 +134,30 @@ def _looked_text(looked: Looked) -> str:
 
 
 def mismatch_lines(mismatches: Sequence[Mismatch]) -> Iterator[str]:
-    """Of each mismatch both digests, the difference of the headers, and the last lines of both."""
+    """Of each record both digests; then, once, the difference of the headers and the last lines of both contents."""
     for item in mismatches:
         yield f"  {item.record}"
         yield f"    expected  {item.expected}"
         yield f"    found     {item.found}"
-        if item.then is None:
-            yield "    header    of the original nothing is left to compare with: only its digest was recorded"
-        elif item.now is not None:
-            difference = header_difference(item.then.header, item.now.header)
-            yield f"    header    {printable(difference) or 'the same'}"
-            yield from _tail("last lines, as recorded", item.then)
-        if item.now is not None:
-            if item.then is None:
-                yield f"    header    now: {printable(item.now.header)}"
-            yield from _tail("last lines, now", item.now)
+    if not mismatches:
+        return
+    then = next((item.then for item in mismatches if item.then is not None), None)
+    now = mismatches[0].now
+    if then is None:
+        yield "  of the original nothing is left but its digest: there is no header and no line to compare with"
+    elif now is not None:
+        yield f"  header: {printable(header_difference(then.header, now.header)) or 'the same'}"
+        yield from _tail("last lines as recorded", then)
+    if now is not None:
+        if then is None:
+            yield f"  header now: {printable(now.header)}"
+        yield from _tail("last lines now", now)
 
 
 def _tail(title: str, excerpt: Excerpt) -> Iterator[str]:
-    yield f"    {title}"
+    yield f"  {title}:"
     for line in excerpt.tail:
-        yield f"      {printable(line)}"
+        yield f"    {printable(line)}"
 
 
 def compared_document(compared: Compared) -> dict[str, object]:

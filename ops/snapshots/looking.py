@@ -170,7 +170,7 @@ def _remarks(subject: Subject, records: list[_Record], *, right: bool, sha256: s
         yield Finding(
             severity=Severity.OK,
             code="snapshot.right",
-            message=f"{subject.path} is what {names} says",
+            message=f"{subject.path} is as recorded in {names}",
             where=subject.path,
             found=sha256,
         )

@@ -65,31 +65,31 @@ class Purged:
 
 
 def plan_purge(request: PurgeRequest, today: date) -> tuple[Kept, ...]:
-    """Every snapshot in the folder itself, series by series, newest first, with what happens to it and why.
+    """Every snapshot in the folder itself, series by series and form by form, newest first, with what happens to it and why.
 
     Other files do not appear: other names, links, files without a checksum file that names them. Of a pair that lost
     its file the checksum file alone stands for it. Raises SnapshotError when there is no folder.
     """
-    series: dict[str, list[tuple[date, Path]]] = {}
+    groups: dict[tuple[str, str], list[tuple[date, Path]]] = {}
     for path in _own_files(request.folder):
-        parsed = parse_name(path.name)
-        if parsed is not None:
-            series.setdefault(parsed[0], []).append((parsed[1], path))
+        if parsed := parse_name(path.name):
+            groups.setdefault((parsed[0], path.suffix), []).append((parsed[1], path))
     oldest = today - timedelta(days=request.older_than)
-    plan = []
-    for name in sorted(series):
-        for place, (day, path) in enumerate(sorted(series[name], reverse=True)):
-            latest, old = place < request.keep_latest, day < oldest
-            why = (
-                f"one of the {request.keep_latest} newest"
-                if latest
-                else f"older than {request.older_than} days"
-                if old
-                else f"not older than {request.older_than} days"
-            )
-            size = path.stat().st_size if path.exists() else 0
-            plan.append(Kept(path=path, series=name, day=day, size=size, goes=old and not latest, why=why))
-    return tuple(plan)
+    return tuple(
+        _kept(request, series, (day, path), latest=place < request.keep_latest, old=day < oldest)
+        for (series, _), found in sorted(groups.items())
+        for place, (day, path) in enumerate(sorted(found, reverse=True))
+    )
+
+
+def _kept(request: PurgeRequest, series: str, found: tuple[date, Path], *, latest: bool, old: bool) -> Kept:
+    day, path = found
+    if latest:
+        why = f"one of the {request.keep_latest} newest" if request.keep_latest > 1 else "the newest"
+    else:
+        why = f"{'older' if old else 'not older'} than {request.older_than} days"
+    size = path.stat().st_size if path.exists() else 0
+    return Kept(path=path, series=series, day=day, size=size, goes=old and not latest, why=why)
 
 
 def _own_files(folder: Path) -> list[Path]:
@@ -128,18 +128,17 @@ def purge_snapshots(request: PurgeRequest, job: Job) -> Purged:
         return Purged(plan=plan)
     removed: list[Path] = []
     findings: list[Finding] = []
-    for series in dict.fromkeys(item.series for item in plan if item.goes):
+    for series, form in dict.fromkeys((item.series, item.path.suffix) for item in plan if item.goes):
+        group = [item for item in plan if (item.series, item.path.suffix) == (series, form)]
         try:
             with series_lock(request.folder, series, job, request.wait_s), job.step("purge snapshots"):
-                _purge_series(
-                    [item for item in plan if item.series == series], request, job, removed, findings
-                )
+                _purge_group(group, request, job, removed, findings)
         except OpsError as error:
             findings.append(critical(error.code, error.message, series))
     return Purged(plan=plan, removed=tuple(removed), findings=tuple(findings))
 
 
-def _purge_series(
+def _purge_group(
     plan: Sequence[Kept], request: PurgeRequest, job: Job, removed: list[Path], findings: list[Finding]
 ) -> None:
     stays = [item.path for item in plan if not item.goes]
