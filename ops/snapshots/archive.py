@@ -9,7 +9,8 @@ from ops.fsio.copying import copy_with_sha256
 from ops.fsio.filling import opened_file
 from ops.fsio.staging import make_private_folder, staged_file, translated_write_errors
 from ops.model import Finding
-from ops.snapshots.digests import checksum_file_of, recorded_digest
+from ops.naming import CHECKSUM_SUFFIX
+from ops.snapshots.digests import recorded_digest
 from ops.snapshots.looking import critical
 from ops.snapshots.publishing import publish_pair
 
@@ -21,8 +22,7 @@ def archive_pair(path: Path, archive: Path) -> Finding | None:
     with other content. Raises SpaceError or StoreError when the archive can not be written.
     """
     try:
-        checksum_file = checksum_file_of(path)
-        recorded = "" if checksum_file is None else recorded_digest(checksum_file, path)
+        recorded = recorded_digest(path.with_name(path.name + CHECKSUM_SUFFIX), path)
     except SnapshotError as error:
         return critical(error.code, error.message, path.name)
     make_private_folder(archive)

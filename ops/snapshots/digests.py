@@ -30,10 +30,10 @@ def digest_of(path: Path, progress: Progress = silent) -> tuple[str, int]:
         raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
 
 
-def checksum_file_of(path: Path) -> Path | None:
-    """The checksum file beside `path`: `.checksum`, else `.sha256`; None when there is neither."""
+def checksum_files_of(path: Path) -> list[Path]:
+    """The checksum files that lie beside `path`: `.checksum`, `.sha256`, both or none."""
     candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
-    return next((file for file in candidates if os.path.lexists(file)), None)
+    return [file for file in candidates if os.path.lexists(file)]
 
 
 def checksum_text(path: Path, sha256: str) -> bytes:

@@ -11,7 +11,7 @@ from ops.errors import SnapshotError
 from ops.model import Finding, Severity
 from ops.progress import Progress
 from ops.snapshots.checksums import Entry
-from ops.snapshots.digests import checksum_file_of, digest_of, recorded_digest
+from ops.snapshots.digests import checksum_files_of, digest_of, recorded_digest
 from ops.snapshots.excerpt import Excerpt, excerpt_of
 
 
@@ -77,8 +77,8 @@ class _Record:
 
 def look_at(subject: Subject, progress: Progress) -> Looked | None:
     """What there is to say about one snapshot; None when neither it nor a record of it is there."""
-    own = _own_record(subject)
-    records = [*([own] if own else []), *_manifest_record(subject)]
+    own = [_own_record(file, subject) for file in checksum_files_of(subject.file)]
+    records = [*own, *_manifest_record(subject)]
     if not os.path.lexists(subject.file):
         names = " and ".join(record.name for record in records)
         return (
@@ -104,7 +104,7 @@ def look_at(subject: Subject, progress: Progress) -> Looked | None:
         size=size,
         findings=tuple(findings),
         mismatches=tuple(mismatches),
-        contradicted=own is not None and own.sha256 != sha256,
+        contradicted=any(record.sha256 != sha256 for record in own),
     )
 
 
@@ -122,10 +122,7 @@ def critical(code: str, message: str, where: str, *, expected: str = "", found: 
     )
 
 
-def _own_record(subject: Subject) -> _Record | None:
-    checksum_file = checksum_file_of(subject.file)
-    if checksum_file is None:
-        return None
+def _own_record(checksum_file: Path, subject: Subject) -> _Record:
     try:
         return _Record(checksum_file.name, recorded_digest(checksum_file, subject.file))
     except SnapshotError as error:

@@ -9,7 +9,6 @@ it has just made, and finishes what was begun.
 from __future__ import annotations
 
 import enum
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,8 @@ from ops.fsio.staging import (
     translated_write_errors,
     write_all,
 )
-from ops.naming import CHECKSUM_SUFFIX
-from ops.snapshots.digests import checksum_file_of, checksum_text, digest_of, recorded_digest
+from ops.naming import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX
+from ops.snapshots.digests import checksum_files_of, checksum_text, digest_of, recorded_digest
 
 
 class Status(enum.StrEnum):
@@ -39,10 +38,10 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """What has the name already: its digest, and the one that is recorded for it (None: none, or none to be read)."""
+    """What has the name already: its digest, and all that are recorded for it ("" for one that can not be read)."""
 
     sha256: str
-    recorded: str | None
+    recorded: set[str]
 
 
 def publish_pair(staged: StagedFile, final: Path, sha256: str, *, replace: bool) -> Status:
@@ -54,16 +53,16 @@ def publish_pair(staged: StagedFile, final: Path, sha256: str, *, replace: bool)
     """
     there = _look(final)
     if there is None:
-        status = Status.REPAIRED if checksum_file_of(final) is not None else Status.CREATED
+        status = Status.REPAIRED if checksum_files_of(final) else Status.CREATED
         _write_checksum(final, sha256)
         publish(staged.path, final)
         return status
     if there.sha256 == sha256:
-        if there.recorded == sha256:
+        if there.recorded == {sha256}:
             return Status.UNCHANGED
         _write_checksum(final, sha256)
         return Status.REPAIRED
-    begun = there.recorded == sha256
+    begun = there.recorded == {sha256}
     if not begun and not replace:
         raise _differs(final, there, sha256)
     with translated_write_errors(final):
@@ -81,17 +80,18 @@ def _look(final: Path) -> _There | None:
     if not stat.S_ISREG(status.st_mode):
         message = f"{final} exists and is no regular file"
         raise RefusedError(message, code="refused.name_taken", hint="choose another name with --out")
-    checksum_file, recorded = checksum_file_of(final), None
-    if checksum_file is not None:
-        try:
-            recorded = recorded_digest(checksum_file, final)
-        except SnapshotError:
-            recorded = None
-    return _There(digest_of(final)[0], recorded)
+    return _There(digest_of(final)[0], {_recorded(file, final) for file in checksum_files_of(final)})
+
+
+def _recorded(checksum_file: Path, final: Path) -> str:
+    try:
+        return recorded_digest(checksum_file, final)
+    except SnapshotError:
+        return ""
 
 
 def _differs(final: Path, there: _There, sha256: str) -> RefusedError:
-    state = "" if there.recorded == there.sha256 else ", and is not what its checksum file says"
+    state = "" if there.recorded == {there.sha256} else ", and is not what its checksum file says"
     message = (
         f"{final} exists with other content{state}: SHA-256 there {there.sha256}, now {sha256};"
         " the rows have changed since, or somebody changed the file"
@@ -108,7 +108,6 @@ def _write_checksum(final: Path, sha256: str) -> None:
         with translated_write_errors(path):
             fsync_descriptor(staged.descriptor)
         replace_durably(staged.path, path)
-    other = checksum_file_of(final)
-    if other is not None and other != path and os.path.lexists(other):
-        with translated_write_errors(other):
-            other.unlink()
+    other = final.with_name(final.name + OTHER_CHECKSUM_SUFFIX)
+    with translated_write_errors(other):
+        other.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from ops.naming import CHECKSUM_SUFFIX
 from ops.snapshots.archive import archive_pair
 from ops.snapshots.checksums import FILE_NAME, place_entries, read_manifest, write_manifest
 from ops.snapshots.definition import parse_name
-from ops.snapshots.digests import SUFFIXES, checksum_file_of, checksum_text, digest_of, recorded_digest
+from ops.snapshots.digests import SUFFIXES, checksum_files_of, checksum_text, digest_of, recorded_digest
 from ops.snapshots.locks import series_lock
 from ops.snapshots.looking import critical
 from ops.snapshots.scanning import paths_in
@@ -168,10 +168,10 @@ def _purge_group(
 
 
 def is_right(path: Path) -> bool:
-    """Whether a file is there and is what its checksum file says."""
-    checksum_file = checksum_file_of(path)
+    """Whether a file is there and is what its checksum files say."""
     try:
-        return checksum_file is not None and recorded_digest(checksum_file, path) == digest_of(path)[0]
+        recorded = {recorded_digest(checksum_file, path) for checksum_file in checksum_files_of(path)}
+        return recorded == {digest_of(path)[0]}
     except SnapshotError:
         return False
 
