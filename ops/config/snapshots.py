@@ -14,7 +14,7 @@ from ops.snapshots.definition import BUILT_IN, Definition
 
 KEYS: Final = ("snapshot", "snapshot_dir", "snapshot_retention_days")
 """What stands at the top of a file about snapshots."""
-_DAYS: Final = range(36500)
+_DAYS: Final = range(36501)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,10 +146,10 @@ def place_entries(entries: Mapping[str, Entry], folder: Path, there: Collection[
     strange: dict[str, str] = {}
     paths: dict[str, str] = {}
     for key, entry in entries.items():
-        pure = _inner(key, folder, above=above)
-        by_name = names.get(pure.name, [])
-        found = pure.as_posix() if pure.as_posix() in there else "".join(by_name[:1]) or _plain(pure)
-        if found != pure.as_posix() and len(by_name) > 1:
+        path, is_foreign = _inner(key, folder, there, above=above)
+        by_name = names.get(PurePosixPath(path).name, []) if is_foreign else []
+        found = by_name[0] if by_name else path
+        if len(by_name) > 1:
             strange[key] = "its name fits several files"
         elif found in placed:
             strange[key] = f"another key means {found}, too"
@@ -158,16 +158,16 @@ def place_entries(entries: Mapping[str, Entry], folder: Path, there: Collection[
     return Placed(placed, strange, paths)
 
 
-def _inner(key: str, folder: Path, *, above: bool) -> PurePosixPath:
+def _inner(key: str, folder: Path, there: Collection[str], *, above: bool) -> tuple[str, bool]:
+    """The path inside the folder that a key means, never one outside, and whether its name alone is to be trusted."""
     pure = PurePosixPath(key)
-    if pure.is_absolute() and pure.is_relative_to(folder):
-        return pure.relative_to(folder)
-    return pure.relative_to(folder.name) if above else pure
-
-
-def _plain(pure: PurePosixPath) -> str:
-    """The path of something that is not there; never one outside of the folder."""
-    return pure.name if pure.is_absolute() or ".." in pure.parts else pure.as_posix()
+    if ".." in pure.parts:
+        return pure.name, True
+    if pure.is_absolute():
+        is_here = pure.is_relative_to(folder)
+        return (pure.relative_to(folder).as_posix(), False) if is_here else (pure.name, True)
+    path = pure.relative_to(folder.name).as_posix() if above else pure.as_posix()
+    return path, not above and path not in there
 
 
 def place_in_folder(entries: Mapping[str, Entry]) -> Placed:

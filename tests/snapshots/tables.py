@@ -47,7 +47,7 @@ ODD_VALUES: Sequence[object] = (
         "\ufeffbom",
         "ação",
         "日本",
-        "𝔘",
+        "\U0001d518",
     ),
     *(b"", b"\0\xff", b"text"),
 )
@@ -58,7 +58,9 @@ def make_odd(
     path: Path, *, page_size: int = 4096, encoding: str = "UTF-8", mode: str = "wal", seed: int = 0
 ) -> None:
     """A table `odd` of untyped columns with all odd values, its rows put in an order that `seed` changes."""
-    rows = [(value, number % 3, str(value)[:1]) for number, value in enumerate(ODD_VALUES)]
+    rows: list[tuple[object, ...]] = [
+        (value, number % 3, str(value)[:1]) for number, value in enumerate(ODD_VALUES)
+    ]
     rows += [(1, 1.0, "tie"), (1.0, 1, "tie"), (1, 1, "tie"), (-0.0, 0.0, "tie")]
     rows = sorted(rows, key=lambda row: hash((seed, repr(row)))) if seed else rows
     with closing(sqlite3.connect(path)) as connection:

@@ -337,7 +337,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         " CreateRequest(folder=Path(sys.argv[2])), Job())\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform == 'linux' else 1024))"
     )
-    command = [sys.executable, "-c", script, path, tmp_path / "out"]
+    command: list[str | Path] = [sys.executable, "-c", script, path, tmp_path / "out"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     (written,) = (tmp_path / "out").glob("*.csv")
     assert written.stat().st_size > 80_000_000

@@ -15,8 +15,8 @@ def other_pythons() -> list[Path]:
     """Every Python from 3.11 on this machine, found by asking each one that there could be."""
     names = [shutil.which(f"python3.{minor}") for minor in range(11, 16)]
     managed = sorted(Path.home().glob(".pyenv/versions/3.1[1-9]*/bin/python3"))
-    found = {}
-    for python in [*filter(None, names), *managed]:
+    found: dict[str, Path] = {}
+    for python in [*map(Path, filter(None, names)), *managed]:
         ended = subprocess.run(
             [python, "-c", "import sqlite3, sys; print(*sys.version_info[:3])"],
             capture_output=True,
@@ -24,7 +24,7 @@ def other_pythons() -> list[Path]:
             check=False,
         )
         if ended.returncode == 0:
-            found.setdefault(ended.stdout, Path(python))
+            found.setdefault(ended.stdout, python)
     return list(found.values())
 
 
