@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ops.digest import Value, add_sums, sum_rows
+from ops.errors import ConfigError
 from ops.model import Finding, Severity
 from ops.snapshots.definition import Definition
 from ops.snapshots.loading import TABLE, Loaded
@@ -19,7 +20,7 @@ from ops.sources.sqlite.schema import quoted
 def compare_source(definition: Definition, live: Live, loaded: Loaded, database: Path, name: str) -> Finding:
     """Whether the source has the same rows now, as numbers and texts: 1 and 1.0 are alike here.
 
-    Raises SourceError, SnapshotError as a create does.
+    Raises SourceError, SnapshotError as a create does, ConfigError when the snapshot does not say which rows it is of.
     """
     ticker = _only_ticker(definition, loaded, database)
     with selected_rows(live, replace(definition, suffix=""), ticker) as there:
@@ -63,10 +64,15 @@ def _plain(value: Value) -> Value:
 
 def _only_ticker(definition: Definition, loaded: Loaded, database: Path) -> str | None:
     """The one value of the key column that all rows have; None: the snapshot is of the whole table."""
-    if definition.key not in loaded.columns:
+    if definition.key is None:
         return None
+    if definition.key not in loaded.columns:
+        message = (
+            f"the snapshot has no column {definition.key!r}, so the source can not be asked for the same rows"
+        )
+        raise ConfigError(message, code="usage.bad_value", hint="leave --source away")
     with contextlib.closing(sqlite3.connect(database)) as connection:
         values = connection.execute(
-            f"SELECT DISTINCT {quoted(str(definition.key))} FROM {TABLE} LIMIT 2"  # noqa: S608 - a quoted name
+            f"SELECT DISTINCT {quoted(definition.key)} FROM {TABLE} LIMIT 2"  # noqa: S608 - a quoted name
         ).fetchall()
     return str(values[0][0]) if len(values) == 1 else None

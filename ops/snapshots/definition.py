@@ -67,7 +67,8 @@ def series_of(definition: Definition, given: str | None) -> str:
         return definition.name.replace(".", "_")
     bare = key_values(definition, given)[:1]
     if not bare:
-        raise ConfigError("--ticker is empty", code="usage.bad_value", hint="like --ticker PETR4.SA")
+        hint = "like --ticker PETR4.SA; leave it away for the whole table"
+        raise ConfigError("--ticker is empty", code="usage.bad_value", hint=hint)
     safe = _ODD.sub("_", bare[0])
     safe = f"_{safe[1:]}" if safe.startswith("-") else safe
     return safe if definition.name == PRICES else f"{definition.name.replace('.', '_')}-{safe}"

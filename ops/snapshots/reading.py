@@ -25,6 +25,7 @@ _LARGEST: Final = 1 << 28
 _BUFFER: Final = 1 << 20
 _KNOWN_AT_MOST: Final = 100_000
 _BATCH: Final = 1000
+_LONGEST: Final = len(str(-(2**63)))
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -41,7 +42,8 @@ class _Unquoted(dict[str, Value]):
 def _meaning(text: str) -> Value:
     if not text:
         return None
-    if INTEGER.fullmatch(text) and int(text) in _INT64:
+    # Python refuses to read a number of thousands of digits; none that SQLite holds has more than these.
+    if len(text) <= _LONGEST and INTEGER.fullmatch(text) and int(text) in _INT64:
         return int(text)
     if NUMBER.fullmatch(text):
         return float(text)

@@ -33,7 +33,7 @@ _WAIT = "seconds to wait while another run works on the same snapshots"
 )
 def create(
     _context: Context,
-    ticker: str = "",
+    ticker: str | None = None,
     source: str = "",
     name: str = "prices",
     as_: str = "csv",

@@ -38,7 +38,7 @@ _WORDS = {OK: "passed", WARNING: "WARNING", CRITICAL: "FAILED"}
 class WantedCreate:
     """The flags of `snapshot.create`."""
 
-    ticker: str
+    ticker: str | None
     source: str
     name: str
     form: str
@@ -53,7 +53,7 @@ def create(session: Session, wanted: WantedCreate) -> None:
     name, live = _live(session, wanted.source, definition)
     request = CreateRequest(
         folder=session.config.snapshots.folder,
-        ticker=wanted.ticker or None,
+        ticker=wanted.ticker,
         form=wanted.form,
         out=Path(wanted.out).absolute() if wanted.out else None,
         replace=wanted.replace,

@@ -125,6 +125,7 @@ def test_texts_that_are_not_utf8_keep_their_bytes() -> None:
         (b"a,b\n", []),
         (b"a,b\n1,\n,\n", [(1, None), (None, None)]),
         (b"a,b\n99999999999999999999,-0\n", [(1e20, -0.0)]),
+        (b"a,b\n" + b"9" * 5000 + b",1\n", [(float("inf"), 1)]),
         (b"a,b\n0.3333333333,1e+10\n", [(0.3333333333, 1e10)]),
     ],
 )
