@@ -45,7 +45,7 @@ REENCRYPT = "tests/actions/test_reencrypt.py"
 CANARIES = "tests/secrets/test_canaries.py"
 SNAPSHOTS_CREATE = "tests/snapshots/test_create.py"
 SNAPSHOTS_PURGE = "tests/snapshots/test_purge.py"
-SNAPSHOTS_VERIFY = "tests/snapshots/test_verify.py"
+SNAPSHOTS_VERIFY = "tests/snapshots/test_verify.py tests/snapshots/test_update.py"
 WRONG_PLACES = "tests/secrets/test_wrong_places.py"
 
 
