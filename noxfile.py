@@ -93,7 +93,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def verify_fixtures(session: nox.Session) -> None:
-    """Verify the stored fixture backups with the network blocked."""
+    """Verify the stored fixture backups and snapshots with the network blocked; what differs is left in artifacts."""
     install(session, "tests")
     session.run("pytest", "tests/fixtures_ci", *session.posargs)
 

@@ -20,12 +20,13 @@ from bench.postgres import PETSHOP, PLAIN_SHOP, measure_postgres
 from bench.proof import measure_proof
 from bench.report import Section, page, with_section
 from bench.sealed import measure_sealed
+from bench.snapshot import measure_snapshot
 from bench.stream import measure_litestream
 from bench.timing import say
 from ops.units import parse_size
 
 PARTS = (
-    *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed"),
+    *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed", "snapshot"),
     *("list", "listing", "memory", "litestream", "digest"),
 )
 ON_REQUEST = ("eventlog-growth",)
@@ -36,6 +37,7 @@ MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "eventlog": lambda database, rounds: measure_eventlog(database.parent, rounds),
     "eventlog-growth": lambda database, rounds: measure_growth(database.parent, rounds),
     "sealed": measure_sealed,
+    "snapshot": lambda database, rounds: measure_snapshot(database.stat().st_size, database.parent, rounds),
     "list": lambda _, rounds: measure_list(rounds),
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),
     "memory": lambda database, _: measure_memory(database),

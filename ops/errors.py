@@ -6,6 +6,7 @@
     |- StoreError                 store.*     the place where backups live does not answer as it should
     |- BackupError                backup.*    a stored backup is missing, unreadable or not what it claims
     |- CipherError                cipher.*    a file can not be sealed, or a sealed one not be opened
+    |- SnapshotError              snapshot.*  a snapshot, its checksum or a manifest is missing or not to be read
     |- RefusedError               refused.*   the request would hurt something; nothing was done
     |- LockHeldError              lock.held   another run works on the same source
     |- SpaceError                 space.*     not enough room
@@ -58,20 +59,29 @@ CODES: Final[dict[str, str]] = {
     "config.unknown_key": "a key that nothing knows",
     "config.unknown_kind": "a source or store kind that this installation does not have",
     "config.unknown_policy": "a source or store names a policy that is not configured",
+    "config.unknown_snapshot": "no snapshot of that name is configured",
     "config.unknown_source": "no source of that name",
     "config.unknown_store": "a store is named that is not configured",
     "demo.fixtures_missing": "the text sources of the demo are not in this installation",
     "lock.held": "another run works on the same source",
     "refused.demo_folder_in_use": "the folder for the demo holds something else",
-    "refused.interactive_only": "--yes is needed where no terminal can be asked",
+    "refused.interactive_only": "--yes (for snapshots: --confirm) is needed where no terminal can be asked",
     "refused.name_taken": "a file of that name exists; nothing is ever overwritten",
     "refused.not_anonymized": "the SQL that anonymizes a copy failed; the copy was dropped",
     "refused.prerequisites": "something stands in the way of a restore; the message names all of it",
+    "refused.snapshot_differs": "a snapshot of that name exists with other content; --replace puts the new one in its place",
     "refused.table_not_replaced": "single tables could not be restored; the transaction was rolled back",
     "refused.target_in_use": "another process has the target open",
     "refused.target_is_source": "the target is a configured source and --yes was not given",
     "refused.target_occupied": "the target exists and --yes was not given",
     "refused.unsafe_name": "the name leads out of the folder",
+    "snapshot.checksum_invalid": "a checksum file holds no SHA-256 digest of its snapshot",
+    "snapshot.malformed": "a file is not the CSV of a snapshot, or breaks off",
+    "snapshot.manifest_invalid": "a manifest of checksums can not be read, or contradicts itself",
+    "snapshot.no_rows": "the table has no rows of that ticker",
+    "snapshot.not_found": "no snapshot, or no manifest, where one was looked for",
+    "snapshot.table_missing": "the source has no such table, or the table no such column",
+    "snapshot.unreadable": "a file or folder can not be read, so nothing can be said about it",
     "source.changed": "the source was replaced or truncated while it was read",
     "source.corrupt": "the database is damaged, says its engine",
     "source.encrypted": "the file looks encrypted: no SQLite header, no structure",
@@ -161,6 +171,12 @@ class CipherError(OpsError):
     """A file can not be sealed, or a sealed one not be opened; nothing of it was left behind."""
 
     default_code = "cipher.damaged"
+
+
+class SnapshotError(OpsError):
+    """A snapshot, its checksum file or a manifest is missing, unreadable or contradicts itself."""
+
+    default_code = "snapshot.not_found"
 
 
 class RefusedError(OpsError):

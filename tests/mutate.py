@@ -44,6 +44,9 @@ SEALING = "tests/actions/test_sealing.py"
 SEALED_HOME = "tests/actions/test_sealed_home.py"
 REENCRYPT = "tests/actions/test_reencrypt.py"
 CANARIES = "tests/secrets/test_canaries.py"
+SNAPSHOTS_CREATE = "tests/snapshots/test_create.py"
+SNAPSHOTS_PURGE = "tests/snapshots/test_purge.py"
+SNAPSHOTS_VERIFY = "tests/snapshots/test_verify.py tests/snapshots/test_update.py"
 WRONG_PLACES = "tests/secrets/test_wrong_places.py"
 EVENTLOG = "ops/sources/eventlog"
 LOG_TESTS = "tests/sources/eventlog"
@@ -61,6 +64,11 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("ops/snapshots/publishing.py", "if not begun and not replace:", "if False:", SNAPSHOTS_CREATE),
+    Mutation("ops/snapshots/purge.py", "if stays and not is_right(stays[0]):", "if False:", SNAPSHOTS_PURGE),
+    Mutation("ops/snapshots/archive.py", "if sha256 != recorded:", "if False:", SNAPSHOTS_PURGE),
+    Mutation("ops/snapshots/looking.py", "if record.sha256 not in {None, sha256}", "if False", SNAPSHOTS_VERIFY),
+    Mutation("ops/snapshots/looking.py", "    if not records:", "    if False:", SNAPSHOTS_VERIFY),
     Mutation("ops/sealing.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
     Mutation("ops/sealing.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
     Mutation("ops/ciphers/gpg.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),

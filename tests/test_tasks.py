@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
     "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
-    "store.reencrypt",
+    "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify",
 }  # fmt: skip
 
 
@@ -333,7 +333,8 @@ def test_codes_are_complete() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "ops").rglob("*.py") if path.name != "errors.py")
     raised = set(
         re.findall(
-            r'"((?:backup|cipher|config|demo|lock|refused|source|space|store|tool|usage)\.[a-z_]+)"', text
+            r'"((?:backup|cipher|config|demo|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
+            text,
         )
     )
     defaults = {cls.default_code for cls in OpsError.__subclasses__()}
@@ -342,6 +343,8 @@ def test_codes_are_complete() -> None:
     families = {code.split(".")[0] for code in CODES}
     assert {code for code in errors if code.split(".")[0] in families} - set(CODES) - {
         "backup.checksum", "backup.checksum_file", "backup.opened", "backup.sealed", "store.swept", "backup.overdue",
+        "snapshot.manifest_replaced", "snapshot.not_in_manifest", "snapshot.only_bytes_differ", "snapshot.purge_refused",
+        "snapshot.restored", "snapshot.right", "snapshot.source_equal",
     } == set()  # fmt: skip
 
 

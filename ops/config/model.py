@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.config.ingest import IngestConfig
+from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
 from ops.ports import Cipher, Source, Store
@@ -59,6 +60,7 @@ class Config:
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
     ciphers: Mapping[str, Cipher] = field(default_factory=dict)
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)
 
     def source(self, name: str) -> ConfiguredSource:
         """The source of that name; raises ConfigError that lists the names there are."""

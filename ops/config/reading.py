@@ -15,6 +15,8 @@ from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
 from ops.config.model import Config, ConfiguredSource
 from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
+from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
+from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.model import Assertion, Objectives
@@ -101,7 +103,9 @@ def _parse(text: str, place: Place) -> dict[str, Any]:
 def _build_config(
     document: dict[str, Any], environ: Mapping[str, str], place: Place, file: Path | None
 ) -> Config:
-    require_known(document, ("source", "store", "policy", "cipher", "scratch_dir", *INGEST_KEYS), place)
+    require_known(
+        document, ("source", "store", "policy", "cipher", "scratch_dir", *SNAPSHOT_KEYS, *INGEST_KEYS), place
+    )
     scratch = expand_variables(document.get("scratch_dir", tempfile.gettempdir()), environ, place)
     if not isinstance(scratch, str):
         raise ConfigError(f"{place}, scratch_dir: {scratch!r} is no text like a path")
@@ -132,6 +136,7 @@ def _build_config(
         store_settings=settings,
         ciphers=ciphers,
         ingest=read_ingest(document, _named(document, "provider", place), environ, place, sources),
+        snapshots=read_snapshots(document, _named(document, "snapshot", place), environ, place, sources),
     )
 
 

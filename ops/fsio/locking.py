@@ -43,16 +43,19 @@ class Holder:
 
 
 @contextlib.contextmanager
-def source_lock(path: Path, *, job_id: str, now: datetime, wait_s: float = 0) -> Iterator[None]:
+def source_lock(
+    path: Path, *, job_id: str, now: datetime, wait_s: float = 0, what: str = ""
+) -> Iterator[None]:
     """Hold the lock at `path` while the block runs; a live holder's lock is never taken.
 
-    Waits up to `wait_s` seconds. Raises LockHeldError that names the holder when it is still held then.
+    Waits up to `wait_s` seconds. Raises LockHeldError that names the holder when it is still held then, and `what` is
+    locked: by default the source that the file is named after.
     """
     make_private_folder(path.parent)
     with translated_write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
     try:
-        _acquire(descriptor, path, wait_s)
+        _acquire(descriptor, path, wait_s, what)
         _write_holder(descriptor, Holder(os.getpid(), socket.gethostname(), format_time(now), job_id))
         yield
         os.ftruncate(descriptor, 0)
@@ -60,7 +63,7 @@ def source_lock(path: Path, *, job_id: str, now: datetime, wait_s: float = 0) ->
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
+def _acquire(descriptor: int, path: Path, wait_s: float, what: str) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -69,17 +72,15 @@ def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
             # A holder without a name has just begun, and will write it, or is ending, and will let go.
             now, holder = time.monotonic(), read_holder(path)
             if now >= deadline and (holder is not None or now >= deadline + _NAMELESS_S):
-                raise _held(path, holder, wait_s) from None
+                raise _held(path, holder, wait_s, what) from None
             time.sleep(_POLL_S if now < deadline else _NAMELESS_S / 10)
         else:
             return
 
 
-def _held(path: Path, holder: Holder | None, wait_s: float) -> LockHeldError:
+def _held(path: Path, holder: Holder | None, wait_s: float, what: str) -> LockHeldError:
     waited = f" (waited {wait_s:.0f} s)" if wait_s else ""
-    message = (
-        f"source {path.stem!r} is locked{waited}: held by {holder or 'a run that does not say its name'}"
-    )
+    message = f"{what or f'source {path.stem!r}'} is locked{waited}: held by {holder or 'a run that does not say its name'}"
     return LockHeldError(message, hint="let it finish, or wait for it with --wait SECONDS")
 
 

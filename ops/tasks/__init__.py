@@ -12,8 +12,8 @@ def collection(name: str | None = None) -> Collection:
     """All of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
     from invoke.collection import Collection
 
-    from ops.tasks import backup, general, ingest, stores
+    from ops.tasks import backup, general, ingest, snapshot, stores
 
     alone = (general.demo, general.doctor, ingest.logs, ingest.metrics, ingest.ask_provider)
-    named = (backup.namespace, stores.namespace)
+    named = (backup.namespace, snapshot.namespace, stores.namespace)
     return Collection(*([name] if name else []), *alone, *named)

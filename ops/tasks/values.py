@@ -11,6 +11,7 @@ from ops.model import Level
 from ops.units import parse_duration
 
 _DIGITS: Final = 9
+_MOST_DAYS: Final = 36500
 
 
 def seconds(flag: str, value: str) -> float:
@@ -29,6 +30,14 @@ def number(flag: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > _DIGITS:
         raise ConfigError(f"{flag} {value!r} is no number", code="usage.bad_value")
     return int(value)
+
+
+def days(flag: str, value: str) -> int:
+    """A number of days, written "90" or "90d", at most a hundred years."""
+    found = number(flag, value.removesuffix("d"))
+    if found > _MOST_DAYS:
+        raise ConfigError(f"{flag} {value!r} is longer than a hundred years", code="usage.bad_value")
+    return found
 
 
 def level(value: str) -> Level:

@@ -33,6 +33,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.future_backup,
         fixtures.missing_source,
         fixtures.damaged_payload,
+        fixtures.damaged_snapshot,
         fixtures.no_manifest,
         fixtures.little_space,
         hard_times.full_disk,

@@ -255,6 +255,14 @@ def _flip(path: Path, at: int, count: int = 16) -> None:
         file.write(block)
 
 
+def damaged_snapshot(place: Place) -> None:
+    """A snapshot of today, whose line ends a well-meaning program has changed."""
+    demo(place)
+    place.drillbook("snapshot.create", "--ticker", "PETR4")
+    (snapshot,) = (place.folder / "snapshots").glob("*.csv")
+    snapshot.write_bytes(snapshot.read_bytes().replace(b"\n", b"\r\n"))
+
+
 def no_manifest(place: Place) -> None:
     """Backed up; the manifest of the prices' backup was deleted by hand."""
     backed_up(place)

@@ -1,0 +1,39 @@
+"""Copying a snapshot with its checksum file to another folder, on any file system, and proving the copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ops.errors import RefusedError, SnapshotError
+from ops.fsio.copying import copy_with_sha256
+from ops.fsio.filling import opened_file
+from ops.fsio.staging import make_private_folder, staged_file, translated_write_errors
+from ops.model import Finding
+from ops.naming import CHECKSUM_SUFFIX
+from ops.snapshots.digests import recorded_digest
+from ops.snapshots.looking import critical
+from ops.snapshots.publishing import publish_pair
+
+
+def archive_pair(path: Path, archive: Path) -> Finding | None:
+    """None when `archive` holds the snapshot and its checksum file, durably; else why it must not be removed here.
+
+    A snapshot that is not what its checksum file says is not copied, and neither is one whose name the archive has
+    with other content. Raises SpaceError or StoreError when the archive can not be written.
+    """
+    try:
+        recorded = recorded_digest(path.with_name(path.name + CHECKSUM_SUFFIX), path)
+    except SnapshotError as error:
+        return critical(error.code, error.message, path.name)
+    make_private_folder(archive)
+    with opened_file(path) as source, staged_file(archive, path.name) as staged:
+        with translated_write_errors(staged.path):
+            sha256 = copy_with_sha256(source, staged.descriptor, path.stat().st_size)
+        if sha256 != recorded:
+            message = "it is not what its checksum file says, so it was not archived and stays"
+            return critical("snapshot.checksum_mismatch", message, path.name, expected=recorded, found=sha256)
+        try:
+            publish_pair(staged, archive / path.name, sha256, replace=False)
+        except RefusedError as error:
+            return critical(error.code, error.message, path.name)
+    return None
