@@ -19,7 +19,7 @@ from ops.errors import SourceError
 from ops.ingest.entry import Entry, Kind
 from ops.ingest.history import Query, is_wanted, newest_first
 from ops.ingest.instants import EPOCH, moment_of
-from ops.ingest.table import seconds, whole
+from ops.ingest.values import seconds, whole
 from ops.model import Finding, Severity
 
 _LONGEST_LINE: Final = 16 << 20

@@ -1,11 +1,7 @@
 """The history of ingest jobs in a table of an SQLite database that is in use.
 
-Each question is one short statement of its own, so that a writer waits for none of them, and none for a writer longer than
-the source's `busy_timeout`. Where an index begins with ticker and time, no question reads more than its answer.
-
-Time stamps may have several forms in one column. SQLite orders numbers before text
-(https://www.sqlite.org/datatype3.html#sort_order), and each form by itself is ordered by time; so each form is asked for by
-itself, a day more than needed because of zones, and what came is compared as moments.
+Each question is a few short statements of their own, so that a writer waits for none of them, and none for a writer longer
+than the source's `busy_timeout`. Where an index begins with ticker and time, no question reads much more than its answer.
 """
 
 from __future__ import annotations
@@ -13,43 +9,26 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ops.ingest.columns import Columns, find_columns, missing_columns
 from ops.ingest.entry import SUCCESS, Entry
+from ops.ingest.forms import SLACK, UNCLEAR, Form, forms_since, is_iso
 from ops.ingest.history import Query, is_wanted, newest_first
-from ops.ingest.instants import (
-    EPOCH,
-    JULIAN_DAYS,
-    JULIAN_EPOCH,
-    MICROSECONDS_FROM,
-    MILLISECONDS_FROM,
-    moment_of,
-)
-from ops.ingest.settings import IngestSettings
+from ops.ingest.instants import EPOCH
+from ops.ingest.settings import FIELDS, IngestSettings
+from ops.ingest.values import entry_of
 from ops.model import Finding
 from ops.sources.sqlite.capture import remove_empty_log
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
 from ops.sources.sqlite.schema import quoted
 
-_SLACK: Final = timedelta(days=1)
-_AFTER_DIGITS: Final = ":"
-_ISO: Final = re.compile(r"(?:19|20)\d\d-", re.ASCII)
-_SECOND_MILLENNIUM: Final = "2"
-_UNITS: Final = (
-    (1, JULIAN_DAYS[1], MILLISECONDS_FROM),
-    (1000, MILLISECONDS_FROM, MICROSECONDS_FROM),
-    (1_000_000, MICROSECONDS_FROM, ""),
-)
-"""Of each unit of numbers how many make a second, and the first number that means it, and the first beyond."""
-
-Bounds = tuple[str, tuple[object, ...]]
-"""A condition on the time column, with its parameters."""
+_TOGETHER: Final = 400
+"""Tickers that are asked for in one statement."""
 
 
 @contextlib.contextmanager
@@ -76,6 +55,9 @@ class TableHistory:
 
     def __init__(self, connection: sqlite3.Connection, columns: Columns) -> None:
         self._connection, self.columns = connection, columns
+        self._time_at = next(
+            at for at, field in enumerate(FIELDS) if columns.names.get(field) == columns.time
+        )
         self._all_iso: dict[str | None, bool] = {}
         self._table, self._ticker = quoted(columns.table), quoted(columns.names["ticker"])
         self._time = quoted(columns.time)
@@ -108,35 +90,62 @@ class TableHistory:
         return int(rows or 0)
 
     def last_successes(self, tickers: Sequence[str]) -> Mapping[str, Entry]:
-        """One step into the index for each ticker and form of time stamp, else one pass for each form."""
+        """A few steps into the index for each ticker and form of time stamp, else two passes for each form."""
+        found: dict[str, Entry] = {}
+        entries = self._last_by_index(tickers) if self.columns.by_time else self._last_by_passes(tickers)
+        for entry in entries:
+            before = found.get(entry.ticker or "")
+            if entry.ticker and entry.moment and (before is None or entry.moment > (before.moment or EPOCH)):
+                found[entry.ticker] = entry
+        return found
+
+    def _last_by_index(self, tickers: Sequence[str]) -> Iterator[Entry]:
+        query = Query(words=SUCCESS, limit=1)
+        for ticker in tickers:
+            best: list[datetime] = []
+            for form in self._forms(ticker, EPOCH):
+                yield from self._page(query, form, ticker, best)
+
+    def _last_by_passes(self, tickers: Sequence[str]) -> Iterator[Entry]:
+        """First the greatest text of each ticker, then what zones can make newer than that."""
         words = tuple(sorted(SUCCESS))
-        ended_well = f"{self._status} IN ({', '.join('?' * len(words))})"
-        found: list[Entry] = []
-        for ticker in tickers if self.columns.by_time else [None]:
-            for bounds, values in self._forms(ticker, EPOCH):
-                where = f"{ended_well} AND {self._where(bounds)}"
-                if ticker is None:
-                    # Of the row with the greatest value: https://www.sqlite.org/lang_select.html#bareagg
-                    rest = f"{where} GROUP BY {self._ticker}"
-                    found += self._entries(rest, (*words, *values), greatest=True)
-                else:
-                    rest = f"{where} AND {self._ticker} = ? ORDER BY {self._time} DESC LIMIT 1"
-                    found += self._entries(rest, (*words, *values, ticker))
-        newest: dict[str, Entry] = {}
-        wanted = set(tickers)
-        for entry in sorted(found, key=lambda entry: entry.moment or EPOCH):
-            if entry.ticker in wanted and entry.moment is not None:
-                newest[str(entry.ticker)] = entry
-        return newest
+        for form in self._forms(None, EPOCH):
+            where = f"{self._ended_well} AND {self._where(form)} GROUP BY {self._ticker}"
+            statement = f"SELECT {self._ticker}, max({self._time}) FROM {self._table} WHERE {where}"  # noqa: S608 - quoted names
+            greatest = self._connection.execute(statement, (*words, *form.parameters)).fetchall()
+            wanted = [(name, self._bound(value)) for name, value in greatest if name in set(tickers)]
+            for begin in range(0, len(wanted), _TOGETHER):
+                some = wanted[begin : begin + _TOGETHER]
+                marks = ", ".join(["(?, ?)"] * len(some))
+                rest = (
+                    f"JOIN bounds ON {self._ticker} = bounds.name AND {self._time} >= bounds.least"
+                    f" WHERE {self._ended_well} AND {self._where(form)}"
+                )
+                before = f"WITH bounds(name, least) AS (VALUES {marks}) "
+                parameters = (*(part for pair in some for part in pair), *words, *form.parameters)
+                yield from self._entries(rest, parameters, form, before=before)
+
+    @property
+    def _ended_well(self) -> str:
+        return f"{self._status} IN ({', '.join('?' * len(SUCCESS))})"
+
+    @staticmethod
+    def _bound(greatest: object) -> object:
+        """From where on a row can be newer than the one with the greatest value: text is ordered by its own zone."""
+        if not is_iso(greatest):
+            return greatest
+        with contextlib.suppress(ValueError):
+            return f"{datetime.fromisoformat(str(greatest)[:10]) - 2 * SLACK:%Y-%m-%d}"
+        return ""
 
     def since(self, tickers: Sequence[str], moment: datetime) -> Iterator[Entry]:
         """By ticker where an index serves that."""
         query, wanted = Query(since=moment), set(tickers)
         for ticker in tickers if self.columns.by_time else [None]:
             mine = "" if ticker is None else f" AND {self._ticker} = ?"
-            for bounds, values in self._forms(ticker, moment):
-                parameters = values if ticker is None else (*values, ticker)
-                for entry in self._entries(f"{self._where(bounds)}{mine}", parameters):
+            for form in self._forms(ticker, moment):
+                parameters = form.parameters if ticker is None else (*form.parameters, ticker)
+                for entry in self._entries(f"WHERE {self._where(form)}{mine}", parameters, form):
                     if entry.ticker in wanted and is_wanted(entry, query):
                         yield entry
 
@@ -148,18 +157,18 @@ class TableHistory:
         found: list[Entry] = []
         best: list[datetime] = []
         for ticker in tickers:
-            for bounds, values in [*self._forms(ticker, query.since or EPOCH), *_without_time(query)]:
-                found += self._page(query, self._where(bounds), values, ticker, best)
+            for form in self._forms(ticker, query.since or EPOCH):
+                found += self._page(query, form, ticker, best)
+        if query.since is None and len(found) < query.limit + query.offset:
+            found += [entry for form in UNCLEAR for entry in self._page(query, form, query.ticker, [])]
         return newest_first(found, query)
 
-    def _page(
-        self, query: Query, where: str, values: tuple[object, ...], ticker: str | None, best: list[datetime]
-    ) -> Iterator[Entry]:
+    def _page(self, query: Query, form: Form, ticker: str | None, best: list[datetime]) -> Iterator[Entry]:
         """The newest of one form: entries come in the order of their texts, which zones make another than that of time.
 
         `best`: a heap of the times of the newest entries that were found, of all forms and tickers.
         """
-        parameters = list(values)
+        where, parameters = f"WHERE {self._where(form)}", list(form.parameters)
         if ticker is not None:
             where += f" AND {self._ticker} = ?"
             parameters.append(ticker)
@@ -167,11 +176,11 @@ class TableHistory:
             where += f" AND {self._status} IN ({', '.join('?' * len(query.words))})"
             parameters += sorted(query.words)
         most = query.limit + query.offset
-        for entry in self._entries(f"{where} ORDER BY {self._time} DESC", tuple(parameters)):
+        for entry in self._entries(f"{where} ORDER BY {self._time} DESC", parameters, form):
             if not is_wanted(entry, query):
                 continue
             begun = entry.begun or EPOCH
-            if len(best) >= most and (not most or begun <= best[0] - 2 * _SLACK):
+            if len(best) >= most and (not most or begun <= best[0] - 2 * SLACK):
                 return
             if len(best) < most:
                 heapq.heappush(best, begun)
@@ -179,12 +188,9 @@ class TableHistory:
                 heapq.heappushpop(best, begun)
             yield entry
 
-    def _forms(self, ticker: str | None, since: datetime) -> list[Bounds]:
-        """The ranges to ask for: that of ISO text alone where the first and the last time stamp are that.
-
-        All others come before it: numbers before text, and the digits of seconds before those of years.
-        """
-        forms = _forms(since)
+    def _forms(self, ticker: str | None, since: datetime) -> list[Form]:
+        """What to ask for: ISO text alone where the first and the last time stamp are that, for no other lies between."""
+        forms = forms_since(since)
         return forms[:1] if self._is_all_iso(ticker) else forms
 
     def _is_all_iso(self, ticker: str | None) -> bool:
@@ -197,80 +203,16 @@ class TableHistory:
                     f"SELECT max({self._time}) FROM {self._table}{mine}",  # noqa: S608 - quoted names
                 )
             ]
-            self._all_iso[ticker] = all(_is_iso(value) for (value,) in ends)
+            self._all_iso[ticker] = all(is_iso(value) for (value,) in ends)
         return self._all_iso[ticker]
 
-    def _where(self, bounds: str) -> str:
-        return bounds.format(time=self._time)
+    def _where(self, form: Form) -> str:
+        return form.condition.format(time=self._time)
 
     def _entries(
-        self, rest: str, parameters: tuple[object, ...], *, greatest: bool = False
+        self, rest: str, parameters: Iterable[object], form: Form, *, before: str = ""
     ) -> Iterator[Entry]:
-        more = f", max({self._time})" if greatest else ""
-        statement = f"SELECT {self.columns.selected}{more} FROM {self._table} WHERE {rest}"  # noqa: S608 - quoted names
-        for row in self._connection.execute(statement, parameters):
-            yield _entry(row)
-
-
-def _forms(since: datetime) -> list[Bounds]:
-    """The ranges that hold, of each form, all time stamps since then: ISO text, numbers by their unit, numbers as text."""
-    begin = since - _SLACK if since > EPOCH + _SLACK else EPOCH
-    seconds = int((begin - EPOCH).total_seconds())
-    return [
-        ("{time} >= ? AND {time} < ?", (f"{begin:%Y-%m-%d}", _AFTER_DIGITS)),
-        ("{time} >= ? AND {time} < ?", (str(seconds), _SECOND_MILLENNIUM)),
-        *(
-            ("{time} >= ? AND {time} < ?", (max(seconds * factor, first), last))
-            for factor, first, last in _UNITS
-        ),
-        ("{time} >= ? AND {time} < ?", (JULIAN_EPOCH + seconds / 86400, JULIAN_DAYS[1])),
-    ]
-
-
-def _is_iso(value: object) -> bool:
-    return isinstance(value, str) and _ISO.match(value) is not None
-
-
-def _without_time(query: Query) -> list[Bounds]:
-    return [] if query.since else [("{time} IS NULL", ())]
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    ticker, job, started, finished, rows, status, message, duration, provider, attempt, retry = row[:11]
-    return Entry(
-        ticker=_text(ticker),
-        job_id=_text(job),
-        started_at=moment_of(started),
-        finished_at=moment_of(finished),
-        rows_fetched=whole(rows),
-        status=_text(status),
-        error_message=_text(message),
-        duration_ms=whole(duration),
-        provider=_text(provider),
-        attempt=whole(attempt),
-        retry_after=seconds(retry),
-    )
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return None if value is None else str(value)
-
-
-def whole(value: object) -> int | None:
-    """A number that was stored, as a whole one; None for what is none."""
-    if value is None or type(value) is int:
-        return value
-    number = seconds(value)
-    return None if number is None else round(number)
-
-
-def seconds(value: object) -> float | None:
-    """A number that was stored, also as text; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    with contextlib.suppress(ValueError, OverflowError):
-        number = float(value)
-        return number if abs(number) < float("inf") else None
-    return None
+        statement = f"{before}SELECT {self.columns.selected} FROM {self._table} {rest}"  # noqa: S608 - quoted names
+        for row in self._connection.execute(statement, tuple(parameters)):
+            if form.holds(row[self._time_at]):
+                yield entry_of(row)
