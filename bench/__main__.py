@@ -13,6 +13,7 @@ from bench.data import database_of
 from bench.digesting import measure_digest
 from bench.eventlog import measure_eventlog
 from bench.growth import measure_growth
+from bench.ingest import measure_ingest
 from bench.listing import measure_list
 from bench.machine import facts
 from bench.memory import measure_memory
@@ -26,7 +27,7 @@ from bench.timing import say
 from ops.units import parse_size
 
 PARTS = (
-    *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed", "snapshot"),
+    *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed", "snapshot", "ingest"),
     *("list", "listing", "memory", "litestream", "digest"),
 )
 ON_REQUEST = ("eventlog-growth",)
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "eventlog-growth": lambda database, rounds: measure_growth(database.parent, rounds),
     "sealed": measure_sealed,
     "snapshot": lambda database, rounds: measure_snapshot(database.stat().st_size, database.parent, rounds),
+    "ingest": lambda database, rounds: measure_ingest(database.parent, rounds),
     "list": lambda _, rounds: measure_list(rounds),
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),
     "memory": lambda database, _: measure_memory(database),

@@ -50,6 +50,10 @@ SNAPSHOTS_VERIFY = "tests/snapshots/test_verify.py tests/snapshots/test_update.p
 WRONG_PLACES = "tests/secrets/test_wrong_places.py"
 EVENTLOG = "ops/sources/eventlog"
 LOG_TESTS = "tests/sources/eventlog"
+AHEAD = "tests/actions/test_ahead.py"
+INCREMENTAL = "tests/sources/eventlog/test_incremental.py"
+INGEST_TABLE = "tests/ingest/test_table.py"
+PROVIDERS = "tests/ingest/test_providers.py"
 LOG_FIXTURES = "tests/fixtures_ci/test_eventlogs.py"
 
 
@@ -181,6 +185,37 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/promote.py", "if unchanged_since is not None and change_mark(target) != unchanged_since:", "if False:", f"{LOG_TESTS}/test_log.py"),
     Mutation(f"{EVENTLOG}/source.py", "        remove_stale_scratch(place.parent)\n", "", "tests/faults/test_log_killed.py"),
     Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),
+    # Backups that need others, and what is sent ahead.
+    Mutation("ops/actions/ahead.py", "        require_same_plain(sealed, plain.files[0])\n", "", f"{SEALED_HOME} {AHEAD}"),
+    Mutation("ops/actions/ahead.py", "            raise _GivenUpError", "            return", AHEAD),
+    Mutation("ops/actions/ahead.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
+    Mutation("ops/actions/keeping.py", "if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "if False:", "tests/actions/test_deleted_meanwhile.py"),
+    Mutation("ops/actions/catalogue.py", " | set(filter(named_like_payload, keys))", "", "tests/actions/test_listing.py"),
+    Mutation("ops/actions/needing.py", "        if manifest.job_id == need.job_id:", "        if True:", INCREMENTAL),
+    Mutation("ops/actions/needing.py", "item.good is not False and ", "", INCREMENTAL),
+    Mutation("ops/actions/needing.py", "and not check_sizes(item)", "", INCREMENTAL),
+    Mutation("ops/actions/needing.py", "now - oldest > full_every", "False", INCREMENTAL),
+    Mutation("ops/actions/needing.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
+    Mutation("ops/actions/candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
+    Mutation("ops/actions/copying.py", "    _copy_needed(backup, tier, scratch, job)\n", "", INCREMENTAL),
+    Mutation("ops/actions/backup.py", " and SAFETY_TAG not in request.tags:", ":", INCREMENTAL),
+    Mutation("ops/actions/backup.py", "if former is not None and not suffix and", "if former is not None and", INCREMENTAL),
+    Mutation(RETENTION, "and not newest.needs", "", INCREMENTAL),
+    Mutation(f"{EVENTLOG}/inspection.py", "            if wrong := differences(part.used, found.files):\n                return wrong\n", "", INCREMENTAL),
+    Mutation(f"{EVENTLOG}/sharing.py", "or not known.keys() >= set(paths)", "", INCREMENTAL),
+    # The ingest side.
+    Mutation("ops/ingest/forms.py", "begin = since - SLACK if", "begin = since if", INGEST_TABLE),
+    Mutation("ops/ingest/table.py", "            if form.holds(row[self._time_at]):", "            if True:", INGEST_TABLE),
+    Mutation("ops/ingest/table.py", "begun <= best[0] - 2 * SLACK", "begun <= best[0]", INGEST_TABLE),
+    Mutation("ops/ingest/columns.py", ' WHERE "partial" = 0', "", INGEST_TABLE),
+    Mutation("ops/ingest/metrics.py", "(settings.lag_critical, Severity.CRITICAL", "(settings.lag_critical, Severity.WARNING", "tests/ingest/test_metrics.py"),
+    Mutation("ops/ingest/metrics.py", "            return  # a step of a job", "            pass  # a step of a job", "tests/ingest"),
+    Mutation("ops/ingest/lines.py", " or entry.kind is not Kind.RUN", "", "tests/ingest/test_lines.py"),
+    Mutation("ops/ingest/asking.py", ", provider.auth_header}", "}", PROVIDERS),
+    Mutation("ops/ingest/asking.py", "                raise WaitTooLongError", "                pass", PROVIDERS),
+    Mutation("ops/ingest/asking.py", "                require_allowed([host]", "                len([host]", PROVIDERS),
+    Mutation("ops/ingest/providers.py", "and time.monotonic() - asking.begun < limit_s + _GRACE_S", "", PROVIDERS),
+    Mutation("ops/ingest/answers.py", "    if asking.attempts > 1:", "    if False:", PROVIDERS),
 ]  # fmt: skip
 
 

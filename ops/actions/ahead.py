@@ -92,13 +92,16 @@ class SealedAhead:
 
         Raises SpaceError, and what the store's `stage` raises.
         """
+        # Under a second name, which stays while the plain backup is published under its own.
+        kept = self._stack.enter_context(scratch_folder(self.how.scratch)) / "payload"
+        try:
+            os.link(payload, kept)
+        except OSError:
+            return  # a file system without links: it is sealed afterwards
         room = room_to_seal(entry.size)
         self.place = self._stack.enter_context(
             place_to_seal(self.store, self.name, self.how.scratch, room, folder=False)
         )
-        # Under a second name, which stays while the plain backup is published under its own.
-        kept = self._stack.enter_context(scratch_folder(self.how.scratch)) / "payload"
-        os.link(payload, kept)
         self._file = GrowingFile(self.place, room)
         pool = self._stack.enter_context(ThreadPoolExecutor(1, "seal"))
         self._stack.callback(self._progress.given_up.set)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +176,23 @@ def test_sealing_that_nobody_waits_for_ends(
         make(source, sealed_into(store, keys, scratch), BackupRequest(), None, Job())
     assert ended.is_set()
     assert list(store.list()) == []
+
+
+def test_where_files_can_have_one_name_only(
+    source: SqliteSource, bucket: GrowingStore, keys: Keys, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the copy can not have a second name nothing is sealed ahead, and the backup is the same."""
+    link = os.link
+
+    def refuse(source: Path, target: Path, **more: Any) -> None:  # noqa: ANN401 - of os.link
+        if target.name == "payload":
+            raise PermissionError(1, "Operation not permitted")
+        link(source, target, **more)
+
+    monkeypatch.setattr("ops.actions.ahead.os.link", refuse)
+    make(source, sealed_into(bucket, keys, scratch), BackupRequest(), None, Job())
+    assert find_backup(bucket, "latest").name.endswith(".db.age")
+    assert read_catalogue(bucket).findings == ()
 
 
 def test_measures_are_of_what_was_copied(source: SqliteSource, tmp_path: Path) -> None:
