@@ -79,7 +79,9 @@ def test_the_four_shapes(tmp_path: Path) -> None:
 
 def test_a_job_of_which_only_a_step_is_kept_is_no_ingest(tmp_path: Path) -> None:
     """A provider's answer that was kept does not make its ticker up to date; the job's own entry does."""
-    found = history(tmp_path, {**RAW, "filepath": "raw/yfinance/PETR4-20260315T100000Z.csv"}, RUN)
+    later = {"fetched_at": "2026-03-15T10:00:00Z", "created_at": "2026-03-15T10:00:01Z"}
+    found = history(tmp_path, {**RAW, **later, "filepath": "raw/yfinance/PETR4-20260315T100000Z.csv"}, RUN)
+    assert found.newest(Query(limit=1))[0].kind is Kind.RAW
     assert found.last_successes(["PETR4"])["PETR4"].job_id == "p1"
 
 

@@ -103,6 +103,15 @@ def test_pages(tmp_path: Path) -> None:
         assert measure(history, IngestSettings(), None, slice(9, 12), NOW).tickers == []
 
 
+def test_a_step_of_a_job_is_no_job(tmp_path: Path) -> None:
+    """A provider's answer that was kept, for which the log has an entry too, is not counted beside its job."""
+    kept = {"raw_checksum": "ab", "rows": 5, "status": "error", "filepath": "raw/p/A-20260315T100000Z.csv"}
+    documents = [job("A", HOUR), {**kept, "fetched_at": (NOW - HOUR).isoformat()}]
+    history = LinesHistory(written_lines(tmp_path / "x.jsonl", documents), {})
+    (found,) = measure(history, IngestSettings(), None, EVERYTHING, NOW).tickers
+    assert (found.jobs, found.rows, found.errors) == (1, 5, 0)
+
+
 def test_rejected_rows(tmp_path: Path) -> None:
     """More rejected rows than allowed are a warning; the share is of all rows that came."""
     documents = [

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ops.errors import SourceError
@@ -58,6 +58,18 @@ _jobs = st.lists(
     page=st.tuples(st.integers(0, 8), st.integers(0, 8)),
     ticker=st.sampled_from([None, "A", "D"]),
     words=st.sampled_from([None, "error", "success"]),
+)
+@example(  # a day before by its text, and yet since then
+    jobs=[("A", 5, "success", 2)], index=True, affinity="", since=6, page=(8, 0), ticker="A", words=None
+)
+@example(  # the newest, behind two others in the order of the texts
+    jobs=[("A", 1, "success", 0), ("A", 2, "success", 0), ("A", 0, "success", 2)],
+    index=True,
+    affinity="",
+    since=None,
+    page=(1, 0),
+    ticker="A",
+    words=None,
 )
 def test_the_same_as_reading_every_row(
     tmp_path_factory: pytest.TempPathFactory,

@@ -21,7 +21,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.joblog import Job
 from ops.model import Level, Severity, Verdict
 from ops.naming import SAFETY_TAG, manifest_key
-from ops.needs import KEY, needs_of
+from ops.needs import KEY, needs_document, needs_of
 from ops.retention import Policy
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -265,6 +265,27 @@ def test_a_manifest_that_lies_about_its_needs(place: Place, needs: object) -> No
     assert needed(place.take(52)) == []
 
 
+def test_a_need_of_what_the_other_does_not_hold(place: Place) -> None:
+    """A manifest that takes files from a backup that are no files of its log contradicts itself."""
+    place.take(25)
+    second = place.take(48)
+    (need,) = needs_of(second.manifest)
+    members = [*need.entries["members"], "event-log/segment-000099.json"]
+    lying = needs_document([replace(need, entries={"members": members})])
+    manifest = replace(second.manifest, extra={**second.manifest.extra, KEY: lying})
+    place.store.path_of(manifest_key(second.name)).write_bytes(manifest_files.to_json(manifest))
+    found = place.look(find_backup(place.store, second.name), Level.QUICK)
+    assert found == (Verdict.FAILED, {"backup.manifest_invalid"})
+
+
+def test_another_backup_of_the_same_name_is_not_what_is_needed(place: Place) -> None:
+    """What is needed is known by its job as well: something else that got its name is not taken for it."""
+    first, second = place.take(25), place.take(48)
+    manifest = replace(first.manifest, job_id=second.manifest.job_id)
+    place.store.path_of(manifest_key(first.name)).write_bytes(manifest_files.to_json(manifest))
+    assert place.look(second, Level.QUICK) == (Verdict.FAILED, {"backup.needed_missing"})
+
+
 def test_nothing_that_is_needed_is_pruned(place: Place) -> None:
     """Retention keeps what a kept backup needs, says so, and lets it go with the last one that needs it."""
     first, second, third = place.take(25), place.take(48), place.take(52)
@@ -335,10 +356,11 @@ def test_sealed_copies(place: Place, tmp_path: Path) -> None:
 
 
 def test_sealed_at_home_every_backup_is_whole(place: Place, tmp_path: Path) -> None:
-    """In a store that seals nothing is left to what the machine could not read again."""
+    """In a store that seals nothing is left to others, neither to what was made before it did nor to what it sealed."""
     keys = Keys(tmp_path, "escrow")
     how = SealedHow(keys.sealing, place.scratch, lambda at: LocalStore("plain", LocalOptions(path=at)))
-    place.take(25, to=Destination(place.store, how))
+    place.take(20)
+    assert needed(place.take(25, to=Destination(place.store, how))) == []
     assert needed(place.take(48, to=Destination(place.store, how))) == []
 
 
