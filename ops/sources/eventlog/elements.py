@@ -50,6 +50,11 @@ def array_elements(parts: Iterable[bytes]) -> Iterator[Any]:
         raise ValueError("something follows behind its end")
 
 
+def _require_small(characters: int) -> None:
+    if characters > _LARGEST:
+        raise ValueError(f"an element has more than {_LARGEST} characters")
+
+
 class _Window:
     """The part of the text that is looked at."""
 
@@ -88,10 +93,11 @@ class _Window:
                 raise ValueError("nested too deeply") from error
             else:
                 if end + _CUT_OFF_A_NUMBER < len(self._text) or self._ended:
+                    _require_small(end - self._at)
                     self._at = end
                     return value
-            if len(self._text) - self._at > _LARGEST:
-                raise ValueError(f"an element has more than {_LARGEST} characters")
+            # The element is not over, or a number that may be: then it is not longer than what is there.
+            _require_small(len(self._text) - self._at - _LONGEST_WORD)
             self._read_more()
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:

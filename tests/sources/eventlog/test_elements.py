@@ -185,7 +185,24 @@ def test_an_event_that_is_too_large_is_not_held(monkeypatch: pytest.MonkeyPatch)
     assert facts.unreadable is not None
     assert "more than 10000 characters" in facts.unreadable
     assert facts.size == len(b"".join(parts()))
-    assert [*array_elements(iter([b'[{"id": "' + b"x" * 9000 + b'"}]']))] == [{"id": "x" * 9000}]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000, 30_000])
+@pytest.mark.parametrize("behind", [b"]", b', 1, "' + b"y" * 5000 + b'"]'])
+def test_the_limit_does_not_depend_on_the_parts(
+    monkeypatch: pytest.MonkeyPatch, size: int, behind: bytes
+) -> None:
+    """An element of just as many characters as are allowed is read, and one with one more is not, wherever it is cut."""
+    monkeypatch.setattr(elements, "_LARGEST", 10_000)
+    for element in (
+        b'"' + b"x" * 9998 + b'"',
+        b'{"a":"' + "é".encode() * 9992 + b'"}',
+        b"[" + b"1 , " * 2499 + b"1 ]",
+    ):
+        assert len(element.decode()) in {10_000, 9999}
+        assert in_parts(b"[" + element + behind, size) == as_a_whole(b"[" + element + behind)
+        longer = element[:1] + (b"xx" if element[:1] == b'"' else b"  ") + element[1:]
+        assert in_parts(b"[" + longer + behind, size) is None
 
 
 def test_a_large_segment_is_held_one_event_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
