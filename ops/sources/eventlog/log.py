@@ -16,7 +16,7 @@ from ops.sources.eventlog.chain import Chain
 from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_number, segment_path
 from ops.sources.eventlog.lookup import hash_at, newest_timestamp, walk_explained
 from ops.sources.eventlog.marked import PART
-from ops.sources.eventlog.segment import SegmentFacts, check_text
+from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, is_large
 
 _ALONE_UP_TO: Final = 4 << 20
 """Bytes of a log that are checked sooner than worker processes are there."""
@@ -65,7 +65,9 @@ def check_file(path: str) -> SegmentFacts:
     """What the segment in that file says for itself."""
     name = f"{FOLDER}/{Path(path).name}"
     with opened_file(Path(path)) as file:
-        return check_text(name, parts_in(file), os.fstat(file.fileno()).st_size)
+        if is_large(os.fstat(file.fileno()).st_size):
+            return check_parts(name, parts_in(file))
+        return check_segment(name, file.read())
 
 
 def segment_files(folder: Path) -> dict[int, Path]:
