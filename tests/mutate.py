@@ -168,7 +168,7 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/archive.py", "if any(zeros) or count > _MOST_ZEROS:", "if any(zeros):", LOG_FIXTURES),
     Mutation(f"{EVENTLOG}/tarform.py", "if kind not in (*_FILE_TYPES, _FOLDER_TYPE):", "if False:", LOG_FIXTURES),
     Mutation(f"{EVENTLOG}/archive.py", "elif found.sha256 != expected.sha256:", "elif False:", f"{LOG_TESTS}/test_archive.py"),
-    Mutation(f"{EVENTLOG}/marked.py", "    if as_before != opened.mark:", "if False:", f"{LOG_TESTS}/test_reading.py"),
+    Mutation(f"{EVENTLOG}/marked.py", "    if as_before != opened.mark:", "    if False:", f"{LOG_TESTS}/test_large.py"),
     Mutation(f"{EVENTLOG}/marked.py", "    if found is None or found.mark != mark:", "    if found is None:", f"{LOG_TESTS}/test_reading.py"),
     Mutation(f"{EVENTLOG}/packing.py", "        if _is(facts, held):\n            return facts, False", "        return facts, False", f"{LOG_TESTS}/test_large.py"),
     Mutation(f"{EVENTLOG}/quick.py", 'b"[" + text[cut + 1 :]', 'b"[" + text[cut:]', f"{LOG_TESTS}/test_elements.py"),
