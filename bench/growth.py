@@ -22,8 +22,8 @@ PARTS = ("backup.create", "backup.verify (quick)", "backup.drill")
 EXPLANATION = (
     f"Segments of {PER_SEGMENT:,} events, as the program writes them. Time is the smallest of the rounds, whole processes "
     "with their imports, and divided by the number of events; `sync` runs before each. Memory is that of the process and "
-    "of its largest worker, as in the part about memory. It holds a segment at a time and a record of each segment, so "
-    "that only the number of segments counts, and little."
+    "of its largest worker, as in the part about memory. It holds a few segments at a time and a record of each, so that "
+    "only the number of segments counts, and little."
 )
 
 

@@ -16,7 +16,7 @@ from ops.proc.workers import begin_worker, worker_count
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 _JOBS_A_WORKER: Final = 2
-_BYTES_UNDER_WAY: Final = 128 * 1024 * 1024
+_BYTES_UNDER_WAY: Final = 64 * 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def results_in_order(
     """`function(job)` of each job, in that order, computed in fresh worker processes that have begun already.
 
     A job is taken from `jobs` when there is room for it: at most two a worker are under way, and together no more
-    than 128 MiB by `weight` (bytes), unless it is one alone. What is not begun when the block ends is not done.
+    than 64 MiB by `weight` (bytes), unless it is one alone. What is not begun when the block ends is not done.
     Errors that `function` and `jobs` raise are raised by the iterator. Raises ToolError when a worker was killed, as
     the kernel does when memory runs out. Function, jobs and results must be picklable.
     """

@@ -22,7 +22,7 @@ from ops.sources.eventlog.gzipping import GzipError, Unzipping
 from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_number, segment_path
 from ops.sources.eventlog.marked import SEGMENT_LIMIT
 from ops.sources.eventlog.reading import SNAPSHOT_LIMIT
-from ops.sources.eventlog.segment import SegmentFacts, check_segment
+from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, is_large
 from ops.sources.eventlog.tarform import BLOCK, MANIFEST, TarError, padding_of, read_header
 
 MANIFEST_LIMIT: Final = 64 * 1024 * 1024
@@ -66,7 +66,7 @@ class Member:
 def check_archive(
     payload: Path, expected: Mapping[str, FileEntry] | None = None, progress: Progress = silent
 ) -> ArchivedLog:
-    """All members of the archive `payload`, each hashed, each segment checked; a segment at a time in memory.
+    """All members of the archive `payload`, each hashed, each segment checked.
 
     `expected`: what may be in it, by path (without the manifest); whether it is, `differences` says. Raises BackupError
     (`backup.archive_invalid`) for an archive that is damaged or holds what does not belong there, StoreError when it
@@ -89,13 +89,16 @@ def check_archive(
     )
 
 
-def read_segments(payload: Path) -> Iterator[tuple[int, bytes]]:
-    """The segments of an archive, in its order: number and text, one at a time. Raises as `check_archive` does."""
+def read_segments(payload: Path) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """The segments of an archive, in its order: number, and text in parts, which come once, until the next is asked for.
+
+    Raises as `check_archive` does.
+    """
     with opened_archive(payload) as file:
         for member in read_members(file, None):
             number = segment_number(member.path.rpartition("/")[2])
             if number is not None:
-                yield number, member.content()
+                yield number, member.chunks()
 
 
 def differences(expected: Mapping[str, FileEntry], found: Iterable[FileEntry]) -> list[Finding]:
@@ -200,22 +203,29 @@ def opened_archive(payload: Path) -> Iterator[BinaryIO]:
 
 
 class _Job(NamedTuple):
+    """A segment to check, or what was found in it already."""
+
     path: str
-    content: bytes
+    text: bytes | SegmentFacts
 
 
 def _segments_among(
     members: Iterator[Member], others: dict[str, tuple[FileEntry, bytes]], order: list[str]
 ) -> Iterator[_Job]:
-    """The segments; what else there is goes into `others`, and all names into `order`."""
+    """The segments; what else there is goes into `others`, and all names into `order`.
+
+    A segment that is too large to be held is checked here, while it is unpacked.
+    """
     for member in members:
         order.append(member.path)
-        content = member.content()
         if member.path in (SNAPSHOT, MANIFEST):
+            content = member.content()
             entry = FileEntry(member.path, member.size, sha256(content).hexdigest())
             others[member.path] = entry, content
+        elif is_large(member.size):
+            yield _Job(member.path, check_parts(member.path, member.chunks()))
         else:
-            yield _Job(member.path, content)
+            yield _Job(member.path, member.content())
 
 
 @contextlib.contextmanager
@@ -223,12 +233,16 @@ def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[tuple[str, Se
     if size <= _ALONE_UP_TO:
         yield map(_check_job, jobs)
         return
-    with results_in_order(_check_job, jobs, weight=lambda job: len(job.content)) as checked:
+    with results_in_order(_check_job, jobs, weight=_weight) as checked:
         yield checked
 
 
 def _check_job(job: _Job) -> tuple[str, SegmentFacts]:
-    return job.path, check_segment(job.path, job.content)
+    return job.path, check_segment(job.path, job.text) if isinstance(job.text, bytes) else job.text
+
+
+def _weight(job: _Job) -> int:
+    return len(job.text) if isinstance(job.text, bytes) else 0
 
 
 def _told(facts: SegmentFacts, progress: Progress) -> SegmentFacts:

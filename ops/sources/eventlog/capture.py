@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from ops.model import Captured, Finding, Severity
 from ops.needs import KEY as NEEDS
 from ops.needs import Need, needs_document
 from ops.progress import Progress
-from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
+from ops.sources.eventlog.chain import Chain
 from ops.sources.eventlog.copy import broken_finding, measures_of
 from ops.sources.eventlog.former import FormerLog, compare, recorded
+from ops.sources.eventlog.lookup import hash_at, walk_explained
 from ops.sources.eventlog.packing import FoundLog, pack_log
-from ops.sources.eventlog.segment import hashes_of
 from ops.sources.eventlog.sharing import Sharing
 from ops.sources.eventlog.snapshot import judge_snapshot
 from ops.units import format_time
@@ -82,28 +82,25 @@ class _Look:
     def _judged(self, found: FoundLog) -> list[Finding]:
         """What is said of the chain, of the snapshot, and of what came before."""
 
-        def hash_at(number: int, index: int) -> str | None:
-            hashes = hashes_of(found.content_of(number)) if number in found.segments else []
-            return hashes[index] if 0 <= index < len(hashes) else None
+        def hash_of(number: int, index: int) -> str | None:
+            return hash_at(found.segments, number, index, lambda: found.parts_of(number))
 
         chain, findings = self.chain, []
         if chain.broken is not None:
             findings.append(broken_finding(chain.broken, Severity.WARNING, inherited=True))
         if chain.unclear is not None:
             findings.append(broken_finding(chain.unclear, Severity.WARNING, inherited=True))
-        looked = judge_snapshot(found.snapshot, found.segments, hash_at)
+        looked = judge_snapshot(found.snapshot, found.segments, hash_of)
         findings += [item for item in looked if item.severity is not Severity.OK]
         if self.former is not None:
-            return findings + compare(self.former, found.segments, hash_at)
+            return findings + compare(self.former, found.segments, hash_of)
         return findings + ([_undecided()] if chain.starts is False else [])
 
 
 def _chain_of(found: FoundLog) -> Chain:
-    chain = walk(found.segments)
-    if chain.broken is None:
-        return chain
-    hashes = [hashes_of(found.content_of(number)) for number in found.segments]
-    return replace(chain, broken=explained(chain.broken, lambda text: positions_of(text, hashes)))
+    return walk_explained(
+        found.segments, lambda: ((number, found.parts_of(number)) for number in found.segments)
+    )
 
 
 def _summary(chain: Chain, *, snapshot: bool) -> Mapping[str, object]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ops.sources.eventlog.segment import ABSENT, Broken, SegmentFacts
 
 _LINK: Final = "eventlog.link_broken"
-Find = Callable[[str], Sequence[int]]
-"""The positions in the log, from 0 on, of the events whose `current_hash` is that text."""
+Neighbours = tuple[int | None, int | None]
+Find = Callable[[str, int], Neighbours]
+"""Where events have that text as their `current_hash`: the last such position before that one, and the first behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,16 @@ def explained(position: Position, find: Find) -> Position:
     if broken.previous is None:
         reason = "it says that nothing came before it: events were put in front of it, or another log begins"
         return _named(position, "eventlog.event_inserted", reason)
-    places = [place for place in find(broken.previous) if place != position.index]
-    if not places:
+    before, behind = find(broken.previous, position.index)
+    if before is None and behind is None:
         reason = "the event that it follows is not in the log any more"
         return _named(position, "eventlog.event_removed", reason)
-    if min(places) > position.index:
-        reason = f"the event that it follows stands behind it, at {min(places)}"
+    if before is None:
+        reason = f"the event that it follows stands behind it, at {behind}"
         return _named(position, "eventlog.event_reordered", reason)
-    between = position.index - 1 - max(place for place in places if place < position.index)
-    reason = f"{_events(between)} between it and the one that it follows do not belong there"
+    reason = (
+        f"{_events(position.index - 1 - before)} between it and the one that it follows do not belong there"
+    )
     return _named(position, "eventlog.event_inserted", reason)
 
 
@@ -136,12 +138,3 @@ def _named(position: Position, code: str, reason: str) -> Position:
 
 def _events(count: int) -> str:
     return "1 event" if count == 1 else f"{count} events"
-
-
-def positions_of(current_hash: str, segments: Iterable[Sequence[str]]) -> list[int]:
-    """`Find` over the hashes of all events, segment by segment."""
-    found, start = [], 0
-    for hashes in segments:
-        found += [start + place for place, text in enumerate(hashes) if text == current_hash]
-        start += len(hashes)
-    return found

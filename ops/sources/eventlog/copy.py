@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import BinaryIO
 
 from ops.errors import ConfigError
 from ops.model import Finding, Measures, Severity, TableMeasure
 from ops.sources.eventlog.chain import Chain, Position, walk
 from ops.sources.eventlog.layout import segment_path
-from ops.sources.eventlog.log import StillLog
+from ops.sources.eventlog.log import StillLog, opened_file
+from ops.sources.eventlog.marked import PART
 from ops.sources.eventlog.rule import event_hash
-from ops.sources.eventlog.segment import check_segment
+from ops.sources.eventlog.segment import check_segment, check_text
 from ops.sources.eventlog.snapshot import judge_snapshot
 
 EVENTS = "events"
@@ -103,8 +106,7 @@ class LogCopy:
         _require_known(column, _TIMESTAMP)
         for number in sorted(self.log.segments, reverse=True):
             if self.log.segments[number].events:
-                texts = [item for item in self.log.timestamps_of(number) if isinstance(item, str)]
-                return max(texts, default=None)
+                return self.log.newest_timestamp_in(number)
         return None
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
@@ -124,9 +126,8 @@ def _no_such_question(message: str) -> ConfigError:
 
 
 def _continued(log: StillLog) -> Finding:
-    """Append one event by the rules of the program, to a text in memory, and look whether the log is still right."""
+    """Append one event by the rules of the program, to a text that is not written, and look whether the log is still right."""
     number = max(log.segments, default=1)
-    content = log.content_of(number) if number in log.segments else b""
     event = {
         "id": "evt-drill",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -140,14 +141,36 @@ def _continued(log: StillLog) -> Finding:
     event["current_hash"] = event_hash(event)
     appended = json.dumps(event).encode()
     if number in log.segments and log.segments[number].events:
-        # The array is right, so it ends with its bracket; a large one is not decoded for it.
-        text = b"".join([memoryview(content)[: content.rindex(b"]")], b",", appended, b"]"])
+        with opened_file(log.path_of(number)) as file:
+            size = log.segments[number].size
+            facts = check_text(segment_path(number), _appended_to(file, appended), size)
     else:
-        text = b"[" + appended + b"]"
-    chain = walk({**log.segments, number: check_segment(segment_path(number), text)})
+        facts = check_segment(segment_path(number), b"[" + appended + b"]")
+    chain = walk({**log.segments, number: facts})
     if chain.valid and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
         message = "an event that is appended by the rules of the program continues the chain"
         return Finding(severity=Severity.OK, code="eventlog.can_continue", message=message)
     why = chain.broken.broken.reason if chain.broken else "it is not the last one"
     message = f"an event that is appended does not continue the chain: {why}"
     return Finding(severity=Severity.CRITICAL, code="eventlog.can_not_continue", message=message)
+
+
+def _appended_to(file: BinaryIO, element: bytes) -> Iterator[bytes]:
+    """The text of a right array that is not empty, with an element more; it ends with its bracket, and perhaps white space."""
+    left = _place_of_last_bracket(file)
+    file.seek(0)
+    while part := file.read(min(PART, left)):
+        left -= len(part)
+        yield part
+    yield b"," + element + b"]"
+
+
+def _place_of_last_bracket(file: BinaryIO) -> int:
+    """Where it stands; 0 where there is none."""
+    start = file.seek(0, os.SEEK_END)
+    while start:
+        end, start = start, max(0, start - PART)
+        file.seek(start)
+        if (at := file.read(end - start).rfind(b"]")) >= 0:
+            return start + at
+    return 0

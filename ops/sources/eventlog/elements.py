@@ -1,28 +1,35 @@
 """The elements of a JSON array, one after the other, out of a text that comes in parts. Pure.
 
 What is read is what `parse_json` reads of the whole, and refused is what it refuses, only later: elements in front of a
-mistake have been given out by then. No more than a part and an element is held at a time.
+mistake have been given out by then. No more than a part and an element is held at a time, and no element of more than 4 MiB
+is read: what is held must not depend on what the text says.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ops.sources.eventlog.rule import refuse_constant
 
-_SPACE: Final = " \t\n\r"
+_SPACE: Final = re.compile(r"[ \t\n\r]*+")
 _LONGEST_WORD: Final = 16
 """A word or an escape that was cut is reported at most so far in front of the end: `-Infinity` and `\\ud83d\\ude00`."""
 _CUT_OFF_A_NUMBER: Final = 2
 """A number that was cut is taken for a shorter one with at most so much behind it: `1` of `1e+5`."""
 _UNTERMINATED: Final = "Unterminated string"
+_LARGEST: Final = 4 * 1024 * 1024
+"""Characters of an element. The values of JSON need up to twenty times the room of their text."""
 
 
 def array_elements(parts: Iterable[bytes]) -> Iterator[Any]:
-    """The elements of the array; none for `null`. Raises ValueError when the whole is neither."""
+    """The elements of the array; none for `null`. Raises ValueError when the whole is neither.
+
+    Raises ValueError, too, for an element that is too large.
+    """
     window = _Window(parts)
     if window.peek() == "n":
         if window.value() is not None:
@@ -43,6 +50,11 @@ def array_elements(parts: Iterable[bytes]) -> Iterator[Any]:
         raise ValueError("something follows behind its end")
 
 
+def _require_small(characters: int) -> None:
+    if characters > _LARGEST:
+        raise ValueError(f"an element has more than {_LARGEST} characters")
+
+
 class _Window:
     """The part of the text that is looked at."""
 
@@ -55,10 +67,9 @@ class _Window:
     def peek(self) -> str:
         """The next character that is no white space; nothing at the end."""
         while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _SPACE:
-                    return self._text[self._at]
-                self._at += 1
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr] # matches nothing, too
+            if self._at < len(self._text):
+                return self._text[self._at]
             if self._ended:
                 return ""
             self._read_more()
@@ -82,8 +93,11 @@ class _Window:
                 raise ValueError("nested too deeply") from error
             else:
                 if end + _CUT_OFF_A_NUMBER < len(self._text) or self._ended:
+                    _require_small(end - self._at)
                     self._at = end
                     return value
+            # The element is not over, or a number that may be: then it is not longer than what is there.
+            _require_small(len(self._text) - self._at - _LONGEST_WORD)
             self._read_more()
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:

@@ -7,7 +7,7 @@ Source of the form: RFC 1952 (members of a gzip file simply follow each other).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -19,8 +19,11 @@ _WITH_HEADER: Final = 31  # zlib.h: 15 bits of window, plus 16 for a gzip header
 _CHUNK: Final = 256 * 1024
 
 
-class GzipError(ValueError):
-    """What was read is no gzip, or is damaged, or ends too early; the text says which."""
+class GzipError(Exception):
+    """What was read is no gzip, or is damaged, or ends too early; the text says which.
+
+    No ValueError: that is what a text is called that is no JSON, and here nothing is known of the text.
+    """
 
 
 @cache
@@ -34,8 +37,28 @@ def _library() -> ModuleType:
 
 def gzip_member(parts: Iterable[bytes]) -> bytes:
     """All parts as one member of a gzip file, without name and time: the same bytes for the same installation."""
-    packer = _library().compressobj(_LEVEL, zlib.DEFLATED, _WITH_HEADER)
-    return b"".join([*map(packer.compress, parts), packer.flush()])
+    written: list[bytes] = []
+    zipping = Zipping(written.append)
+    for part in parts:
+        zipping.add(part)
+    zipping.end()
+    return b"".join(written)
+
+
+class Zipping:
+    """One member of a gzip file that is written while its parts come: the same bytes for the same parts."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._packer: Any = _library().compressobj(_LEVEL, zlib.DEFLATED, _WITH_HEADER)
+        self._write = write
+
+    def add(self, part: bytes) -> None:
+        """The next part; raises what `write` raises."""
+        self._write(self._packer.compress(part))
+
+    def end(self) -> None:
+        """What is left of the member; raises what `write` raises."""
+        self._write(self._packer.flush())
 
 
 class Unzipping:

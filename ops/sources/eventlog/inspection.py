@@ -7,7 +7,7 @@ recorded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import BackupError, SourceError
@@ -16,10 +16,10 @@ from ops.manifest import compare_measures
 from ops.model import FileEntry, Finding, Manifest, Severity
 from ops.ports import Fetched
 from ops.sources.eventlog.archive import check_archive, differences, read_segments
-from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
 from ops.sources.eventlog.copy import measures_of
 from ops.sources.eventlog.layout import segment_number
-from ops.sources.eventlog.segment import SegmentFacts, hashes_of
+from ops.sources.eventlog.lookup import walk_explained
+from ops.sources.eventlog.segment import SegmentFacts
 from ops.sources.eventlog.sharing import held_elsewhere, members_of, own_members
 from ops.sources.eventlog.unpacking import unpack_archive, unpack_more
 
@@ -43,7 +43,7 @@ def inspect_archive(payload: Path, manifest: Manifest, needed: Sequence[Fetched]
             if wrong := differences(part.used, found.files):
                 return wrong
             segments |= {number: facts for number, facts in found.segments.items() if facts.name in part.used}
-        chain = _chain_of(parts, dict(sorted(segments.items())))
+        chain = walk_explained(segments, lambda: _texts(parts))
     except BackupError as error:
         return [Finding(severity=Severity.CRITICAL, code=error.code, message=error.message)]
     count = sum(len(part.used) for part in parts)
@@ -68,16 +68,7 @@ def _parts(payload: Path, manifest: Manifest, needed: Sequence[Fetched]) -> list
     return parts
 
 
-def _chain_of(parts: Sequence[_Part], segments: Mapping[int, SegmentFacts]) -> Chain:
-    chain = walk(segments)
-    if chain.broken is None:
-        return chain
-    hashes = dict(sorted((number, hashes_of(text)) for number, text in _texts(parts)))
-    position = explained(chain.broken, lambda text: positions_of(text, hashes.values()))
-    return replace(chain, broken=position)
-
-
-def _texts(parts: Sequence[_Part]) -> Iterator[tuple[int, bytes]]:
+def _texts(parts: Sequence[_Part]) -> Iterator[tuple[int, Iterator[bytes]]]:
     for part in parts:
         used = {segment_number(path.rpartition("/")[2]) for path in part.used}
         for number, text in read_segments(part.payload):

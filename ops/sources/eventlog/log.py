@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from ops.errors import SourceError
 from ops.proc.workers import run_in_workers
-from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
+from ops.sources.eventlog.chain import Chain
 from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_number, segment_path
-from ops.sources.eventlog.segment import SegmentFacts, check_segment, elements_of, hashes_of
+from ops.sources.eventlog.lookup import hash_at, newest_timestamp, walk_explained
+from ops.sources.eventlog.marked import PART
+from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, is_large
 
 _ALONE_UP_TO: Final = 4 << 20
 """Bytes of a log that are checked sooner than worker processes are there."""
@@ -30,17 +33,19 @@ class StillLog:
 
     def hash_at(self, number: int, index: int) -> str | None:
         """The `current_hash` of an event by segment and index there; None when there is none."""
-        hashes = hashes_of(self.content_of(number)) if number in self.segments else []
-        return hashes[index] if 0 <= index < len(hashes) else None
+        return hash_at(self.segments, number, index, lambda: self.parts_of(number))
 
-    def timestamps_of(self, number: int) -> list[object]:
-        """The time stamps of a segment's events, as they stand there."""
-        events = elements_of(self.content_of(number))
-        return [event.get("timestamp") for event in events if isinstance(event, dict)]
+    def newest_timestamp_in(self, number: int) -> str | None:
+        """The greatest time stamp in a segment, as it stands there; None when it has none."""
+        return newest_timestamp(self.parts_of(number), self.segments[number].size)
 
-    def content_of(self, number: int) -> bytes:
-        """The text of a segment."""
-        return read_file(self.folder / segment_path(number))
+    def parts_of(self, number: int) -> Iterator[bytes]:
+        """The text of a segment, in parts; raises SourceError when it can not be read."""
+        return read_parts(self.path_of(number))
+
+    def path_of(self, number: int) -> Path:
+        """The file of a segment."""
+        return self.folder / segment_path(number)
 
 
 def read_log(folder: Path) -> StillLog:
@@ -51,17 +56,18 @@ def read_log(folder: Path) -> StillLog:
     jobs = [str(paths[number]) for number in numbers]
     facts = run_in_workers(check_file, jobs) if size > _ALONE_UP_TO else [check_file(job) for job in jobs]
     segments = dict(zip(numbers, facts, strict=True))
-    chain = walk(segments)
-    if chain.broken is not None:
-        hashes = [hashes_of(read_file(paths[number])) for number in numbers]
-        chain = replace(chain, broken=explained(chain.broken, lambda text: positions_of(text, hashes)))
+    chain = walk_explained(segments, lambda: ((number, read_parts(paths[number])) for number in numbers))
     snapshot = folder / SNAPSHOT
     return StillLog(folder, segments, chain, read_file(snapshot) if snapshot.is_file() else None)
 
 
 def check_file(path: str) -> SegmentFacts:
     """What the segment in that file says for itself."""
-    return check_segment(f"{FOLDER}/{Path(path).name}", read_file(Path(path)))
+    name = f"{FOLDER}/{Path(path).name}"
+    with opened_file(Path(path)) as file:
+        if is_large(os.fstat(file.fileno()).st_size):
+            return check_parts(name, parts_in(file))
+        return check_segment(name, file.read())
 
 
 def segment_files(folder: Path) -> dict[int, Path]:
@@ -79,6 +85,25 @@ def segment_files(folder: Path) -> dict[int, Path]:
 
 def read_file(path: Path) -> bytes:
     """The content of a regular file; raises SourceError, also for a link, a pipe and a folder."""
+    with opened_file(path) as file:
+        return file.read()
+
+
+def read_parts(path: Path) -> Iterator[bytes]:
+    """The same in parts."""
+    with opened_file(path) as file:
+        yield from parts_in(file)
+
+
+def parts_in(file: BinaryIO) -> Iterator[bytes]:
+    """What is left of a file, in parts."""
+    while part := file.read(PART):
+        yield part
+
+
+@contextlib.contextmanager
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open to be read; raises SourceError, also for a link, a pipe and a folder."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -87,4 +112,4 @@ def read_file(path: Path) -> bytes:
         os.close(descriptor)
         raise SourceError(f"{path} is no file", code="source.not_a_file")
     with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+        yield file

@@ -17,9 +17,12 @@ from typing import Final, NamedTuple
 
 from ops.errors import SourceError
 from ops.sources.eventlog.layout import SNAPSHOT
+from ops.sources.eventlog.tarform import LARGEST
 
-SEGMENT_LIMIT: Final = 256 * 1024 * 1024
-"""The largest segment that is read: it is held in memory as a whole, and several times over while it is checked."""
+SEGMENT_LIMIT: Final = LARGEST
+"""The largest segment that is read: a header of an archive can not say more bytes."""
+PART: Final = 1024 * 1024
+"""Bytes of a file that are held at a time, where it is not held as a whole."""
 _NO_FILE: Final = {errno.ELOOP, errno.ENXIO}
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -45,6 +48,15 @@ class Held:
     content: bytes
     mtime_ns: int
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.content)
+
+    def parts(self) -> Iterator[bytes]:
+        """All of it."""
+        yield self.content
+
 
 class Opened(NamedTuple):
     """An open regular file, and what it looked like when it was opened."""
@@ -53,6 +65,28 @@ class Opened(NamedTuple):
     descriptor: int
     mark: Mark
     links: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.mark.size
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was last changed."""
+        return self.mark.mtime_ns
+
+    def parts(self) -> Iterator[bytes]:
+        """All of it, as often as it is wanted; raises MovedError at the latest at its end when it was written to since then."""
+        at = 0
+        while at < self.size:
+            with translated_read_errors(self.path):
+                part = os.pread(self.descriptor, min(PART, self.size - at), at)
+            if not part:
+                raise MovedError
+            yield part
+            at += len(part)
+        _require_unwritten(self)
 
 
 def mark_of(path: Path) -> Mark:
@@ -96,13 +130,19 @@ def read_opened(opened: Opened) -> Held:
     """All of an open file; raises MovedError when it was written to since it was opened."""
     with translated_read_errors(opened.path):
         content = os.read(opened.descriptor, opened.mark.size + 1)
+    _require_unwritten(opened)
+    if len(content) != opened.mark.size:
+        raise MovedError
+    return Held(content, opened.mark.mtime_ns)
+
+
+def _require_unwritten(opened: Opened) -> None:
     there = os.fstat(opened.descriptor)
     mark = _mark(there)
     # When its name goes to another file, or away, that changes the time of the inode and nothing else.
     as_before = mark if there.st_nlink == opened.links else mark._replace(ctime_ns=opened.mark.ctime_ns)
-    if len(content) != opened.mark.size or as_before != opened.mark:
+    if as_before != opened.mark:
         raise MovedError
-    return Held(content, opened.mark.mtime_ns)
 
 
 def read_marked(path: Path, mark: Mark) -> bytes:
@@ -111,10 +151,15 @@ def read_marked(path: Path, mark: Mark) -> bytes:
     Raises SourceError when it can not be read.
     """
     with contextlib.ExitStack() as stack:
-        opened = open_still(path, stack)
-        if opened is None or opened.mark != mark:
-            raise MovedError
-        return read_opened(opened).content
+        return read_opened(open_marked(path, mark, stack)).content
+
+
+def open_marked(path: Path, mark: Mark, opened: contextlib.ExitStack) -> Opened:
+    """The file at `path` that looked like `mark`, open until `opened` ends; raises as `read_marked` does."""
+    found = open_still(path, opened)
+    if found is None or found.mark != mark:
+        raise MovedError
+    return found
 
 
 def no_such_thing(path: Path, what: str) -> SourceError:
@@ -133,7 +178,9 @@ def _require_readable(path: Path, there: os.stat_result) -> None:
         raise no_such_thing(path, "file")
     if there.st_size > SEGMENT_LIMIT and path.name != SNAPSHOT:
         message = f"{path} has {there.st_size} bytes; a segment is read up to {SEGMENT_LIMIT}"
-        raise SourceError(message, hint="no program reads such a segment; keep a copy of the file by hand")
+        raise SourceError(
+            message, hint="no archive that every tar reads can hold it; keep a copy of the file by hand"
+        )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """A log of one moment as one archive: every file read, checked, hashed and packed in one pass.
 
 Each file is a gzip member of its own, with its tar header in it. So worker processes make them side by side, the order is
-kept, and what they make together is a `.tar.gz` for every tar.
+kept, and what they make together is a `.tar.gz` for every tar. A segment that is too large to be held goes in parts from
+its file through the check into the archive.
 
 The oldest segments are read first, because pruning removes them first. When one is gone before it was read, all that
 was read before it is older still, and pruned too: to begin again at a later moment loses nothing.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -22,11 +23,11 @@ from ops.model import FileEntry
 from ops.proc.ordered import results_in_order
 from ops.progress import Progress, silent
 from ops.sources.eventlog import marked
-from ops.sources.eventlog.gzipping import gzip_member
+from ops.sources.eventlog.gzipping import Zipping, gzip_member
 from ops.sources.eventlog.layout import SNAPSHOT, segment_path
-from ops.sources.eventlog.marked import Mark, MovedError
+from ops.sources.eventlog.marked import Held, Mark, MovedError, Opened
 from ops.sources.eventlog.reading import Settled, changing, settle
-from ops.sources.eventlog.segment import SegmentFacts, check_segment
+from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, is_large
 from ops.sources.eventlog.tarform import END, MANIFEST, header_of, padding_of
 
 ALONE_UP_TO: Final = 4 * 1024 * 1024
@@ -53,16 +54,19 @@ class FoundLog:
         """The text of the snapshot file, as it was packed."""
         return self.settled.snapshot.content if self.settled.snapshot else None
 
-    def content_of(self, number: int) -> bytes:
-        """The text of a segment, as it was packed; raises MovedError, which `pack_log` takes as a reason to begin again.
+    def parts_of(self, number: int) -> Iterator[bytes]:
+        """The text of a segment, as it was packed, in parts.
 
-        Only for the function that makes the manifest: later the log may be another.
+        Raises MovedError, at the latest behind the last one, which `pack_log` takes as a reason to begin again. Only
+        for the function that makes the manifest: later the log may be another.
         """
         newest = self.settled.newest
         if newest is not None and newest[0] == number:
-            return newest[1].content
-        path = self.settled.folder / segment_path(number)
-        return marked.read_marked(path, self.settled.older[number])
+            yield from newest[1].parts()
+            return
+        with contextlib.ExitStack() as opened:
+            path = self.settled.folder / segment_path(number)
+            yield from marked.open_marked(path, self.settled.older[number], opened).parts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,9 @@ def pack_log(  # noqa: PLR0913 - from where, to where, what to say of it, and tw
     was killed; OSError when `into` can not be written (the caller knows what a full disk means).
     """
     for _ in range(_TRIES):
-        settled = settle(folder, clock)
-        with contextlib.suppress(MovedError), os.fdopen(_emptied(into), "wb") as file:
+        with contextlib.suppress(MovedError), contextlib.ExitStack() as opened:
+            settled = settle(folder, clock, opened)
+            file = opened.enter_context(os.fdopen(_emptied(into), "wb"))
             return _pack_settled(settled, _Archive(file, into.name), manifest_of, progress, held or {})
     raise changing(folder)
 
@@ -112,6 +117,12 @@ class _Archive:
         self._digest.update(member)
         self._size += len(member)
 
+    def put(self, segment: _Segment) -> tuple[SegmentFacts, bool]:
+        """Write a segment, unless it is held elsewhere; what was found in it, and whether it was written."""
+        if segment.member is not None:
+            self.write(segment.member)
+        return segment.facts, segment.member is not None
+
     def finish(self) -> FileEntry:
         self._file.flush()
         return FileEntry(self._name, self._size, self._digest.hexdigest())
@@ -129,7 +140,6 @@ class _Job(NamedTuple):
 class _Segment(NamedTuple):
     """What was found in a segment, and the member that it makes; None when it is held elsewhere."""
 
-    number: int
     facts: SegmentFacts
     member: bytes | None
 
@@ -143,20 +153,12 @@ def _pack_settled(
 ) -> PackedLog:
     """The archive of that moment; raises MovedError when a segment is not what it was."""
     progress.step("checking and packing", settled.size)
-    jobs = [
-        _Job(number, settled.folder / segment_path(number), mark, held.get(segment_path(number)))
-        for number, mark in settled.older.items()
-    ]
     segments: dict[int, SegmentFacts] = {}
     left_out: list[str] = []
-    with _packed(jobs, settled.size) as packed:
-        for segment in _with_newest(packed, settled, held):
-            segments[segment.number] = segment.facts
-            if segment.member is None:
-                left_out.append(segment.facts.name)
-            else:
-                archive.write(segment.member)
-            progress.advance(segment.facts.size)
+    for number, facts, is_packed in _written(settled, archive, held):
+        segments[number] = facts
+        left_out += [] if is_packed else [facts.name]
+        progress.advance(facts.size)
     files = [FileEntry(facts.name, facts.size, facts.sha256) for facts in segments.values()]
     if settled.snapshot is not None:
         content = settled.snapshot.content
@@ -169,27 +171,48 @@ def _pack_settled(
     return PackedLog(archive.finish(), found, manifest)
 
 
+def _written(
+    settled: Settled, archive: _Archive, held: Mapping[str, FileEntry]
+) -> Iterator[tuple[int, SegmentFacts, bool]]:
+    """The segments in order, each put into the archive unless it is held elsewhere: number, facts, whether it was packed.
+
+    A small newest one is worked on while the workers start. A large one is written while it is read.
+    """
+    jobs = [
+        _Job(number, settled.folder / segment_path(number), mark, held.get(segment_path(number)))
+        for number, mark in settled.older.items()
+    ]
+    with _packed([job for job in jobs if not is_large(job.mark.size)]) as packed:
+        last = _packed_newest(settled, held)
+        for job in jobs:
+            if not is_large(job.mark.size):
+                yield job.number, *archive.put(next(packed))
+            else:
+                with contextlib.ExitStack() as opened:
+                    text = marked.open_marked(job.path, job.mark, opened)
+                    yield job.number, *_stream(text, job.number, job.held, archive)
+    if settled.newest is not None:
+        number, newest = settled.newest
+        other = held.get(segment_path(number))
+        yield number, *(archive.put(last) if last is not None else _stream(newest, number, other, archive))
+
+
 @contextlib.contextmanager
-def _packed(jobs: list[_Job], size: int) -> Iterator[Iterator[_Segment]]:
-    """The older segments in order: by worker processes, or here when that is sooner."""
-    if size <= ALONE_UP_TO:
+def _packed(jobs: list[_Job]) -> Iterator[Iterator[_Segment]]:
+    """Small segments in order: by worker processes, or here when that is sooner."""
+    if sum(job.mark.size for job in jobs) <= ALONE_UP_TO:
         yield map(_pack_job, jobs)
         return
     with results_in_order(_pack_job, jobs, weight=lambda job: job.mark.size) as segments:
         yield segments
 
 
-def _with_newest(
-    packed: Iterator[_Segment], settled: Settled, held: Mapping[str, FileEntry]
-) -> Iterator[_Segment]:
-    """The older ones, and behind them the newest, which is worked on here while the workers start."""
-    last = None
-    if settled.newest is not None:
-        number, file = settled.newest
-        last = _pack_content(number, file.content, file.mtime_ns, held.get(segment_path(number)))
-    yield from packed
-    if last is not None:
-        yield last
+def _packed_newest(settled: Settled, held: Mapping[str, FileEntry]) -> _Segment | None:
+    """The newest segment, when it is held in memory."""
+    number, file = settled.newest or (0, None)
+    if not isinstance(file, Held):
+        return None
+    return _pack_content(number, file.content, file.mtime_ns, held.get(segment_path(number)))
 
 
 def _pack_job(job: _Job) -> _Segment:
@@ -200,11 +223,39 @@ def _pack_job(job: _Job) -> _Segment:
 def _pack_content(number: int, content: bytes, mtime_ns: int, held: FileEntry | None) -> _Segment:
     path = segment_path(number)
     facts = check_segment(path, content)
-    if held is not None and (held.size, held.sha256) == (facts.size, facts.sha256):
-        return _Segment(number, facts, None)
-    return _Segment(number, facts, _member(path, content, mtime_ns))
+    return _Segment(facts, None if _is(facts, held) else _member(path, content, mtime_ns))
+
+
+def _is(facts: SegmentFacts, held: FileEntry | None) -> bool:
+    return held is not None and (held.size, held.sha256) == (facts.size, facts.sha256)
 
 
 def _member(path: str, content: bytes, mtime_ns: int) -> bytes:
-    header = header_of(path, len(content), mtime_ns // _SECOND_NS)
-    return gzip_member([header, content, padding_of(len(content))])
+    return gzip_member([_header(path, len(content), mtime_ns), content, padding_of(len(content))])
+
+
+def _header(path: str, size: int, mtime_ns: int) -> bytes:
+    return header_of(path, size, mtime_ns // _SECOND_NS)
+
+
+def _stream(
+    text: Held | Opened, number: int, held: FileEntry | None, archive: _Archive
+) -> tuple[SegmentFacts, bool]:
+    """A large segment, checked and packed in one pass; in two, where the first has to show whether it is held elsewhere."""
+    path = segment_path(number)
+    if held is not None and held.size == text.size:
+        facts = check_parts(path, text.parts())
+        if _is(facts, held):
+            return facts, False
+    zipping = Zipping(archive.write)
+    zipping.add(_header(path, text.size, text.mtime_ns))
+    facts = check_parts(path, _copied(text.parts(), zipping.add))
+    zipping.add(padding_of(text.size))
+    zipping.end()
+    return facts, True
+
+
+def _copied(parts: Iterable[bytes], add: Callable[[bytes], None]) -> Iterator[bytes]:
+    for part in parts:
+        add(part)
+        yield part

@@ -7,7 +7,7 @@ rule, which also says what and where.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from hashlib import sha256
@@ -36,6 +36,8 @@ _INSTANTS: Final = re.compile(
 
 _END_OF_EVENT: Final = b"\n  }"
 _BETWEEN: Final = _END_OF_EVENT + b",\n  {"
+_WITHOUT_A_CUT: Final = 2
+"""How many times the least size of a group is read in search of an event's end."""
 
 
 class Ends(NamedTuple):
@@ -74,29 +76,50 @@ def ends_of_right(content: bytes) -> Ends | None:
     return Ends(len(events), first.id, last.id, first.previous_hash, last.current_hash)
 
 
-def ends_of_right_in_parts(content: bytes, most: int) -> Ends | None:
-    """The same, of a segment that is decoded in parts of at most that many bytes.
+class RightGroups:
+    """The ends of groups of events out of a segment's text that comes in parts, for as long as all events are right.
 
-    It is cut only where the program's form ends an event; a part that holds whole events is an array by itself.
+    It is cut only where the program's form ends an event: what is before and what follows are arrays by themselves, so that
+    whoever reads on by the exact rule can begin there. `rest` is then what was read and belongs to no group: the begin
+    of an array that goes on with the next part; None when all was right.
     """
-    ends, at = None, 1
-    while content.startswith(b"["):
-        is_last = len(content) - at <= most
-        cut = len(content) - 1 if is_last else content.rfind(_BETWEEN, at, at + most) + len(_END_OF_EVENT)
-        if cut <= at:
-            return None
-        part = ends_of_right(b"[" + content[at:] if is_last else b"[" + content[at:cut] + b"]")
-        if part is None or (ends is not None and part.first_previous != ends.last_hash):
-            return None
-        ends = part if ends is None else _joined(ends, part)
-        if is_last:
-            return ends
-        at = cut + 1
-    return None
 
+    def __init__(self, parts: Iterator[bytes], least: int) -> None:
+        self._parts, self._least = parts, least
+        self.rest: bytes | None = None
 
-def _joined(ends: Ends, part: Ends) -> Ends:
-    return Ends(ends.events + part.events, ends.first_id, part.last_id, ends.first_previous, part.last_hash)
+    def __iter__(self) -> Iterator[Ends]:
+        """A group of at least so many bytes after the other, but the last; nothing where msgspec is not installed."""
+        text, before, ended = b"", None, _decoder() is None
+        self.rest = text
+        while not ended:
+            texts, ended = self._more()
+            self.rest = text = b"".join([text, *texts])
+            if not text.startswith(b"["):
+                return
+            cut = len(text) if ended else text.rfind(_BETWEEN) + len(_END_OF_EVENT)
+            if cut <= len(_END_OF_EVENT):
+                if len(text) > _WITHOUT_A_CUT * self._least:
+                    return
+                continue  # the last event may be alone in it, with its end
+            group = ends_of_right(text if ended else text[:cut] + b"]")
+            if group is None or (before is not None and group.first_previous != before.last_hash):
+                return
+            text, before = b"[" + text[cut + 1 :], group
+            self.rest = None if ended else text
+            yield group
+
+    def _more(self) -> tuple[list[bytes], bool]:
+        """The next parts, together of that size, and whether there are no others."""
+        texts: list[bytes] = []
+        size = 0
+        while size < self._least:
+            part = next(self._parts, None)
+            if part is None:
+                return texts, True
+            texts.append(part)
+            size += len(part)
+        return texts, False
 
 
 def _are_canonical(instants: Sequence[str]) -> bool:

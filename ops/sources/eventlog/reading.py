@@ -41,6 +41,7 @@ from ops.sources.eventlog.marked import (
     require_still,
     translated_read_errors,
 )
+from ops.sources.eventlog.segment import is_large
 
 SNAPSHOT_LIMIT: Final = 1024 * 1024
 """The largest snapshot that is read; those of the program have some 280 bytes."""
@@ -54,14 +55,14 @@ class Settled:
     """The log in the data folder `folder` as it was at `moment`.
 
     `older`: segments by number, in order, with the marks that they had then; whoever reads one later compares.
-    `newest`: number and content of the last segment. `oversized`: the size of a snapshot that is too large to be one,
+    `newest`: number and content of the last segment, or, when it is too large to be held, the open file. `oversized`: the size of a snapshot that is too large to be one,
     and was not read. `ignored`: names in `event-log/` that look like segments and are none.
     """
 
     folder: Path
     moment: datetime
     older: dict[int, Mark]
-    newest: tuple[int, Held] | None
+    newest: tuple[int, Held | Opened] | None
     snapshot: Held | None
     oversized: int | None
     ignored: tuple[str, ...]
@@ -70,19 +71,21 @@ class Settled:
     def size(self) -> int:
         """Bytes of all files."""
         held = (self.newest[1] if self.newest else None, self.snapshot)
-        return sum(mark.size for mark in self.older.values()) + sum(len(one.content) for one in held if one)
+        return sum(mark.size for mark in self.older.values()) + sum(one.size for one in held if one)
 
 
-def settle(folder: Path, clock: Callable[[], datetime]) -> Settled:
-    """One moment of the log in the data folder `folder`; changes nothing.
+def settle(folder: Path, clock: Callable[[], datetime], opened: contextlib.ExitStack) -> Settled:
+    """One moment of the log in the data folder `folder`, whose open files are closed when `opened` ends; changes nothing.
 
     Raises SourceError: `source.missing`, `source.not_migrated` (only the old single file is there),
     `source.not_a_file`, `source.unreadable`, and `source.changed` when it never held still.
     """
     for attempt in range(_TRIES):
         time.sleep(_PAUSE_S * attempt)
-        with contextlib.ExitStack() as opened, contextlib.suppress(MovedError):
-            return _settle_once(folder, clock, opened)
+        with contextlib.ExitStack() as attempted, contextlib.suppress(MovedError):
+            settled = _settle_once(folder, clock, attempted)
+            opened.push(attempted.pop_all())
+            return settled
     raise changing(folder)
 
 
@@ -141,11 +144,16 @@ def _settle_once(folder: Path, clock: Callable[[], datetime], opened: contextlib
         folder,
         newest.moment if newest else moment,
         older,
-        (newest.number, read_opened(newest.opened)) if newest else None,
+        (newest.number, _held(newest.opened)) if newest else None,
         held,
         oversized,
         ignored,
     )
+
+
+def _held(opened: Opened) -> Held | Opened:
+    """A segment that can be held, or its file: an open one stays what it is when its name goes to another."""
+    return opened if is_large(opened.size) else read_opened(opened)
 
 
 class _Newest(NamedTuple):

@@ -5,20 +5,21 @@ Segments are independent until their ends are compared, so that each can be chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from typing import Any, Final
 
 from ops.sources.eventlog.elements import array_elements
-from ops.sources.eventlog.quick import ends_of_right, ends_of_right_in_parts
+from ops.sources.eventlog.quick import Ends, RightGroups, ends_of_right
 from ops.sources.eventlog.rule import InstantError, event_hash, parse_json
 
 ABSENT: Final = "(absent)"
 """Stands for a previous hash that is not there at all, or is neither text nor null."""
 _WHOLE_UP_TO: Final = 16 * 1024 * 1024
-"""Bytes of a segment whose events are held together; of a larger one, one event is held at a time."""
-_PART: Final = 1024 * 1024
+_GROUP: Final = 1024 * 1024
+"""Bytes of a larger segment that are decoded together."""
 _NO_JSON: Final = "it is no JSON array of events"
 
 
@@ -57,34 +58,72 @@ class SegmentFacts:
     unreadable: str | None = None
 
 
+def is_large(size: int) -> bool:
+    """Whether a segment of so many bytes is never held as a whole, but a few events at a time."""
+    return size > _WHOLE_UP_TO
+
+
 def check_segment(name: str, content: bytes) -> SegmentFacts:
-    """All that `content` says for itself."""
+    """All that `content` says for itself, held as a whole."""
     size, digest = len(content), sha256(content).hexdigest()
-    is_small = size <= _WHOLE_UP_TO
-    ends = ends_of_right(content) if is_small else ends_of_right_in_parts(content, _PART)
-    if ends is not None:
+    if (ends := ends_of_right(content)) is not None:
         return SegmentFacts(name, size, digest, *ends)
     walk = _Walk()
-    try:
-        for event in elements_of(content):
-            if not isinstance(event, dict):
-                return SegmentFacts(name, size, digest, unreadable=_NO_JSON)
-            walk.take(event)
-    except ValueError as error:
-        return SegmentFacts(name, size, digest, unreadable=f"{_NO_JSON}: {error}")
-    return walk.facts(SegmentFacts(name, size, digest))
+    return walk.facts(SegmentFacts(name, size, digest), walk.take_all(lambda: _elements_of(content)))
 
 
-def elements_of(content: bytes) -> Iterable[object]:
-    """What is in the array; raises ValueError, perhaps behind some of it, when it is none."""
-    if len(content) > _WHOLE_UP_TO:
-        return array_elements(content[start : start + _PART] for start in range(0, len(content), _PART))
+def check_parts(name: str, parts: Iterable[bytes]) -> SegmentFacts:
+    """The same of a segment of any size whose text comes in parts, once; all of them are read. Raises what `parts` raises.
+
+    `parts` must not raise ValueError: that is what is wrong with a text.
+    """
+    read = _Counted(parts)
+    walk, right = _Walk(), RightGroups(iter(read), _GROUP)
+    for ends in right:
+        walk.take_right(ends)
+    rest, unreadable = right.rest, None
+    if rest is not None:
+        unreadable = walk.take_all(lambda: array_elements(chain([rest], read)))
+    size, digest = read.all_of_it()
+    return walk.facts(SegmentFacts(name, size, digest), unreadable)
+
+
+def check_text(name: str, parts: Iterable[bytes], size: int) -> SegmentFacts:
+    """The same of a text of about that size, the quickest way that memory allows."""
+    return check_parts(name, parts) if is_large(size) else check_segment(name, b"".join(parts))
+
+
+def elements_in(parts: Iterable[bytes], size: int) -> Iterator[object]:
+    """What is in the array that a text of about that size is; raises ValueError, perhaps behind some of it, when it is none."""
+    yield from array_elements(parts) if is_large(size) else _elements_of(b"".join(parts))
+
+
+def _elements_of(content: bytes) -> Iterable[object]:
     events = parse_json(content.decode("utf-8", "replace"))
     if events is None:
         return []  # the program takes it for an empty segment
     if not isinstance(events, list):
         raise ValueError("it is no array")  # noqa: TRY004 - what the text says, not what a caller gave
     return events
+
+
+class _Counted:
+    """The parts of a text, once, with their size and digest."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts, self._size, self._digest = iter(parts), 0, sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self._size += len(part)
+            self._digest.update(part)
+            yield part
+
+    def all_of_it(self) -> tuple[int, str]:
+        """Size and SHA-256 of the whole; what nobody asked for is read."""
+        for _ in self:
+            pass
+        return self._size, self._digest.hexdigest()
 
 
 class _Walk:
@@ -97,7 +136,25 @@ class _Walk:
         self._broken: Broken | None = None
         self._unclear: Broken | None = None
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take_right(self, ends: Ends) -> None:
+        """The next events, which are right and follow each other."""
+        if self._events == 0:
+            self._first = {"id": ends.first_id, "previous_hash": ends.first_previous}
+        self._last = {"id": ends.last_id, "current_hash": ends.last_hash}
+        self._events += ends.events
+
+    def take_all(self, elements: Callable[[], Iterable[object]]) -> str | None:
+        """The rest of the events; why it is no array of events, if it is none."""
+        try:
+            for event in elements():
+                if not isinstance(event, dict):
+                    return _NO_JSON
+                self._take(event)
+        except ValueError as error:
+            return f"{_NO_JSON}: {error}"
+        return None
+
+    def _take(self, event: dict[str, Any]) -> None:
         """The next event. Behind the first that is wrong none is judged."""
         if self._broken is None:
             self._judge(event)
@@ -119,8 +176,10 @@ class _Walk:
             unclear = Broken(index, name, "eventlog.timestamp_unclear", str(error))
             self._unclear = self._unclear or unclear
 
-    def facts(self, about: SegmentFacts) -> SegmentFacts:
+    def facts(self, about: SegmentFacts, unreadable: str | None) -> SegmentFacts:
         """The same file with all that was seen of its events."""
+        if unreadable is not None:
+            return replace(about, unreadable=unreadable)
         if self._events == 0:
             return about
         return replace(
@@ -133,20 +192,6 @@ class _Walk:
             broken=self._broken,
             unclear=self._unclear,
         )
-
-
-def hashes_of(content: bytes) -> list[str]:
-    """The `current_hash` of each event of a segment; empty for one that can not be read."""
-    try:
-        return [shown(_hash_in(event)) for event in elements_of(content)]
-    except ValueError:
-        return []
-
-
-def _hash_in(event: object) -> object:
-    if not isinstance(event, dict):
-        raise ValueError(_NO_JSON)  # noqa: TRY004 - what the text says, not what a caller gave
-    return event.get("current_hash")
 
 
 def said_previous(event: dict[str, Any]) -> str | None:

@@ -16,7 +16,8 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """What stands behind the last member."""
 _MODE: Final = 0o600
-_LARGEST_OCTAL: Final = 8**11 - 1
+LARGEST: Final = 8**11 - 1
+"""What eleven octal digits can say: the bytes of the largest member that every tar reads, 8 GiB less one."""
 _CHECKSUM: Final = slice(148, 156)
 _FILE_TYPES: Final = (b"0", b"\0")
 _FOLDER_TYPE: Final = b"5"
@@ -34,7 +35,7 @@ _TYPES: Final = {
 }
 
 
-class TarError(ValueError):
+class TarError(Exception):
     """A header that is damaged, or says something that no log needs; the text says what."""
 
 
@@ -49,7 +50,7 @@ class Header:
 
 def header_of(name: str, size: int, mtime_s: int) -> bytes:
     """The header of a file of ours: owner 0, mode 0600; the same for the same parameters everywhere."""
-    seconds = min(max(0, mtime_s), _LARGEST_OCTAL)
+    seconds = min(max(0, mtime_s), LARGEST)
     fields = [
         name.encode("ascii").ljust(100, b"\0"),
         b"%07o\0%07o\0%07o\0" % (_MODE, 0, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -49,9 +50,9 @@ def linked_elsewhere(folder: Path) -> None:
 
 
 def giant(folder: Path) -> None:
-    """A segment of a gibibyte."""
+    """A segment with a byte more than a header of an archive can say."""
     with segment(folder, 1).open("wb") as file:
-        file.truncate(1 << 30)
+        file.truncate(1 << 33)
 
 
 BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -86,7 +87,7 @@ def test_only_the_old_form(tmp_path: Path) -> None:
     """A log in a single file, without a folder, is an error that says how it becomes segments."""
     (tmp_path / "event-log.json").touch()
     with pytest.raises(SourceError, match=r"event-log\.json") as caught:
-        settle(tmp_path, lambda: MOMENT)
+        settle(tmp_path, lambda: MOMENT, contextlib.ExitStack())
     assert caught.value.code == "source.not_migrated"
 
 
@@ -95,7 +96,7 @@ def test_no_data_folder(tmp_path: Path, name: str) -> None:
     """A data folder that is not there, or is a file, is an error that names it."""
     (tmp_path / "file").touch()
     with pytest.raises(SourceError, match=name):
-        settle(tmp_path / name, lambda: MOMENT)
+        settle(tmp_path / name, lambda: MOMENT, contextlib.ExitStack())
 
 
 @pytest.mark.needs_root

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.sources.eventlog.chain import Chain, explained, positions_of, walk
+from ops.sources.eventlog.chain import Chain
 from ops.sources.eventlog.layout import FOLDER, segment_number
-from ops.sources.eventlog.segment import check_segment, hashes_of
+from ops.sources.eventlog.lookup import walk_explained
+from ops.sources.eventlog.segment import check_segment
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segment_text, segments_of
 
 HERE = Path(__file__).parent
@@ -20,14 +21,12 @@ HERE = Path(__file__).parent
 
 def chain_of(segments: dict[int, bytes]) -> Chain:
     """The chain of a log in memory, with its first broken event explained."""
-    chain = walk(
-        {number: check_segment(f"segment-{number:06}.json", content) for number, content in segments.items()}
+    facts = {
+        number: check_segment(f"segment-{number:06}.json", content) for number, content in segments.items()
+    }
+    return walk_explained(
+        facts, lambda: ((number, iter([segments[number]])) for number in reversed(segments))
     )
-    if chain.broken is None:
-        return chain
-    hashes = [hashes_of(segments[number]) for number in sorted(segments)]
-    position = explained(chain.broken, lambda text: positions_of(text, hashes))
-    return Chain(**{name: getattr(chain, name) for name in chain.__slots__} | {"broken": position})
 
 
 def found(chain: Chain) -> tuple[str, int, str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sources.eventlog import segment
+from ops.sources.eventlog import elements, segment
 from ops.sources.eventlog.elements import array_elements
-from ops.sources.eventlog.quick import ends_of_right, ends_of_right_in_parts
+from ops.sources.eventlog.quick import Ends, RightGroups, ends_of_right
 from ops.sources.eventlog.rule import parse_json
-from ops.sources.eventlog.segment import SegmentFacts, check_segment, hashes_of
+from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, elements_in
 from tests.sources.eventlog.writing import made_events, segment_text
 
 TEXTS = [
@@ -98,32 +99,61 @@ FIELDS = ["id", "timestamp", "actor", "previous_hash", "current_hash", "extra"]
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.sampled_from(FIELDS), VALUES), max_size=2),
     st.integers(1, 1400),
+    st.integers(1, 1400),
     st.integers(0, 2000),
     st.sampled_from([b"", b"}", b'"', b"\xff", b"null,", b"[],"]),
 )
 def test_the_same_is_found_in_a_large_segment(
-    changes: list[tuple[int, str, object]], size: int, at: int, put: bytes
+    changes: list[tuple[int, str, object]], size: int, group: int, at: int, put: bytes
 ) -> None:
-    """Whatever a segment holds, its facts and its hashes are those that are found when it is read as a whole."""
+    """Whatever a segment holds, its facts and its elements are those that are found when it is read as a whole."""
     events = made_events(5)
     for index, name, value in changes:
         events[index][name] = value
     content = json.dumps(events, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
     content = content[:at] + put + content[at:]
-    whole, hashes = check_segment("s", content), hashes_of(content)
+    whole, wanted = check_segment("s", content), as_a_whole(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "_WHOLE_UP_TO", 0)
-        patch.setattr(segment, "_PART", size)
-        assert without_words(check_segment("s", content)) == without_words(whole)
-        assert hashes_of(content) == hashes
+        patch.setattr(segment, "_GROUP", group)
+        assert without_words(check_parts("s", parts_of(content, size))) == without_words(whole)
+        if wanted is not None:
+            assert repr([*elements_in(parts_of(content, size), len(content))]) == repr(wanted)
+
+
+def quick_groups(content: bytes, size: int, least: int | None = None) -> tuple[list[Ends], bytes | None]:
+    """The groups that are right, and what is to be looked at by the exact rule: with all that was not read."""
+    parts = iter(parts_of(content, size))
+    groups = RightGroups(parts, least or size)
+    found = [*groups]
+    return found, None if groups.rest is None else b"".join([groups.rest, *parts])
 
 
 def test_an_ordinary_large_segment_goes_the_quick_way() -> None:
     """It is cut where the program ends an event, for any size of the parts that holds one; its ends are the same."""
     content = segment_text(made_events(20))
+    whole = ends_of_right(content)
+    assert whole is not None
     for size in (600, 601, 1000, 5000, len(content), len(content) * 2):
-        assert ends_of_right_in_parts(content, size) == ends_of_right(content)
-    assert ends_of_right_in_parts(content, 100) is None
+        groups, rest = quick_groups(content, size)
+        assert rest is None
+        assert (len(groups) > 1) == (size <= len(content))
+        assert sum(group.events for group in groups) == whole.events
+        assert (groups[0].first_previous, groups[-1].last_hash) == (whole.first_previous, whole.last_hash)
+    assert quick_groups(content, 100) == ([], content)
+    assert quick_groups(content, 1, 600) == quick_groups(content, 600)
+
+
+def test_the_exact_rule_begins_where_the_quick_way_ends() -> None:
+    """Behind the last group that is right stands an array of all other events, and nothing but these."""
+    events = made_events(20)
+    events[11]["actor"] = "x"
+    groups, rest = quick_groups(segment_text(events), 1000)
+    assert rest is not None
+    seen = sum(group.events for group in groups)
+    assert 5 < seen <= 11
+    assert parse_json(rest.decode()) == events[seen:]
+    assert [event["id"] for event in events[:seen]][-1] == groups[-1].last_id
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 19])
@@ -131,10 +161,48 @@ def test_a_part_that_does_not_follow_is_seen(cut: int) -> None:
     """Parts that are right in themselves are no right segment when one does not follow the other."""
     events = made_events(20)
     content = segment_text([*events[:cut], *events[cut + 1 :]])
-    for size in (600, 1000, 5000):
-        right = ends_of_right_in_parts(content, size)
-        assert right == ends_of_right(content)
-        assert (right is None) == (0 < cut < 19)
+    for size in (600, 1000, 5000, 20_000):
+        _, rest = quick_groups(content, size)
+        assert (rest is not None) == (0 < cut < 19)
+        assert check_parts("s", parts_of(content, size)) == check_segment("s", content)
+
+
+def test_an_event_that_is_too_large_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reading of an element ends soon behind the limit, and what is left of the segment still counts for its digest."""
+    monkeypatch.setattr(elements, "_LARGEST", 10_000)
+    asked = []
+
+    def parts() -> Iterator[bytes]:
+        for part in [b'[{"id": "', *[b"x" * 1000] * 100, b'"}]']:
+            asked.append(part)
+            yield part
+
+    with pytest.raises(ValueError, match="more than 10000 characters"):
+        [*array_elements(parts())]
+    assert len(asked) < 30
+    facts = check_parts("s", parts())
+    assert facts.events == 0
+    assert facts.unreadable is not None
+    assert "more than 10000 characters" in facts.unreadable
+    assert facts.size == len(b"".join(parts()))
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000, 30_000])
+@pytest.mark.parametrize("behind", [b"]", b', 1, "' + b"y" * 5000 + b'"]'])
+def test_the_limit_does_not_depend_on_the_parts(
+    monkeypatch: pytest.MonkeyPatch, size: int, behind: bytes
+) -> None:
+    """An element of just as many characters as are allowed is read, and one with one more is not, wherever it is cut."""
+    monkeypatch.setattr(elements, "_LARGEST", 10_000)
+    for element in (
+        b'"' + b"x" * 9998 + b'"',
+        b'{"a":"' + "é".encode() * 9992 + b'"}',
+        b"[" + b"1 , " * 2499 + b"1 ]",
+    ):
+        assert len(element.decode()) in {10_000, 9999}
+        assert in_parts(b"[" + element + behind, size) == as_a_whole(b"[" + element + behind)
+        longer = element[:1] + (b"xx" if element[:1] == b'"' else b"  ") + element[1:]
+        assert in_parts(b"[" + longer + behind, size) is None
 
 
 def test_a_large_segment_is_held_one_event_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

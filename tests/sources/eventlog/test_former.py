@@ -9,7 +9,8 @@ import pytest
 
 from ops.model import Severity
 from ops.sources.eventlog.former import FormerLog, compare, read_former, recorded
-from ops.sources.eventlog.segment import SegmentFacts, check_segment, hashes_of
+from ops.sources.eventlog.lookup import hash_at
+from ops.sources.eventlog.segment import SegmentFacts, check_segment
 from tests.sources.eventlog.writing import Event, made_events, segment_text, segments_of
 
 
@@ -28,12 +29,12 @@ def former_of(events: list[Event], size: int = 10) -> FormerLog:
 
 def codes(former: FormerLog, segments: Mapping[int, bytes]) -> list[tuple[str, str]]:
     """Severity and code of each finding about the log as it is now."""
+    facts = facts_of(segments)
 
-    def hash_at(number: int, index: int) -> str | None:
-        hashes = hashes_of(segments[number])
-        return hashes[index] if index < len(hashes) else None
+    def hash_of(number: int, index: int) -> str | None:
+        return hash_at(facts, number, index, lambda: iter([segments[number]]))
 
-    return [(str(item.severity), item.code) for item in compare(former, facts_of(segments), hash_at)]
+    return [(str(item.severity), item.code) for item in compare(former, facts, hash_of)]
 
 
 GOES_ON = [("ok", "eventlog.continues")]

@@ -138,7 +138,8 @@ def settled_with(folder: Path, act: Callable[[], object], call: int) -> Settled:
             act()
         return MOMENT + timedelta(seconds=len(calls))
 
-    return settle(folder, clock)
+    with contextlib.ExitStack() as opened:
+        return settle(folder, clock, opened)
 
 
 def put(path: Path, content: bytes) -> None:
@@ -159,7 +160,7 @@ def test_rotated_before_it_was_opened(tmp_path: Path) -> None:
 
     settled = settled_with(folder, rotate, 2)
     assert settled.newest is not None
-    assert (settled.newest[0], settled.newest[1].content) == (5, segment_text(events[40:]))
+    assert (settled.newest[0], [*settled.newest[1].parts()]) == (5, [segment_text(events[40:])])
     assert settled.older[4].size == len(segment_text(events[30:40]))
     assert settled.moment == MOMENT + timedelta(seconds=3)
 
@@ -234,7 +235,7 @@ def test_the_manifest_may_ask_for_a_segment(tmp_path: Path) -> None:
 
     def manifest_of(found: packing.FoundLog) -> bytes:
         prune()
-        asked.append({number: found.content_of(number) for number in found.segments})
+        asked.append({number: b"".join(found.parts_of(number)) for number in found.segments})
         return b"{}"
 
     (tmp_path / "a").touch()
