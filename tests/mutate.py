@@ -155,7 +155,7 @@ MUTATIONS = [
     Mutation("ops/actions/sealing.py", "            if error.code in DAMAGED:\n                raise\n", "", SEALING),
     Mutation("ops/actions/sealing.py", "cipher.unseal(sealed, into, expected, progress)", "cipher.unseal(sealed, into, None, progress)", SEALING),
     Mutation("ops/actions/sealing.py", "    if backup.good is None:\n        return records\n", "", SEALED_HOME),
-    Mutation("ops/actions/sealing.py", "if (done.plain_size, done.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
+    Mutation("ops/actions/sealing.py", "if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
     Mutation("ops/actions/sealing.py", "Verdict.PASSED if backup.good else Verdict.FAILED", "Verdict.PASSED", SEALED_HOME),
     Mutation("ops/actions/taking.py", "if to.sealed is not None:", "if False:", SEALED_HOME),
     Mutation("ops/actions/reencrypt.py", "if not any(finding.code == OPENED for finding in looked.findings):", "if False:", REENCRYPT),

@@ -14,6 +14,7 @@ from ops.actions.backup import BackupRequest
 from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.copying import Tier, copy_backup, copy_missing
 from ops.actions.drill import DrillRequest, run_drill
+from ops.actions.needing import copy_of
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.taking import Destination, SealedHow, make
@@ -284,6 +285,8 @@ def test_another_backup_of_the_same_name_is_not_what_is_needed(place: Place) -> 
     manifest = replace(first.manifest, job_id=second.manifest.job_id)
     place.store.path_of(manifest_key(first.name)).write_bytes(manifest_files.to_json(manifest))
     assert place.look(second, Level.QUICK) == (Verdict.FAILED, {"backup.needed_missing"})
+    (need,) = needs_of(second.manifest)
+    assert copy_of(need, place.store, [file.key for file in place.store.list()]) is None
 
 
 def test_nothing_that_is_needed_is_pruned(place: Place) -> None:
