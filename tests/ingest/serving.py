@@ -24,7 +24,7 @@ def serving(answers: Mapping[str, Sequence[Answer]]) -> Iterator[int]:
     asked = dict.fromkeys(answers, 0)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - as the library has it
+        def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             answer = answers[path][min(asked[path], len(answers[path]) - 1)]
             asked[path] += 1
