@@ -50,7 +50,9 @@ def _move_to_now(place: Place) -> None:
 def ingest_late(place: Place) -> None:
     """The provider has limited the rate of VALE3's jobs for two days; `./run-ingest` runs one by hand."""
     ingested(place)
-    refusal = "status = 'error', error_message = 'HTTP 429 Too Many Requests', rows_fetched = 0, retry_after = 3600"
+    refusal = (
+        "status = 'error', error_message = 'HTTP 429 Too Many Requests', rows_fetched = 0, retry_after = 3600"
+    )
     with closing(sqlite3.connect(place.folder / "dados" / "data.db")) as connection:
         (since,) = connection.execute(
             "select min(started_at) from (select started_at from ingest_logs where ticker = 'VALE3'"
