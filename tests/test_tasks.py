@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
     "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
-    "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify",
+    "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify", "logs",
+    "metrics", "test-conn",
 }  # fmt: skip
 
 
