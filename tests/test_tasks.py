@@ -334,7 +334,7 @@ def test_codes_are_complete() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "ops").rglob("*.py") if path.name != "errors.py")
     raised = set(
         re.findall(
-            r'"((?:backup|cipher|config|demo|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
+            r'"((?:backup|cipher|config|demo|ingest|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
             text,
         )
     )
@@ -345,7 +345,8 @@ def test_codes_are_complete() -> None:
     assert {code for code in errors if code.split(".")[0] in families} - set(CODES) - {
         "backup.checksum", "backup.checksum_file", "backup.opened", "backup.sealed", "store.swept", "backup.overdue",
         "snapshot.manifest_replaced", "snapshot.not_in_manifest", "snapshot.only_bytes_differ", "snapshot.purge_refused",
-        "snapshot.restored", "snapshot.right", "snapshot.source_equal",
+        "snapshot.restored", "snapshot.right", "snapshot.source_equal", "ingest.failures", "ingest.index",
+        "ingest.line_cut", "ingest.line_invalid", "ingest.no_index",
     } == set()  # fmt: skip
 
 
