@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
     "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
-    "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify",
+    "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify", "logs",
+    "metrics", "test-conn",
 }  # fmt: skip
 
 
@@ -333,7 +334,7 @@ def test_codes_are_complete() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "ops").rglob("*.py") if path.name != "errors.py")
     raised = set(
         re.findall(
-            r'"((?:backup|cipher|config|demo|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
+            r'"((?:backup|cipher|config|demo|ingest|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
             text,
         )
     )
@@ -342,9 +343,10 @@ def test_codes_are_complete() -> None:
     errors = set(re.findall(r'code="([a-z]+\.[a-z_]+)"', text))
     families = {code.split(".")[0] for code in CODES}
     assert {code for code in errors if code.split(".")[0] in families} - set(CODES) - {
-        "backup.checksum", "backup.checksum_file", "backup.opened", "backup.sealed", "store.swept", "backup.overdue",
+        "backup.checksum", "backup.checksum_file", "backup.needed", "backup.opened", "backup.overdue", "backup.sealed",
         "snapshot.manifest_replaced", "snapshot.not_in_manifest", "snapshot.only_bytes_differ", "snapshot.purge_refused",
-        "snapshot.restored", "snapshot.right", "snapshot.source_equal",
+        "snapshot.restored", "snapshot.right", "snapshot.source_equal", "ingest.failures", "ingest.index",
+        "ingest.line_cut", "ingest.line_invalid", "ingest.no_index", "store.swept",
     } == set()  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def _settings(
     if given.source is not None and given.source not in sources:
         hint = f"configured: {', '.join(sorted(sources)) or 'none'}"
         raise ConfigError(f"{here}: unknown source {given.source!r}", code="config.unknown_source", hint=hint)
-    require_known(given.columns, FIELDS, Place(place.file, "ingest.columns", place.folder))
+    require_known(given.columns, FIELDS, Place(place.file, f"{here.table}.columns", place.folder))
     said = {item.name: value for item in fields(given) if (value := getattr(given, item.name)) is not None}
     lag = said.get("lag_warning") or timedelta(seconds=_number(environ, _LAG, 86400))
     lock = said.get("lock_timeout") or timedelta(seconds=_number(environ, _LOCK, 120))

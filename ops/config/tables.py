@@ -24,7 +24,7 @@ from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_sp
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _OF_SECRETS: Final = re.compile(
-    r"(?:password|passphrase|identity|recipients|access_key|secret_key|session_token)(?:_env|_file|_command)?|dsn"
+    r"(?:password|passphrase|identity|recipients|access_key|secret_key|session_token|token)(?:_env|_file|_command)?|dsn"
 )
 """Keys whose values are not shown: whoever mistook one may have written the secret itself there."""
 _LOOKS_SECRET: Final = re.compile(r"\s*(?:AGE-SECRET-KEY-1|-----BEGIN )", re.IGNORECASE)

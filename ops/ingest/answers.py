@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from ops.errors import ToolError
@@ -14,6 +15,8 @@ from ops.model import Finding, Severity
 from ops.units import format_duration
 
 _LONGEST_REASON = 200
+_OF_OBJECTS: Final = re.compile(r"""^[A-Z_]+\] |', \w+\(.*|(?: \(_ssl\.c:\d+\))?['")]*$""")
+"""What is left of the representation of an exception around its text."""
 
 
 def shown_url(url: str) -> str:
@@ -85,13 +88,13 @@ def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], s
             lambda _: "has a name that can not be resolved",
         ),
         ((known.SSLError,), "provider.tls_failed", lambda why: f"can not be trusted: {why}"),
+        ((known.NewConnectionError,), "provider.unreachable", lambda why: f"took no connection: {why}"),
         (
             (known.ConnectTimeoutError,),
             "provider.unreachable",
             lambda _: "did not take the connection in time",
         ),
         ((known.ReadTimeoutError,), "provider.too_slow", lambda _: "did not answer in time"),
-        ((known.NewConnectionError,), "provider.unreachable", lambda why: f"took no connection: {why}"),
         (
             (known.ProxyError,),
             "provider.unreachable",
@@ -103,8 +106,9 @@ def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], s
 
 
 def _short(text: str) -> str:
-    """The reason alone, without the objects and addresses before it."""
-    return text.rpartition(": ")[2].strip("')( ")[:_LONGEST_REASON] or "no reason was given"
+    """The reason alone, without the objects and addresses before it, and the places in C behind it."""
+    reason = _OF_OBJECTS.sub("", text.rpartition(": ")[2]).strip(" '\"")
+    return reason[:_LONGEST_REASON] or "no reason was given"
 
 
 def _phrase(status: int) -> str:

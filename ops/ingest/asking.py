@@ -93,10 +93,11 @@ def _patience(provider: Provider, asking: Asking) -> Any:  # noqa: ANN401 - urll
         """The back-off of urllib3, with a limit for what the provider wants, and written down."""
 
         def get_retry_after(self, response: Any) -> float | None:  # noqa: ANN401 - as urllib3 has it
+            """None also for a header that is neither seconds nor a date: the back-off of our own goes on then."""
             try:
                 return super().get_retry_after(response)
             except urllib3.exceptions.InvalidHeader:
-                return None  # nonsense: as if the provider had said nothing
+                return None
 
         def sleep(self, response: Any = None) -> None:  # noqa: ANN401 - as urllib3 has it
             asking.retry_after = self.get_retry_after(response) if response is not None else None

@@ -79,7 +79,12 @@ def require_url(url: str, where: str) -> None:
     try:
         parts = urlsplit(url)
         right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        secret = parts.password is not None
     except ValueError:
-        right = False
+        right = secret = False
     if not right:
         raise ConfigError(f"{where}: url is no address like https://host/path")
+    if secret:
+        message = f"{where}: a password must not stand in the configuration (url)"
+        hint = "remove it, and give it with token_env, token_file or token_command"
+        raise ConfigError(message, code="config.secret_in_file", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.docs import fixtures, hard_times, petshop, petshop_trouble
+from tests.docs import fixtures, hard_times, ingesting, petshop, petshop_trouble
 from tests.docs.place import Place
 
 _ON_A_SERVER: Final[tuple[Callable[[Place], None], ...]] = (
@@ -20,6 +20,7 @@ _ON_A_SERVER: Final[tuple[Callable[[Place], None], ...]] = (
     petshop_trouble.petshop_stale,
     petshop_trouble.petshop_small_scratch,
     petshop_trouble.petshop_greedy,
+    petshop_trouble.petshop_moved,
 )
 
 BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
@@ -57,6 +58,12 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.event_log,
         fixtures.incremental_log,
         fixtures.log_cut,
+        ingesting.ingested,
+        ingesting.ingest_late,
+        ingesting.ingest_lines,
+        ingesting.ingest_no_index,
+        ingesting.provider,
+        ingesting.provider_limits,
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,

@@ -135,3 +135,10 @@ def petshop_greedy(place: Place) -> None:
         raise NotHereError(message)
     petshop_backed_up(place)
     configure(place, _KEY, f'{_KEY}\ndrill_settings = {{ shared_buffers = "4096GB" }}')
+
+
+def petshop_moved(place: Place) -> None:
+    """The server has moved: where the configuration says, none listens."""
+    petshop(place)
+    place.names["/run/old"] = "/run/no-server-is-here"
+    configure(place, f"host={place.names['/run/postgresql']}", f"host={place.names['/run/old']}")

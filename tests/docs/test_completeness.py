@@ -23,6 +23,9 @@ TASKS = collection().task_names
 PAGE_OF_TASK = {
     "demo": "demo.md",
     "doctor": "doctor.md",
+    "logs": "ingest.md",
+    "metrics": "ingest.md",
+    "test-conn": "ingest.md",
     "backup.create": "backup.md",
     "backup.list": "backup.md",
     "backup.show": "backup.md",
@@ -59,14 +62,20 @@ def rows_below(heading: str) -> dict[str, str]:
 
 
 def dotted_constants() -> Iterator[tuple[Path, str]]:
-    """Each dotted word that is an argument of a call somewhere in the package."""
+    """Each dotted word that is an argument of a call, or stands in a tuple, somewhere in the package."""
     for path in sorted((REPOSITORY / "ops").rglob("*.py")):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call):
-                for value in [*call.args, *(keyword.value for keyword in call.keywords)]:
-                    for node in ast.walk(value):
-                        if isinstance(node, ast.Constant) and DOTTED.match(str(node.value)):
-                            yield path, str(node.value)
+        for holder in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for value in _held(holder):
+                for node in ast.walk(value):
+                    if isinstance(node, ast.Constant) and DOTTED.match(str(node.value)):
+                        yield path, str(node.value)
+
+
+def _held(node: ast.AST) -> list[ast.expr]:
+    """What a call is given, or a tuple made of."""
+    if isinstance(node, ast.Call):
+        return [*node.args, *(keyword.value for keyword in node.keywords)]
+    return node.elts if isinstance(node, ast.Tuple) else []
 
 
 def finding_codes() -> set[str]:
