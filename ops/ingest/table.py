@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from ops.ingest.columns import Columns, find_columns, missing_columns
 from ops.ingest.entry import SUCCESS, Entry
@@ -27,9 +26,6 @@ from ops.sources.sqlite.capture import remove_empty_log
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
 from ops.sources.sqlite.schema import quoted
 
-_TOGETHER: Final = 400
-"""Tickers that are asked for in one statement."""
-
 
 @contextlib.contextmanager
 def opened_table(path: Path, settings: IngestSettings, timeout_s: float) -> Iterator[TableHistory]:
@@ -42,7 +38,7 @@ def opened_table(path: Path, settings: IngestSettings, timeout_s: float) -> Iter
             translated_errors(path, "reading the ingest history"),
             contextlib.closing(connect_live(path, timeout_s=timeout_s)) as connection,
         ):
-            connection.execute("PRAGMA query_only=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
             connection.text_factory = lambda text: text.decode("utf-8", "replace")
             yield TableHistory(connection, find_columns(connection, settings, str(path)))
     finally:
@@ -108,22 +104,25 @@ class TableHistory:
 
     def _last_by_passes(self, tickers: Sequence[str]) -> Iterator[Entry]:
         """First the greatest text of each ticker, then what zones can make newer than that."""
-        words = tuple(sorted(SUCCESS))
+        words, known = tuple(sorted(SUCCESS)), set(tickers)
         for form in self._forms(None, EPOCH):
             where = f"{self._ended_well} AND {self._where(form)} GROUP BY {self._ticker}"
             statement = f"SELECT {self._ticker}, max({self._time}) FROM {self._table} WHERE {where}"  # noqa: S608 - quoted names
             greatest = self._connection.execute(statement, (*words, *form.parameters)).fetchall()
-            wanted = [(name, self._bound(value)) for name, value in greatest if name in set(tickers)]
-            for begin in range(0, len(wanted), _TOGETHER):
-                some = wanted[begin : begin + _TOGETHER]
-                marks = ", ".join(["(?, ?)"] * len(some))
-                rest = (
-                    f"JOIN bounds ON {self._ticker} = bounds.name AND {self._time} >= bounds.least"
-                    f" WHERE {self._ended_well} AND {self._where(form)}"
-                )
-                before = f"WITH bounds(name, least) AS (VALUES {marks}) "
-                parameters = (*(part for pair in some for part in pair), *words, *form.parameters)
-                yield from self._entries(rest, parameters, form, before=before)
+            # A table with a key: SQLite makes no index of its own for a list of values, and would try each with each row.
+            self._connection.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS bounds (name PRIMARY KEY, least) WITHOUT ROWID"
+            )
+            self._connection.execute("DELETE FROM temp.bounds")
+            self._connection.executemany(
+                "INSERT INTO temp.bounds VALUES (?, ?)",
+                [(name, self._bound(value)) for name, value in greatest if name in known],
+            )
+            rest = (
+                f"CROSS JOIN temp.bounds ON bounds.name = {self._ticker} AND {self._time} >= bounds.least"
+                f" WHERE {self._ended_well} AND {self._where(form)}"
+            )
+            yield from self._entries(rest, (*words, *form.parameters), form)
 
     @property
     def _ended_well(self) -> str:
@@ -132,10 +131,12 @@ class TableHistory:
     @staticmethod
     def _bound(greatest: object) -> object:
         """From where on a row can be newer than the one with the greatest value: text is ordered by its own zone."""
-        if not is_iso(greatest):
+        if not isinstance(greatest, str):
             return greatest
         with contextlib.suppress(ValueError):
-            return f"{datetime.fromisoformat(str(greatest)[:10]) - 2 * SLACK:%Y-%m-%d}"
+            if not is_iso(greatest):
+                return ""
+            return f"{datetime.fromisoformat(greatest[:10]) - 2 * SLACK:%Y-%m-%d}"
         return ""
 
     def since(self, tickers: Sequence[str], moment: datetime) -> Iterator[Entry]:
@@ -209,10 +210,8 @@ class TableHistory:
     def _where(self, form: Form) -> str:
         return form.condition.format(time=self._time)
 
-    def _entries(
-        self, rest: str, parameters: Iterable[object], form: Form, *, before: str = ""
-    ) -> Iterator[Entry]:
-        statement = f"{before}SELECT {self.columns.selected} FROM {self._table} {rest}"  # noqa: S608 - quoted names
+    def _entries(self, rest: str, parameters: Iterable[object], form: Form) -> Iterator[Entry]:
+        statement = f"SELECT {self.columns.selected} FROM {self._table} {rest}"  # noqa: S608 - quoted names
         for row in self._connection.execute(statement, tuple(parameters)):
             if form.holds(row[self._time_at]):
                 yield entry_of(row)
