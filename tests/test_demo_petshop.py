@@ -427,6 +427,8 @@ def test_extras_and_groups_agree() -> None:
     wanted = {item for extra in extras.values() for item in extra if not item.startswith("drillbook[")}
     groups = project["dependency-groups"]
     assert {
-        item.partition(";")[0] for group in ("age", "eventlog", "postgres", "s3") for item in groups[group]
+        item.partition(";")[0]
+        for group in ("age", "eventlog", "ingest", "postgres", "s3")
+        for item in groups[group]
     } == wanted
     assert all({"include-group": group} in groups["tests"] for group in ("age", "eventlog", "postgres", "s3"))
