@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ from ops.sources.eventlog.tarform import END, MANIFEST, header_of, padding_of
 ALONE_UP_TO: Final = 4 * 1024 * 1024
 """Bytes that are worked through sooner than worker processes are there."""
 _TRIES: Final = 5
+_PATIENCE_S: Final = 5.0
+"""A small log that is written all the time is tried more often: a try takes no longer than its writer's next step."""
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -94,7 +97,9 @@ def pack_log(  # noqa: PLR0913 - from where, to where, what to say of it, and tw
     Raises SourceError (see `settle`; `source.changed` when it changed at each try); ToolError when a worker process
     was killed; OSError when `into` can not be written (the caller knows what a full disk means).
     """
-    for _ in range(_TRIES):
+    begun, tries = time.monotonic(), 0
+    while tries < _TRIES or time.monotonic() - begun < _PATIENCE_S:
+        tries += 1
         with contextlib.suppress(MovedError), contextlib.ExitStack() as opened:
             settled = settle(folder, clock, opened)
             file = opened.enter_context(os.fdopen(_emptied(into), "wb"))

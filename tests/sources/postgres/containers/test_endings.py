@@ -96,7 +96,6 @@ def test_killed_while_dumping(
     """A create that is killed or interrupted leaves no pg_dump, no session and no snapshot in the container."""
     before = started_at(ballast.server)
     with creating(ballast, client, tmp_path) as process:
-        assert any("pg_dump" in line for line in ballast.server.processes())
         process.send_signal(number)
         process.wait(60)
         require_nothing_left(ballast.server, before)

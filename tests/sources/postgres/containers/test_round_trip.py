@@ -154,8 +154,12 @@ def test_a_password(database: ContainerDatabase, tmp_path: Path, client: str) ->
     """A password that the server asks for is handed on, and stands in no argument, error or manifest."""
     (tmp_path / "password").write_text(KEEPER_PASSWORD + "\n")
     dsn = f"user=keeper dbname='{database.name}'"
-    with pytest.raises(SourceError, match="no password supplied") as caught:
-        back_up(database.source(client, dsn=dsn), store_in(tmp_path))
+    for _ in range(3):
+        with pytest.raises(SourceError) as caught:
+            back_up(database.source(client, dsn=dsn), store_in(tmp_path))
+        if "connection reset by peer" not in caught.value.message:
+            break  # otherwise the engine ended before what psql said had passed through it
+    assert "no password supplied" in caught.value.message
     assert caught.value.code == "source.refused"
     source = database.source(client, dsn=dsn, password_file=tmp_path / "password")
     with source._route() as route, route.session() as session:
