@@ -9,6 +9,7 @@ from typing import Final
 
 from ops.ingest.entry import Entry, Kind
 from ops.ingest.history import History
+from ops.ingest.instants import EPOCH
 from ops.ingest.locks import IngestLock, find_locks
 from ops.ingest.settings import IngestSettings
 from ops.model import Finding, Severity
@@ -49,6 +50,7 @@ class _Sums:
     latencies: int = 0
     latency_ms: int = 0
     last: Entry | None = None
+    success: Entry | None = None
 
     def add(self, entry: Entry) -> None:
         if entry.kind is Kind.INVALID:
@@ -59,6 +61,12 @@ class _Sums:
         self.jobs += 1
         self.rows += entry.rows_fetched or 0 if entry.succeeded else 0
         self.errors += entry.succeeded is False
+        if (
+            entry.succeeded
+            and entry.moment
+            and (self.success is None or entry.moment > (self.success.moment or EPOCH))
+        ):
+            self.success = entry
         if entry.succeeded and entry.latency_ms is not None:
             self.latencies += 1
             self.latency_ms += entry.latency_ms
@@ -125,10 +133,14 @@ def _nothing_yet(wanted: Sequence[str] | None) -> Finding:
 def _of_tickers(
     history: History, settings: IngestSettings, tickers: Sequence[str], now: datetime
 ) -> list[TickerMetrics]:
-    last = history.last_successes(tickers)
     sums = _summed(history.since(tickers, now - settings.window), tickers)
+    # What ended well in the window is newer than all before it.
+    earlier = history.last_successes([ticker for ticker in tickers if sums[ticker].success is None])
     locks = find_locks(settings.locks, tickers)
-    return [_metrics(ticker, last.get(ticker), sums[ticker], locks.get(ticker), now) for ticker in tickers]
+    return [
+        _metrics(ticker, sums[ticker].success or earlier.get(ticker), sums[ticker], locks.get(ticker), now)
+        for ticker in tickers
+    ]
 
 
 def _summed(entries: Iterable[Entry], tickers: Sequence[str]) -> Mapping[str, _Sums]:

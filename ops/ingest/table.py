@@ -88,6 +88,8 @@ class TableHistory:
     def last_successes(self, tickers: Sequence[str]) -> Mapping[str, Entry]:
         """A few steps into the index for each ticker and form of time stamp, else two passes for each form."""
         found: dict[str, Entry] = {}
+        if not tickers:
+            return found
         entries = self._last_by_index(tickers) if self.columns.by_time else self._last_by_passes(tickers)
         for entry in entries:
             before = found.get(entry.ticker or "")
