@@ -57,6 +57,9 @@ def _look(path: Path, ticker: str, holders: Mapping[tuple[int, int, int], int] |
     if holders is None:
         return IngestLock(ticker, None, None, since)
     pid = holders.get((os.major(there.st_dev), os.minor(there.st_dev), there.st_ino))
+    if pid is None and any(inode == there.st_ino for _, _, inode in holders):
+        # Some file systems (btrfs, overlays) have another device for stat() than for locks: it may be this one.
+        return IngestLock(ticker, None, None, since)
     return IngestLock(ticker, pid is not None, pid, since)
 
 

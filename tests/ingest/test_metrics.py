@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.ingest import locks
 from ops.ingest.lines import LinesHistory
 from ops.ingest.locks import find_locks
 from ops.ingest.metrics import Measured, measure
@@ -146,6 +147,17 @@ def test_locks_are_seen_and_never_touched(tmp_path: Path, way: str) -> None:
         process.stdin.close()
         process.wait(30)
     assert find_locks(tmp_path, ["A"])["A"].held is False
+
+
+def test_a_lock_on_another_device_is_not_called_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where stat() and the kernel's list name a file system differently, nobody knows whether the lock is held."""
+    for name in ("A", "B"):
+        (tmp_path / f"{name}.lock").touch()
+    inode = (tmp_path / "A.lock").stat().st_ino
+    (tmp_path / "locks").write_text(f"1: FLOCK  ADVISORY  WRITE 77 ff:fe:{inode} 0 EOF\n")
+    monkeypatch.setattr(locks, "_KERNEL", tmp_path / "locks")
+    found = find_locks(tmp_path, ["A", "B"])
+    assert (found["A"].held, found["A"].pid, found["B"].held) == (None, None, False)
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the kernel does not say who holds a lock")
