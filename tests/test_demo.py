@@ -458,6 +458,18 @@ class TestWriter:
         assert scalar(prices_path, logged) == done > 0
         assert all(report["ended"] for report in reports)
 
+    def test_in_the_background(self, prices_path: Path) -> None:
+        """Started deaf to Ctrl-C, as a shell starts what its script runs in the background, it writes on through it."""
+        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process = start_writer(prices_path)
+        finally:
+            signal.signal(signal.SIGINT, heard)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        assert end_writer(process)["ended"] is True
+
     def test_a_killed_writer_leaves_whole_transactions(self, prices_path: Path) -> None:
         """After SIGKILL the next connection sees the invariants."""
         process = start_writer(prices_path, "--rate", "0")

@@ -154,15 +154,6 @@ class TestRunProgram:
         """A program that a signal ended has that signal's number, negative."""
         assert run("sh", "-c", "kill -9 $$", folder=tmp_path).exit_code == -9
 
-    @only_linux
-    def test_signals_are_as_usual(self, tmp_path: Path) -> None:
-        """The program starts with the same signals blocked and ignored as one that subprocess starts."""
-        out = tmp_path / "out"
-        argv = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]
-        usual = subprocess.run(argv, capture_output=True, check=True).stdout
-        run_program(argv, timeout_s=None, environment=ENVIRONMENT, folder=tmp_path, stdout=out)
-        assert out.read_bytes() == usual
-
     @pytest.mark.parametrize("program", ["no-such-program", "/nowhere/at/all"])
     def test_not_there(self, tmp_path: Path, program: str) -> None:
         """A program that is not there is named."""

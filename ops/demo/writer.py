@@ -74,8 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=_not_negative, default=DEFAULT_RATE, help=rate_help)
     options = parser.parse_args(arguments)
     stop = _Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop.ask)
+    signal.signal(signal.SIGTERM, stop.ask)
+    # A shell has what its script runs in the background ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop.ask)
     try:
         with closing(_open(options.path)) as connection:
             _create_accounts(connection)

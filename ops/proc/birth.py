@@ -18,6 +18,7 @@ _FIRST_STEP_S: Final = 0.001
 _LONGEST_STEP_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _ENDING_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+_SETTABLE_SIGNALS: Final = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
 
 
 Handler = Callable[[int, FrameType | None], object]
@@ -50,22 +51,22 @@ def birth_hook(death_signal: signal.Signals, *, outlives_thread: bool) -> Iterat
 
     A handler that raised in the parent between the fork and the keeping of the new pid would lose the child;
     one that raised in the child would go on there with the parent's work. So they run when the block ends, and
-    should one raise then, the child is ended first (`Birth.ended_by`). The child gets default handlers,
-    our signal mask, and on Linux `death_signal` when we die. That signal comes when the *thread* that forked
-    ends (prctl(2)): a child that may outlive its thread gets it only from the main thread.
+    should one raise then, the child is ended first (`Birth.ended_by`). The child starts with every signal at its
+    default and none blocked, whatever we inherited, and on Linux gets `death_signal` when we die. That signal
+    comes when the *thread* that forked ends (prctl(2)): a child that may outlive its thread gets it only from the
+    main thread.
     """
     bound = not outlives_thread or threading.current_thread() is threading.main_thread()
     arm = _death_signal_setter(death_signal) if bound else lambda: None
-    # sh ignores SIGHUP in its children, Python SIGXFSZ; programs expect what a shell would hand them.
-    usual = {number for number in _ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
-    usual |= {signal.SIGPIPE, signal.SIGXFSZ}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
 
     def prepare() -> None:
-        for number in usual:
+        # What is ignored stays so through exec: Python ignores SIGPIPE, sh SIGHUP, and a shell what its script runs
+        # in the background. In a session of its own the child hears no terminal, only those who mean it.
+        for number in _SETTABLE_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         arm()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     birth, late = Birth(prepare), _LateHandlers()
     try:

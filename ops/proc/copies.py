@@ -36,7 +36,10 @@ def _start(function: Callable[[Part], bytes], part: Part) -> tuple[int, int]:
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Ctrl-C reaches the whole group: where we are deaf to it, so are they.
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.close(reading)
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(function(part))

@@ -44,6 +44,10 @@ def begin_worker() -> None:
     """What every worker does first: leave Ctrl-C to its parent, and never outlive it."""
     # Ctrl-C reaches the whole foreground group; the parent alone decides what is undone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A pool of which a worker was killed ends the others with SIGTERM, and waits for them. What else we inherited
+    # deaf (a hang-up, under nohup) stays so: workers are in their parent's group, and live as long as it does.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

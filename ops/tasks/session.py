@@ -156,8 +156,8 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
 
 def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     outcome = Outcome(task, program_name())
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        _take_signals()
         _require_format(flags.format)
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
@@ -199,6 +199,18 @@ def _emit(outcome: Outcome, wanted: str) -> None:
             f"the result could not be written ({error.strerror}); what was done is done: see backup.list"
         )
         raise Exit(message, CRITICAL) from error
+
+
+def _take_signals() -> None:
+    """Hear SIGTERM, and how our programs end, whatever whoever started us ignores or blocks.
+
+    Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    # While it is ignored the kernel forgets exit codes, and every program that failed would seem to have ended well.
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
