@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -58,6 +59,29 @@ def run_drillbook(
         stdin=subprocess.DEVNULL,
         timeout=timeout,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_signals() -> Iterator[None]:
+    """What tests start hears every signal, whatever whoever started us has us ignore or block (a shell, nohup).
+
+    We ourselves stay deaf, so that a hang-up does not end what nohup began: exec forgets a handler, even one that
+    does nothing, and keeps what is ignored.
+    """
+    pythons = {signal.SIGPIPE, signal.SIGXFSZ}  # subprocess undoes that
+    ignored = [number for number in signal.valid_signals() - pythons if is_ignored(number)]
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def is_ignored(number: int) -> bool:
+    """Whether this process ignores the signal."""
+    return signal.getsignal(number) == signal.SIG_IGN
 
 
 @pytest.fixture(scope="session", autouse=True)

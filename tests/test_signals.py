@@ -140,3 +140,20 @@ def test_we_learn_how_programs_end(tmp_path: Path, code: int) -> None:
     drilled = drill_deaf(tmp_path, signal.SIGCHLD, code=code)
     assert drilled.returncode == (2 if code else 0), drilled.stderr
     assert ("found: exit code 3" in drilled.stdout) == (code == 3)
+
+
+@only_linux
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_tests_in_the_background(processes: str) -> None:
+    """Tests whose parent ignores and blocks every signal start their processes as usual, also in xdist's workers."""
+    some = ["tests/fsio/test_marks.py", "tests/test_proc.py::TestServer"]
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--numprocesses={processes}", *some],
+        cwd=PROJECT,
+        preexec_fn=lambda: deaf(blocked=True),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert tested.returncode == 0, tested.stdout

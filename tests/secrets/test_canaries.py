@@ -143,8 +143,6 @@ def test_cut_off_while_a_program_has_a_secret(used: Place, number: signal.Signal
     hold, held = used / "records/hold", used / "records/held"
     arguments = ("backup.create", "--source", "shop-file")
     hold.touch()
-    # Whoever starts tests in the background makes them, and so what they start, deaf to Ctrl-C.
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with used.begun(*arguments) as process:
             assert wait_for(held.exists)
@@ -152,7 +150,6 @@ def test_cut_off_while_a_program_has_a_secret(used: Place, number: signal.Signal
             code = 130 if number == signal.SIGINT else -number
             ended = used.ended(process, arguments, code)
     finally:
-        signal.signal(signal.SIGINT, heard)
         hold.unlink()
         held.unlink(missing_ok=True)
     assert ended.code == code
