@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,8 @@ from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 
 CONSOLE = Path(sys.executable).with_name("drillbook")
+AGAIN_S = 30.0
+LIMIT = pytest.StashKey[object]()
 CLEAN = {"DATA_DIR", "BACKUP_DIR", "OPS_CONFIG", "LOG_FILE", "LOG_LEVEL"}
 
 
@@ -29,6 +31,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: object) -> Generator[None, object, object]:
+    """A test whose time is over is interrupted again and again: in its clean-up it may wait for a process once more."""
+    done = yield
+    left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+    if left_s:  # none where another method was asked for
+        item.stash[LIMIT] = settings
+        signal.setitimer(signal.ITIMER_REAL, left_s, AGAIN_S)
+    return done
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fixtures of a test that failed have a limit as well, though pytest-timeout's ends with the first failure."""
+    if LIMIT in item.stash and not signal.getitimer(signal.ITIMER_REAL)[0]:
+        item.ihook.pytest_timeout_set_timer(item=item, settings=item.stash[LIMIT])
 
 
 def execute(path: Path, script: str) -> None:

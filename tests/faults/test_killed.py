@@ -171,6 +171,7 @@ def test_restore_killed_at_twenty_moments(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults_long
+@pytest.mark.timeout(1800)  # four hundred kills, each with a check of what is left
 def test_kills_for_long(tmp_path: Path) -> None:
     """Two hundred kills of each."""
     for number in range(10):

@@ -88,6 +88,7 @@ def test_money_is_never_lost_in_rollback_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults_long
+@pytest.mark.timeout(600)  # two minutes of attack, and then what was copied is checked
 @pytest.mark.parametrize("mode", ["WAL", "DELETE", "TRUNCATE", "PERSIST"])
 def test_money_is_never_lost_for_long(tmp_path: Path, mode: str) -> None:
     """The same for two minutes in each journal mode."""
