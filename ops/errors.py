@@ -121,6 +121,7 @@ CODES: Final[dict[str, str]] = {
     "tool.failed": "a program that was called failed",
     "tool.missing": "a program or library that is needed is not installed",
     "tool.network_forbidden": "another machine would have to be contacted, and --no-network was given",
+    "tool.other_release": "a server of another release does not take what the backup holds",
     "tool.too_old": "a program is older than what it is to work with",
     "tool.unreachable": "a program can not be run by the unprivileged user that must run it",
     "usage.bad_value": "a flag has a value that it does not take",

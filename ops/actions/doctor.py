@@ -104,8 +104,8 @@ def _examine_source(source: Source) -> list[Finding]:
         probe = source.probe()
     except OpsError as error:
         return [critical(error, source.info.name)]
-    message = f"{source.info.location} can be read ({format_size(size)}, {probe})"
-    return [_ok("doctor.source", message)]
+    message = f"{source.info.location} can be read ({format_size(size)}, {probe.text})"
+    return [_ok("doctor.source", message), *probe.findings]
 
 
 def _examine_store(patient: Patient) -> list[Finding]:
@@ -142,7 +142,7 @@ def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Find
     """Whether the newest backup could be drilled here: room, and whatever its kind needs."""
     findings = [_room(scratch, source.room_to_load(newest.manifest), "the next drill")]
     try:
-        source.require_loadable(newest.manifest)
+        findings += source.require_loadable(newest.manifest)
     except OpsError as error:
         findings.append(critical(error, newest.name))
     return findings

@@ -24,6 +24,7 @@ from ops.actions.inspection import (
     check_sizes,
     critical,
     room_to_open,
+    undecided,
 )
 from ops.actions.keeping import being_judged
 from ops.actions.needing import fetch_whole, with_needed
@@ -90,9 +91,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
         try:
             _rehearse(backup, source, request, job, run)
         except (SpaceError, ToolError, ConfigError) as error:
-            run.findings.append(
-                Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)
-            )
+            run.findings.append(undecided(error))
         except OpsError as error:
             run.findings.append(critical(error))
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size

@@ -230,11 +230,16 @@ def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[F
         return [*copy.findings, *checking.result(), *measured]
 
 
+def undecided(error: OpsError) -> Finding:
+    """Return the finding for what kept us from looking: it leaves the question open."""
+    return Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)
+
+
 def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
     try:
         found = copy.measure(recorded)
     except SourceError as error:
         return [critical(error, "measure")]
     except ToolError as error:
-        return [Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)]
+        return [undecided(error)]
     return compare_measures(recorded, found)

@@ -17,11 +17,12 @@ from ops.actions.inspection import (
     check_stored_files,
     critical,
     room_to_open,
+    undecided,
 )
 from ops.actions.keeping import being_judged
 from ops.actions.needing import fetch_needed, fetch_whole, with_needed
 from ops.actions.recording import keep_evidence
-from ops.errors import SourceError
+from ops.errors import SourceError, ToolError
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.joblog import Job, milliseconds
@@ -107,4 +108,6 @@ def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) 
             findings += check_restored(copy, backup.manifest.measures, job.progress)
     except SourceError as error:
         findings.append(critical(error, "load"))
+    except ToolError as error:
+        findings.append(undecided(error))
     return findings

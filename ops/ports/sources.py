@@ -37,6 +37,14 @@ class Fetched:
     manifest: Manifest
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a first look at a source found: a few words, and what an operator should know beforehand."""
+
+    text: str
+    findings: Sequence[Finding] = ()
+
+
 class Copy(Protocol):
     """Restored data in a place of its own that nobody else uses. Methods raise SourceError when it can not be read."""
 
@@ -98,8 +106,8 @@ class Source(Protocol):
     def estimate(self) -> int:
         """Bytes that a payload will take, rather too many than too few. Touches nothing."""
 
-    def probe(self) -> str:
-        """Begin to read as a backup would, and stop at once; a few words about what was found."""
+    def probe(self) -> Probe:
+        """Begin to read as a backup would, and stop at once; what was found."""
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """Fill the empty private file or folder `into` with a copy that is consistent at one moment, and measure it.
@@ -117,8 +125,11 @@ class Source(Protocol):
         machine can not load it.
         """
 
-    def require_loadable(self, manifest: Manifest) -> None:
-        """Return when this machine has what `load` needs for such a payload; raises ToolError that says what it lacks."""
+    def require_loadable(self, manifest: Manifest) -> Sequence[Finding]:
+        """Return when this machine has what `load` needs for such a payload, with what an operator should know of it.
+
+        Raises ToolError that says what it lacks.
+        """
 
     def room_to_load(self, manifest: Manifest) -> int:
         """Bytes that `load` needs in its folder, the payload included."""

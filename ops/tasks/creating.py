@@ -100,7 +100,7 @@ def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None
         "dry_run": True,
     }
     where = f"{store.location}{f'/{name}' if name else ''}"
-    text = f"Would back up {source.info.location} ({format_size(estimate)}, {found}) to {where}; nothing was written"
+    text = f"Would back up {source.info.location} ({format_size(estimate)}, {found.text}) to {where}; nothing was written"
     session.outcome.add(document, text)
 
 

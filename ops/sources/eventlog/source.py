@@ -14,7 +14,7 @@ from ops.errors import BackupError, ConfigError, RefusedError, SourceError
 from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
-from ops.ports import Copy, Fetched
+from ops.ports import Copy, Fetched, Probe
 from ops.progress import Progress
 from ops.sources.eventlog import promote
 from ops.sources.eventlog.capture import capture_log
@@ -108,10 +108,10 @@ class EventLogSource:
         files = (*segment_files(place).values(), place / SNAPSHOT)
         return sum(_size_of(file) + _ABOUT_A_FILE for file in files)
 
-    def probe(self) -> str:
+    def probe(self) -> Probe:
         """How many segments there are; raises SourceError when there is no log."""
         numbers, _ = list_log(self.options.path)
-        return "1 segment" if len(numbers) == 1 else f"{len(numbers)} segments"
+        return Probe("1 segment" if len(numbers) == 1 else f"{len(numbers)} segments")
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """One archive of a set of files that existed at one moment, every event of it checked."""
@@ -131,8 +131,9 @@ class EventLogSource:
         was_broken = str(fetched.manifest.measures.facts.get("first_broken", ""))
         yield LogCopy(read_log(folder), was_broken)
 
-    def require_loadable(self, manifest: Manifest) -> None:
+    def require_loadable(self, manifest: Manifest) -> tuple[()]:
         """Nothing but Python is needed."""
+        return ()
 
     def room_to_load(self, manifest: Manifest) -> int:
         """The archive, what is in it, and a tenth more."""

@@ -47,6 +47,7 @@ from ops.sources.postgres.needs import (
     list_roles,
     uses_icu,
 )
+from ops.sources.postgres.older_client import find_older_client
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.payload import hash_files, write_objects
 from ops.sources.postgres.route import Route
@@ -151,6 +152,7 @@ class _Capture:
             estimated = {
                 table.shown: estimate_rows(session, table) for table in snapshot.chosen if table.holds_rows
             }
+        older = find_older_client(self.route, session)
         needs = Needs(
             server_version=_dotted(session.version),
             client_version=self.route.client_version,
@@ -165,9 +167,10 @@ class _Capture:
             estimated=estimated,
             not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
             outside_keys=outside,
+            client_older=bool(older),
         )
         unlogged = [table.shown for table in snapshot.chosen if table.persistence == "u"]
-        return Described(objects, facts, needs, tuple(_unlogged(unlogged)))
+        return Described(objects, facts, needs, (*older, *_unlogged(unlogged)))
 
     def _dump_and_measure(self, session: Session, snapshot: Snapshot, described: Described) -> Measures:
         algorithm = algorithm_for(session.version) if self.options.digests else None

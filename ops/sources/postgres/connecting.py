@@ -12,6 +12,7 @@ from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.container import container_address, open_container
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs, client_for
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.server import running_cluster
 from ops.sources.postgres.session import open_session
@@ -68,8 +69,8 @@ def direct_route(address: Address, password: Secret, installed: Sequence[Program
         hint = "install postgresql-client, or pip install 'drillbook[postgres-drill]'"
         raise ToolError(_NO_CLIENT, code="tool.missing", hint=hint)
     with open_session(address, password.read()) as session:
-        major = session.version // 10000
-    return DirectRoute(address, client_for(installed, major), password)
+        server = Release.of_server(session.version)
+    return DirectRoute(address, client_for(installed, server), password)
 
 
 def cluster_programs(options: PostgresOptions, installed: Sequence[Programs]) -> Programs:

@@ -15,11 +15,14 @@ from ops.sources.postgres.address import Address
 from ops.sources.postgres.names import literal, quoted
 from ops.sources.postgres.needs import Needs
 from ops.sources.postgres.programs import Programs, client_for
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.session import Session
 
 SCRATCH_PREFIX: Final = "drillbook_scratch_"
 RESTORE_PREFIX: Final = "drillbook_restore_"
+MAINTENANCE: Final = "postgres"
+"""The database that every server has to connect to, unless somebody dropped it."""
 _UNKNOWN_LOCALE: Final = (
     "invalid locale name",
     "invalid LC_",
@@ -36,18 +39,31 @@ def new_name(prefix: str) -> str:
     return prefix + secrets.token_hex(8)
 
 
+def is_template(name: str) -> bool:
+    """Return whether `name` is one of the two databases that CREATE DATABASE copies."""
+    return name in {"template0", "template1"}
+
+
+def administration_database(name: str) -> str:
+    """Return the database to connect to for work on the database `name`: one that is always there, and another one."""
+    return "template1" if name == MAINTENANCE else MAINTENANCE
+
+
 @contextlib.contextmanager
 def administration(route: Route) -> Iterator[Session]:
-    """A session in a database of the server that is always there."""
-    try:
-        with contextlib.ExitStack() as stack:
-            session = stack.enter_context(route.to("postgres").session())
-            yield session
-    except SourceError as error:
-        if error.code != "source.refused" or '"postgres" does not exist' not in error.message:
-            raise
-        with route.to("template1").session() as session:
-            yield session
+    """Yield a session in a database of the server that is always there, and is not the route's own.
+
+    A database cannot be renamed or dropped by a session that is connected to it.
+    """
+    place = administration_database(route.address.database)
+    with contextlib.ExitStack() as stack:
+        try:
+            session = stack.enter_context(route.to(place).session())
+        except SourceError as error:
+            if error.code != "source.refused" or f'"{MAINTENANCE}" does not exist' not in error.message:
+                raise
+            session = stack.enter_context(route.to("template1").session())
+        yield session
 
 
 def server_route(address: Address, password: Secret, installed: Sequence[Programs]) -> DirectRoute:
@@ -60,8 +76,8 @@ def server_route(address: Address, password: Secret, installed: Sequence[Program
         raise ToolError("no PostgreSQL client programs are installed here", code="tool.missing", hint=hint)
     any_client = DirectRoute(address, installed[0], password)
     with administration(any_client) as session:
-        major = session.version // 10000
-    return replace(any_client, programs=client_for(installed, major))
+        server = Release.of_server(session.version)
+    return replace(any_client, programs=client_for(installed, server))
 
 
 def create_database(session: Session, name: str, needs: Needs, *, strict: bool) -> list[Finding]:

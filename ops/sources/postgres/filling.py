@@ -10,6 +10,7 @@ from ops.sources.postgres.needs import needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.payload import read_objects
 from ops.sources.postgres.readers import reading_route
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.restoring import Restoration, restore_payload
 from ops.sources.postgres.route import Route
 from ops.sources.postgres.session import Session
@@ -25,7 +26,7 @@ def fill_database(
     """
     manifest, needs = fetched.manifest, needs_of(fetched.manifest.extra)
     reading = reading_route(route, needs, options, server_major=holder.version // 10000)
-    findings = restore_payload(reading, fetched.payload, needs, wanted)
+    findings = restore_payload(reading, fetched.payload, needs, wanted, Release.of_server(holder.version))
     with answering():
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options

@@ -14,6 +14,7 @@ from typing import Final
 
 from ops.errors import ToolError
 from ops.proc import Completed, run_program
+from ops.sources.postgres.release import Release
 
 _PATIENCE_S: Final = 20.0
 _CLIENT_PROGRAMS: Final = ("pg_dump", "pg_restore", "psql")
@@ -48,6 +49,15 @@ class Programs:
             message = f"PostgreSQL {self.version} in {self.bindir} has no program {name}"
             raise ToolError(message, code="tool.missing", hint=f"install PostgreSQL {self.major} whole")
         return str(path)
+
+    @property
+    def release(self) -> Release:
+        """The release of pg_dump."""
+        return Release.parse(self.version)
+
+    def mentions(self, name: str, word: str) -> bool:
+        """Return whether the file of the program `name` holds `word`: a program that knows an option names it."""
+        return _mentions(Path(self.path(name)), word.encode())
 
     def available_extensions(self) -> frozenset[str]:
         """The names of the extensions that CREATE EXTENSION would find here; empty when that can not be told."""

@@ -11,9 +11,15 @@ from ops.errors import ConfigError, OpsError, RefusedError
 from ops.fsio.space import free_bytes
 from ops.model import Finding, Manifest, RestoreOptions, Severity
 from ops.sources.postgres.address import Address, parse_address
-from ops.sources.postgres.databases import administration, missing_extensions, missing_roles
+from ops.sources.postgres.databases import (
+    administration,
+    is_template,
+    missing_extensions,
+    missing_roles,
+)
 from ops.sources.postgres.names import literal, parse_shown, shown
 from ops.sources.postgres.needs import Needs, needs_of
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.route import Route
 from ops.sources.postgres.session import Session
 from ops.units import format_size
@@ -94,6 +100,7 @@ def require_ready(
     needs, name = needs_of(manifest.extra), route.address.database
     with administration(route) as session:
         problems = [
+            *_templates(name),
             *_rights(session, exists=exists),
             *_roles(session, needs, options),
             *_extensions(session, needs),
@@ -111,6 +118,14 @@ def require_ready(
         hint = "nothing was touched; mend all of it, then run it again"
         raise RefusedError(message, code="refused.prerequisites", hint=hint)
     return findings
+
+
+def _templates(name: str) -> list[str]:
+    if not is_template(name):
+        return []
+    return [
+        f"{name} is what CREATE DATABASE copies, and is not replaced: restore into a database of another name (--to NAME)"
+    ]
 
 
 def _rights(session: Session, *, exists: bool) -> list[str]:
@@ -164,16 +179,18 @@ def _data_folder(session: Session) -> Path | None:
 
 
 def _older_server(session: Session, needs: Needs) -> list[Finding]:
-    major = session.version // 10000
-    if major >= needs.server_major and not (needs.client_major >= 17 > major):  # noqa: PLR2004 - a release
+    server = Release.of_server(session.version)
+    if not server.is_older(needs.server) and not (needs.client_major >= 17 > server.major):  # noqa: PLR2004 - a release
         return []
-    message = f"the archive is of PostgreSQL {needs.server_version} (pg_dump {needs.client_version}), the server older"
+    message = f"the archive is of PostgreSQL {needs.server} (pg_dump {needs.client}), the server {server}"
+    # Within a major version that is the usual state for weeks after every release.
+    usual = server.major == needs.server_major
     return [
         Finding(
-            severity=Severity.WARNING,
+            severity=Severity.OK if usual else Severity.WARNING,
             code="postgres.older_server",
             message=f"{message}: what it does not know is reported",
-            found=str(major),
+            found=str(server),
         )
     ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ops.errors import BackupError
 from ops.sources.postgres.catalog import DatabaseObject, one
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.session import Session
 
 MANIFEST_KEY = "postgres"
@@ -60,6 +61,7 @@ class Needs:
     them, `settings` `name=value`. `sequences` have the next values before and after the dump, between which
     the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
+    `client_older`: pg_dump was older than the server, so that the archive may hold what the server keeps for itself.
     """
 
     server_version: str
@@ -77,27 +79,42 @@ class Needs:
     estimated: Mapping[str, int] = field(default_factory=dict)
     not_dumped: Mapping[str, str] = field(default_factory=dict)
     outside_keys: Mapping[str, str] = field(default_factory=dict)
+    client_older: bool = False
+
+    @property
+    def server(self) -> Release:
+        """The release of the source's server."""
+        return Release.parse(self.server_version)
+
+    @property
+    def client(self) -> Release:
+        """The release of the pg_dump that wrote the archive."""
+        return Release.parse(self.client_version)
 
     @property
     def server_major(self) -> int:
         """The source server's major version."""
-        return int(self.server_version.partition(".")[0])
+        return self.server.major
 
     @property
     def client_major(self) -> int:
         """The major version of the pg_dump that wrote the archive."""
-        return int(self.client_version.partition(".")[0])
+        return self.client.major
 
     def to_document(self) -> dict[str, Any]:
         """As it stands in the manifest."""
         return asdict(self)
 
 
+_FIELDS = frozenset(item.name for item in fields(Needs))
+
+
 def needs_of(extra: Mapping[str, object]) -> Needs:
     """The needs that a manifest recorded; raises BackupError when they are not there or not as they should be."""
     document = extra.get(MANIFEST_KEY)
     try:
-        needs = Needs(**document)  # type: ignore[arg-type]
+        # A later version of this program may have recorded more.
+        needs = Needs(**{key: value for key, value in dict(document).items() if key in _FIELDS})  # type: ignore[call-overload]
         needs.database["encoding"], needs.server_major, needs.client_major
     except (TypeError, ValueError, KeyError) as error:
         message = f"the manifest does not say what its archive needs ({error})"

@@ -14,6 +14,7 @@ from typing import Final
 from ops.errors import ConfigError, ToolError
 from ops.proc import run_program
 from ops.sources.postgres.installed import Programs, inspect_folder, plain_environment
+from ops.sources.postgres.release import Release
 
 __all__ = ["Programs", "client_for", "discover", "server_for"]
 
@@ -115,33 +116,46 @@ def _inside_package(module: str) -> list[Path]:
     return [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
 
 
-def client_for(installed: Sequence[Programs], server_major: int) -> Programs:
-    """The client programs to use with a server of `server_major`: its own version, else the lowest newer.
+def client_for(installed: Sequence[Programs], server: Release) -> Programs:
+    """Return the client programs to use with a server: its own major version, not older than it where there is one,
+    else the lowest newer major version; in each the latest release.
 
     What `pg_bindir` names is used and nothing else. Raises ToolError when there is none, or none new enough:
-    pg_dump refuses servers that are newer than itself.
-    """
+    pg_dump refuses servers of a newer major version than its own.
+    """  # noqa: D205 - one sentence
     chosen = [programs for programs in installed if programs.origin == CONFIGURED] or list(installed)
-    fitting = [programs for programs in chosen if programs.major >= server_major]
+    fitting = [programs for programs in chosen if programs.major >= server.major]
     if fitting:
-        return min(fitting, key=lambda programs: programs.major)
-    hint = f"install {_choice('postgresql-client', server_major)}, or name its folder in pg_bindir"
+        return min(fitting, key=lambda programs: _distance(programs, server))
+    hint = f"install {_choice('postgresql-client', server.major)}, or name its folder in pg_bindir"
     if not chosen:
-        message = f"no PostgreSQL client programs are installed; the server is version {server_major}"
+        message = f"no PostgreSQL client programs are installed; the server is version {server}"
         raise ToolError(message, code="tool.missing", hint=hint)
-    message = (
-        f"the server is PostgreSQL {server_major}, the client programs here are older: {_listed(chosen)}"
-    )
+    message = f"the server is PostgreSQL {server}, the client programs here are older: {_listed(chosen)}"
     raise ToolError(message, code="tool.too_old", hint=hint)
 
 
-def server_for(
-    installed: Sequence[Programs], *, at_least: int, codec: str | None, needs_icu: bool
-) -> Programs:
-    """The programs for a scratch server: the lowest version from `at_least` on that fits.
+def _distance(programs: Programs, wanted: Release) -> tuple[int, int]:
+    """The order of preference: lower major versions first; then what is not older than `wanted`, or the latest."""
+    release = programs.release
+    if release.major == wanted.major:
+        return release.major, max(0, wanted.minor - release.minor)
+    return release.major, -release.minor
 
-    `codec`: a compression that its pg_restore must know; None when the archive has none. Raises ToolError
-    (`tool.missing`) that says what is lacking and what was found.
+
+def server_for(
+    installed: Sequence[Programs],
+    *,
+    at_least: int,
+    codec: str | None,
+    needs_icu: bool,
+    source: Release | None = None,
+) -> Programs:
+    """Return the programs for a scratch server: the lowest major version from `at_least` on that fits.
+
+    Of several of one major version the one that is not older than `source`, where there is one. `codec`: a
+    compression that its pg_restore must know; None when the archive has none. Raises ToolError (`tool.missing`)
+    that says what is lacking and what was found.
     """
     fitting = [
         programs
@@ -152,7 +166,7 @@ def server_for(
         and (programs.has_icu or not needs_icu)
     ]
     if fitting:
-        return min(fitting, key=lambda programs: programs.major)
+        return min(fitting, key=lambda programs: _distance(programs, source or Release(0, 0)))
     wanted = [f"version {at_least} or newer"]
     wanted += [f"a pg_restore that knows {codec}"] if codec else []
     wanted += ["ICU collations"] if needs_icu else []

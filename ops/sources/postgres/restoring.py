@@ -1,16 +1,14 @@
-"""Running pg_restore, and reading what it says: its exit code is no verdict."""
+"""Loading an archive by pg_restore, or its definitions as a script; exit codes are no verdict."""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from ops.errors import SpaceError, ToolError
 from ops.model import Finding, RestoreOptions, Severity
 from ops.proc import worker_count
 from ops.sources.postgres.archive import (
@@ -24,28 +22,12 @@ from ops.sources.postgres.archive import (
     write_selection,
 )
 from ops.sources.postgres.needs import Needs
+from ops.sources.postgres.release import Release
+from ops.sources.postgres.restore_messages import Reading, read_messages, restore_error
 from ops.sources.postgres.route import Ran, Route
+from ops.sources.postgres.script import entry_lines, own_options, without_options
 
-_ENTRY: Final = re.compile(r"pg_restore: (?:from|in) TOC entry (.*)")
-_SAID: Final = re.compile(r"(?:pg_restore|psql[^ ]*): (?:\S+: )?(error|warning|fatal|FATAL|ERROR): +(.*)")
-_ONLY_A_COUNT: Final = "errors ignored on restore"
-_UNKNOWN_SETTING: Final = re.compile(r'unrecognized configuration parameter "(\w+)"')
-_NEWER_SETTINGS: Final = frozenset(
-    ("transaction_timeout", "idle_session_timeout", "default_table_access_method")
-)
-_LACKING: Final = re.compile(
-    r"unsupported XML feature|ICU is not supported in this build|\w+ is not supported by this build"
-)
-_GONE: Final = (
-    "server closed the connection unexpectedly",
-    "terminating connection",
-    "connection to server was lost",
-    "no connection to the server",
-    "not yet accepting connections",
-    "the database system is in recovery mode",
-    "the database system is shutting down",
-)
-_FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
+_AFTER_DEFINITIONS: Final = ("--section=data", "--section=post-data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +40,24 @@ class Restoration:
     allowed: Mapping[str, str] = field(default_factory=dict)
 
 
-def restore_payload(route: Route, payload: Path, needs: Needs, wanted: Restoration) -> list[Finding]:
-    """Load a payload into the empty database of `route`; everything that pg_restore complained of.
+def restore_payload(
+    route: Route, payload: Path, needs: Needs, wanted: Restoration, server: Release
+) -> list[Finding]:
+    """Load a payload into the empty database of `route`, on a server of that release; return what was noticed.
 
     A partial backup is loaded into its whole schema: tables first, then its rows, then indexes and constraints
-    without the keys that lead out of it. Raises SpaceError when the disk of the server is full.
+    without the keys that lead out of it. Raises SpaceError when the disk of the server is full, ToolError when
+    the server cannot load it for reasons of its own.
     """
-    main, schema = main_archive(payload), schema_archive(payload)
-    flags = _flags(wanted)
     with tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder:
-        run = _Runner(route, Path(folder), wanted, jobs=_jobs(wanted) if needs.parallel else 1)
-        if schema is None:
-            if main is None:
-                return [
-                    _critical("postgres.restore_error", "the payload holds no archive", str(payload.name))
-                ]
-            if wanted.options.schema_only:
-                return run.restore(main, [*flags, "--schema-only"])
-            return run.restore_whole(main, flags)
-        findings = run.restore(schema, [*flags, "--section=pre-data"])
-        if not wanted.options.schema_only:
-            if main is not None:
-                findings += run.restore(main, [*flags, "--data-only"])
-            else:
-                findings += run.load_rows(payload)
-        return findings + run.restore(
-            schema, [*flags, "--section=post-data"], without=tuple(needs.outside_keys.values())
-        )
-
-
-def _jobs(wanted: Restoration) -> int:
-    """Twice the cores, unless configured: loading waits for locks and files about as long as it computes."""
-    return wanted.jobs or 2 * worker_count()
+        run = _Runner(route, Path(folder), needs, wanted, server)
+        findings = run.restore_payload(payload)
+    # Each program that ran says anew what it had to leave out.
+    told = {finding for finding in findings if finding.severity is Severity.OK}
+    return [
+        *(finding for finding in findings if finding.severity is not Severity.OK),
+        *(finding for finding in dict.fromkeys(findings) if finding in told),
+    ]
 
 
 def _flags(wanted: Restoration) -> list[str]:
@@ -106,17 +74,76 @@ def _flags(wanted: Restoration) -> list[str]:
 class _Runner:
     route: Route
     folder: Path
+    needs: Needs
     wanted: Restoration
-    jobs: int
+    server: Release
+
+    @property
+    def jobs(self) -> int:
+        """Twice the cores, unless configured: loading waits for locks and files about as long as it computes."""
+        return (self.wanted.jobs or 2 * worker_count()) if self.needs.parallel else 1
+
+    def restore_payload(self, payload: Path) -> list[Finding]:
+        """The whole archive; or the whole schema with the rows that the backup has of it."""
+        main, schema = main_archive(payload), schema_archive(payload)
+        flags = _flags(self.wanted)
+        if schema is not None:
+            return self.restore_partial(schema, main, payload, flags)
+        if main is not None:
+            return self.restore_whole(main, flags)
+        return [restore_error("the payload holds no archive", str(payload.name))]
+
+    def restore_partial(
+        self, schema: Path, main: Path | None, payload: Path, flags: Sequence[str]
+    ) -> list[Finding]:
+        """Tables, then rows, then indexes and constraints without the keys that lead out of it."""
+        findings = self.restore_definitions(schema, flags)
+        if findings is None:
+            findings = self.restore(schema, [*flags, "--section=pre-data"])
+        if not self.wanted.options.schema_only:
+            if main is not None:
+                findings += self.restore(main, [*flags, "--data-only"])
+            else:
+                findings += self.load_rows(payload)
+        without = tuple(self.needs.outside_keys.values())
+        return findings + self.restore(schema, [*flags, "--section=post-data"], without=without)
 
     def restore_whole(self, archive: Path, flags: Sequence[str]) -> list[Finding]:
         """Tables, rows and indexes first; what must not see the rows being loaded afterwards."""
-        if self.jobs == 1 or not self.route.writes_folders:
-            return self.restore(archive, flags)
+        if self.wanted.options.schema_only:
+            flags = [*flags, "--schema-only"]
+        begun = self.restore_definitions(archive, flags)
+        flags = [*flags, *([] if begun is None else _AFTER_DEFINITIONS)]
+        findings = begun or []
+        if self.jobs == 1 or not self.route.writes_folders or self.wanted.options.schema_only:
+            return findings + self.restore(archive, flags)
         entries = list_entries(self.route, archive)
         first = [entry for entry in entries if not after_rows(entry)]
         later = [entry for entry in entries if after_rows(entry)]
-        return self.restore(archive, flags, only=first) + self.restore(archive, flags, only=later)
+        return findings + self.restore(archive, flags, only=first) + self.restore(archive, flags, only=later)
+
+    def restore_definitions(self, archive: Path, flags: Sequence[str]) -> list[Finding] | None:
+        """Load what stands before the rows, without what an older client wrote of the server's own.
+
+        None when there is nothing to leave out; then nothing was loaded.
+        """
+        if self.needs.client.includes(self.needs.server):
+            return None
+        ran, script = self._write_script(archive, [*flags, "--section=pre-data"])
+        if ran.exit_code:
+            return read_messages(ran, self._reading)
+        text = script.read_bytes()
+        unwanted = own_options(text)
+        if not unwanted:
+            return None
+        script.write_bytes(without_options(text, unwanted.keys()))
+        reading = replace(self._reading, entries=entry_lines(text))
+        left_out = [_left_out(name, count, self.needs) for name, count in unwanted.items()]
+        return read_messages(self._run_script(script), reading) + left_out
+
+    @property
+    def _reading(self) -> Reading:
+        return Reading(self.wanted.allowed, self.needs.server, self.server)
 
     def restore(
         self,
@@ -140,15 +167,21 @@ class _Runner:
             ran = self._restore_as_script(archive, [*flags, *chosen])
         else:
             ran = self.route.run("pg_restore", *flags, stdin=archive)
-        return read_messages(ran, self.wanted.allowed)
+        return read_messages(ran, self._reading)
 
     def _restore_as_script(self, archive: Path, flags: Sequence[str]) -> Ran:
-        """For programs that can not read a selection from a file here: pg_restore writes a script, psql runs it."""
+        """For programs that cannot read a selection from a file here: pg_restore writes a script, psql runs it."""
+        ran, script = self._write_script(archive, flags)
+        return ran if ran.exit_code else self._run_script(script)
+
+    def _write_script(self, archive: Path, flags: Sequence[str]) -> tuple[Ran, Path]:
         script = self.folder / "script.sql"
         local = [flag for flag in flags if flag != "--no-password"]
-        ran = self.route.run_offline("pg_restore", *local, f"--file={script}", os.fspath(archive))
-        if ran.exit_code:
-            return ran
+        # Through its standard output: a container's pg_restore cannot write a file here.
+        ran = self.route.run_offline("pg_restore", *local, "--file=-", os.fspath(archive), stdout=script)
+        return ran, script
+
+    def _run_script(self, script: Path) -> Ran:
         return self.route.run("psql", "--no-psqlrc", "--quiet", "--no-password", "--file=-", stdin=script)
 
     def load_rows(self, payload: Path) -> list[Finding]:
@@ -160,64 +193,12 @@ class _Runner:
             f"--file={LOAD_SCRIPT}",
         )
         ran = self.route.run("psql", *arguments, folder=payload)
-        return read_messages(ran, self.wanted.allowed)
+        return read_messages(ran, self._reading)
 
 
-def read_messages(ran: Ran, allowed: Mapping[str, str]) -> list[Finding]:
-    """Each error and warning as a finding; a bad exit code that nothing explains is one too.
-
-    Raises SpaceError when the server's disk is full, ToolError when the server was built without a feature, or
-    is gone: none of that says anything about the backup.
-    """
-    findings, where, unknown = [], "", set()
-    for line in ran.messages:
-        if entry := _ENTRY.match(line):
-            where = entry[1]
-            continue
-        said = _SAID.match(line)
-        if said is None or _ONLY_A_COUNT in said[2]:
-            continue
-        if any(words in said[2] for words in _FULL):
-            hint = "a restore needs about twice the size of the database; see the runbook, 'Disk full'"
-            raise SpaceError(f"the server's disk ran full: {said[2]}", code="space.disk_full", hint=hint)
-        if any(words in said[2] for words in _GONE):
-            hint = "look at the server's log, and at memory and disk of its machine, then run it again"
-            raise ToolError(f"the server stopped answering: {said[2]}", code="tool.failed", hint=hint)
-        if lacking := _LACKING.search(said[2]):
-            hint = "drill with a server that has it: pg_bindir, or scratch = … (runbook: Missing extension)"
-            message = f"this PostgreSQL was built without what the source uses: {lacking[0]}"
-            raise ToolError(message, code="tool.missing", hint=hint)
-        setting = _UNKNOWN_SETTING.search(said[2])
-        if setting and setting[1] in _NEWER_SETTINGS:
-            unknown.add(setting[1])
-            continue
-        findings.append(_finding(said[2], where, allowed))
-    if unknown:
-        findings.append(_filtered(unknown))
-    if ran.exit_code and not findings:
-        said_last = " / ".join(ran.messages[-4:]) or "nothing"
-        message = f"{ran.program} ended with exit code {ran.exit_code}, and said: {said_last}"
-        findings.append(_critical("postgres.restore_error", message, ""))
-    return findings
-
-
-def _finding(message: str, where: str, allowed: Mapping[str, str]) -> Finding:
-    reason = next((reason for text, reason in allowed.items() if text in message), None)
-    if reason is None:
-        return _critical("postgres.restore_error", message, where)
-    return Finding(
-        severity=Severity.OK,
-        code="postgres.error_allowed",
-        message=f"{message} (allowed: {reason})",
-        where=where,
+def _left_out(option: str, count: int, needs: Needs) -> Finding:
+    message = (
+        f"{count} column options {option} were left out: the server keeps them for itself and each server sets its own;"
+        f" pg_dump {needs.client} wrote them because it is older than the source's server {needs.server}"
     )
-
-
-def _filtered(settings: set[str]) -> Finding:
-    names = ", ".join(sorted(settings))
-    message = f"the archive sets {names}, which this older server does not know; it was left out"
-    return Finding(severity=Severity.OK, code="postgres.newer_client", message=message)
-
-
-def _critical(code: str, message: str, where: str) -> Finding:
-    return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
+    return Finding(severity=Severity.OK, code="postgres.left_out", message=message, where=option)

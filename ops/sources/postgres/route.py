@@ -60,6 +60,9 @@ class Route(Protocol):
     def client_version(self) -> str:
         """The version of the client programs."""
 
+    def client_knows(self, word: str) -> bool:
+        """Return whether the client's pg_dump knows `word`, the name of an option."""
+
     def to(self, database: str) -> Route:
         """The same way to another database of the server."""
 
@@ -104,6 +107,10 @@ class DirectRoute:
     def client_version(self) -> str:
         """Of the programs that were found."""
         return self.programs.version
+
+    def client_knows(self, word: str) -> bool:
+        """As the file of pg_dump says."""
+        return self.programs.mentions("pg_dump", word)
 
     def to(self, database: str) -> DirectRoute:
         """Another database at the same address."""

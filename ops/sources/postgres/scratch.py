@@ -16,11 +16,13 @@ from ops.sources.postgres.address import Address, parse_address
 from ops.sources.postgres.cluster import explained_by_log
 from ops.sources.postgres.copy import PostgresCopy, answering
 from ops.sources.postgres.databases import (
+    MAINTENANCE,
     SCRATCH_PREFIX,
     administration,
     claim,
     create_database,
     drop_database,
+    is_template,
     missing_roles,
     new_name,
     require_extensions,
@@ -32,6 +34,7 @@ from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import Needs, needs_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import Programs, server_for
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.restoring import Restoration
 from ops.sources.postgres.route import DirectRoute, Route
 from ops.sources.postgres.server import TUNED, scratch_server
@@ -72,17 +75,20 @@ def drill_programs(needs: Needs, installed: Sequence[Programs]) -> Programs:
     # Those that have the extensions first; where none does, the error names what is missing.
     able = [item for item in installed if wanted <= item.available_extensions()]
     with contextlib.suppress(ToolError):
-        return server_for(able, at_least=at_least, codec=codec, needs_icu=needs.icu)
-    return server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu)
+        return server_for(able, at_least=at_least, codec=codec, needs_icu=needs.icu, source=needs.server)
+    return server_for(installed, at_least=at_least, codec=codec, needs_icu=needs.icu, source=needs.server)
 
 
-def require_loadable(needs: Needs, options: PostgresOptions, installed: Sequence[Programs]) -> None:
-    """Return when a drill could begin here; raises ToolError, or SourceError when the given server does not answer."""
+def require_loadable(needs: Needs, options: PostgresOptions, installed: Sequence[Programs]) -> list[Finding]:
+    """Return when a drill could begin here; a warning when its server is older than the source's.
+
+    Raises ToolError, or SourceError when the given server does not answer.
+    """
     if options.scratch != EPHEMERAL:
         route = server_route(parse_address(options.scratch), Secret("password"), installed)
         with administration(route) as session:
             require_extensions(session, needs)
-        return
+            return _older_server(Release.of_server(session.version), needs)
     programs = drill_programs(needs, installed)
     missing = sorted(set(needs.extensions) - programs.available_extensions())
     if missing:
@@ -90,6 +96,17 @@ def require_loadable(needs: Needs, options: PostgresOptions, installed: Sequence
             f"PostgreSQL {programs.version} here lacks extensions that the source uses: {', '.join(missing)}"
         )
         raise ToolError(message, code="tool.extension_missing", hint="runbook: Missing extension")
+    return _older_server(programs.release, needs)
+
+
+def _older_server(server: Release, needs: Needs) -> list[Finding]:
+    if not server.is_older(needs.server):
+        return []
+    message = (
+        f"drills use a server of PostgreSQL {server}, which is older than the source's {needs.server}: what it does"
+        f" not know leaves a drill without a verdict. Install postgresql-{needs.server_major} {needs.server} or newer"
+    )
+    return [Finding(severity=Severity.WARNING, code="postgres.older_server", message=message)]
 
 
 @contextlib.contextmanager
@@ -116,7 +133,10 @@ def _restored(
 ) -> Iterator[PostgresCopy]:
     """A new database with the payload in it, held open so that no clean-up takes it, and dropped at the end."""
     own_server = options.scratch == EPHEMERAL
-    name = needs.database["name"] if own_server else new_name(SCRATCH_PREFIX)
+    # On a server of our own the copy has the name of the source, unless every server has a database of that name.
+    own_name = needs.database["name"]
+    free = own_server and own_name != MAINTENANCE and not is_template(own_name)
+    name = own_name if free else new_name(SCRATCH_PREFIX)
     with administration(route) as session:
         claim(session, name)
         swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)

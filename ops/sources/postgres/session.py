@@ -141,6 +141,7 @@ _NOT_NOW: Final = (
     "terminating connection",
     "not yet accepting",
 )
+_NO_CONNECTIONS: Final = "is not currently accepting connections"
 _REFUSED: Final = ("28000", "28P01", "3D000", "42501", "53300", "55000")
 _LOCKED: Final = ("55P03", "57014", "40P01")
 _DAMAGED: Final = ("XX001", "XX002", "58030")
@@ -177,6 +178,9 @@ def source_error(state: str, text: str, where: str = "") -> SourceError:
     if state in _DAMAGED:
         hint = "the server's own files are damaged; keep them, look at its log and at the disk"
         return SourceError(message, code="source.corrupt", hint=hint)
+    if _NO_CONNECTIONS in text:
+        hint = "back up another database, or ALTER DATABASE … ALLOW_CONNECTIONS true; template0 is the same on every server"
+        return SourceError(message, code="source.refused", hint=hint)
     if state in _REFUSED:
         hint = "check user, password, pg_hba.conf and the role's rights"
         return SourceError(message, code="source.refused", hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,21 +12,24 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from ops.errors import OpsError, RefusedError
-from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
-from ops.ports import Copy, Fetched
+from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, Severity, SourceInfo
+from ops.ports import Copy, Fetched, Probe
 from ops.progress import Progress
 from ops.sources.postgres.address import parse_address
 from ops.sources.postgres.capture import capture_database
 from ops.sources.postgres.catalog import list_tables
 from ops.sources.postgres.connecting import open_route, source_address
 from ops.sources.postgres.copy import PostgresCopy
+from ops.sources.postgres.databases import administration_database
 from ops.sources.postgres.inspecting import inspect_payload
 from ops.sources.postgres.live import identity, require_ready, target_address
 from ops.sources.postgres.names import quoted
 from ops.sources.postgres.needs import needs_of
+from ops.sources.postgres.older_client import find_older_client
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs import discover
 from ops.sources.postgres.promote import BuiltCopy, promote_database
+from ops.sources.postgres.release import Release
 from ops.sources.postgres.restorable import (
     built_beside,
     is_same_server,
@@ -84,13 +88,15 @@ class PostgresSource:
             tables = Choice(self.options).tables(list_tables(session))
         return sum(table.bytes for table in tables) if self.options.scope != "schema" else 1 << 20
 
-    def probe(self) -> str:
-        """Connect, and see that our role can read every row."""
+    def probe(self) -> Probe:
+        """Connect, and see that our role can read every row, and whether pg_dump is as new as the server."""
         with self._route() as route, route.session() as session:
             tables = Choice(self.options).tables(list_tables(session))
             require_all_rows(tables)
-            version = f"{session.version // 10000}.{session.version % 10000}"
-        return f"PostgreSQL {version}, {len(tables)} tables, client {route.client_version}"
+            older = find_older_client(route, session)
+            server = Release.of_server(session.version)
+        text = f"PostgreSQL {server}, {len(tables)} tables, client {route.client_version}"
+        return Probe(text, [replace(finding, severity=Severity.WARNING) for finding in older])
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """Dump and measure in one snapshot; see `capture`."""
@@ -203,8 +209,14 @@ class PostgresSource:
         """Under another name on the same server; the command gives it its name back."""
         name = parse_address(target).database
         kept = f"{name[:40]}_damaged_{stamp.lower()}"
-        undo = f"psql -d postgres -c 'DROP DATABASE {quoted(name)}' -c 'ALTER DATABASE {quoted(kept)} RENAME TO {quoted(name)}'"
-        return kept, undo
+        drop, rename = (
+            f"DROP DATABASE {quoted(name)}",
+            f"ALTER DATABASE {quoted(kept)} RENAME TO {quoted(name)}",
+        )
+        return (
+            kept,
+            f"psql -d {administration_database(name)} -c {shlex.quote(drop)} -c {shlex.quote(rename)}",
+        )
 
     def promote(self, built: Copy, target: str, kept: KeptTarget) -> list[Finding]:
         """Anonymize where the target asks for it, then swap the names; see `promote`."""
@@ -229,10 +241,10 @@ class PostgresSource:
         with open_target(self.options, target, installed) as route:
             yield route
 
-    def require_loadable(self, manifest: Manifest) -> None:
-        """A server that can hold it: programs for one of its own, or the one that is given."""
+    def require_loadable(self, manifest: Manifest) -> list[Finding]:
+        """A server that can hold it: programs for one of its own, or the one that is given; whether it is older."""
         installed = discover(self.options.pg_bindir, os.environ)
-        require_loadable(needs_of(manifest.extra), self.options, installed)
+        return require_loadable(needs_of(manifest.extra), self.options, installed)
 
     def room_to_load(self, manifest: Manifest) -> int:
         """The payload, the database as large as it was, and an empty server."""

@@ -22,7 +22,7 @@ from ops.model import (
     RestoreOptions,
     SourceInfo,
 )
-from ops.ports import Copy, Fetched
+from ops.ports import Copy, Fetched, Probe
 from ops.progress import Progress
 from ops.sources.sqlite import promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
@@ -92,11 +92,10 @@ class SqliteSource:
             size += Path(os.path.realpath(self.options.path) + "-wal").stat().st_size
         return size
 
-    def probe(self) -> str:
+    def probe(self) -> Probe:
         """Take a read lock for a moment; the journal mode."""
-        return probe_database(
-            self.options.path, timeout_s=min(5.0, self.options.busy_timeout.total_seconds())
-        )
+        timeout_s = min(5.0, self.options.busy_timeout.total_seconds())
+        return Probe(probe_database(self.options.path, timeout_s=timeout_s))
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
@@ -130,8 +129,9 @@ class SqliteSource:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         yield SqliteCopy(payload, self.options.foreign_keys)
 
-    def require_loadable(self, manifest: Manifest) -> None:
+    def require_loadable(self, manifest: Manifest) -> tuple[()]:
         """Python brings SQLite along."""
+        return ()
 
     def room_to_load(self, manifest: Manifest) -> int:
         """The payload and a tenth more."""

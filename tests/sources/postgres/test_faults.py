@@ -26,7 +26,7 @@ from ops.fsio.scratch import remove_stale_scratch, scratch_folder
 from ops.joblog import Job
 from ops.model import Severity, Verdict
 from ops.sources.postgres import scratch as scratch_module
-from ops.sources.postgres.restoring import read_messages
+from ops.sources.postgres.restore_messages import Reading, read_messages
 from ops.sources.postgres.route import Ran
 from ops.sources.postgres.server import RunningServer, scratch_server
 from ops.sources.postgres.source import PostgresSource
@@ -377,15 +377,15 @@ def test_errors_of_pg_restore_count_whatever_its_exit_code(exit_code: int) -> No
         "pg_restore: warning: archive is compressed, but this installation does not support compression",
         "pg_restore: warning: errors ignored on restore: 1",
     )
-    findings = read_messages(Ran("pg_restore", exit_code, messages), {})
+    findings = read_messages(Ran("pg_restore", exit_code, messages), Reading())
     assert [item.severity for item in findings] == [Severity.CRITICAL, Severity.CRITICAL]
     assert findings[0].where == "215; 1259 16390 TABLE vendas dono"
     allowed = read_messages(
-        Ran("pg_restore", exit_code, messages[:3]), {'role "dono"': "it has no role here"}
+        Ran("pg_restore", exit_code, messages[:3]), Reading({'role "dono"': "it has no role here"})
     )
     assert [item.severity for item in allowed] == [Severity.OK]
     assert "it has no role here" in allowed[0].message
-    (silent,) = read_messages(Ran("pg_restore", 1, ()), {})
+    (silent,) = read_messages(Ran("pg_restore", 1, ()), Reading())
     assert silent.severity is Severity.CRITICAL
 
 

@@ -10,6 +10,7 @@ from ops.errors import ConfigError, ToolError
 from ops.sources.postgres import programs as programs_module
 from ops.sources.postgres.installed import Programs, plain_environment
 from ops.sources.postgres.programs import client_for, discover, server_for
+from ops.sources.postgres.release import Release
 from tests.sources.postgres.conftest import require_programs
 
 GZIP = frozenset({"gzip"})
@@ -173,28 +174,41 @@ class TestWhatIsFound:
 class TestClientFor:
     def test_the_servers_own(self) -> None:
         """The server's own version is taken before newer ones."""
-        assert client_for([installed(18), installed(15), installed(17)], 17).major == 17
+        assert client_for([installed(18), installed(15), installed(17)], Release(17, 1)).major == 17
+
+    def test_not_older_than_the_server(self) -> None:
+        """Of several of the server's major version, one that is not older is taken, though another was found first."""
+        old, new, newer = (installed(15, version=f"15.{minor}") for minor in (18, 20, 21))
+        assert client_for([old, new, newer], Release(15, 20)) is new
+        assert client_for([old, new], Release(15, 21)) is new
+        assert client_for([old, installed(17)], Release(15, 20)) is old
+        assert client_for([newer, old], Release(15, 18)) is newer
+
+    def test_the_latest_of_another_major_version(self) -> None:
+        """Where the major version is another one, the latest release of it knows most."""
+        old, new = (installed(17, version=f"17.{minor}") for minor in (10, 12))
+        assert client_for([old, new, installed(18)], Release(15, 20)) is new
 
     def test_the_lowest_newer(self) -> None:
         """Without it, the lowest newer one is."""
-        assert client_for([installed(18), installed(15), installed(17)], 16).major == 17
+        assert client_for([installed(18), installed(15), installed(17)], Release(16, 1)).major == 17
 
     def test_the_configured_one_alone(self) -> None:
         """What pg_bindir names is used though another is nearer, and refused though another would do."""
         named = installed(17, origin="pg_bindir")
-        assert client_for([named, installed(15)], 15) is named
+        assert client_for([named, installed(15)], Release(15, 1)) is named
         with pytest.raises(ToolError):
-            client_for([named, installed(18)], 18)
+            client_for([named, installed(18)], Release(18, 1))
 
     def test_the_first_of_equals(self) -> None:
         """Of two of one version, that which was found first is taken."""
         one, other = installed(17, bindir=Path("/a")), installed(17, bindir=Path("/b"))
-        assert client_for([one, other], 17) is one
+        assert client_for([one, other], Release(17, 1)) is one
 
     def test_all_too_old(self) -> None:
         """Older clients are refused, with both versions and what to install."""
         with pytest.raises(ToolError, match=r"server is PostgreSQL 17.*15\.1") as caught:
-            client_for([installed(15)], 17)
+            client_for([installed(15)], Release(17, 1))
         assert caught.value.code == "tool.too_old"
         assert "postgresql-client-17" in caught.value.hint
         assert "drillbook[postgres-drill]" in caught.value.hint
@@ -202,7 +216,7 @@ class TestClientFor:
     def test_none_at_all(self) -> None:
         """Without any client, that is what is missing; no extra is named that would be too old."""
         with pytest.raises(ToolError) as caught:
-            client_for([], 19)
+            client_for([], Release(19, 1))
         assert caught.value.code == "tool.missing"
         assert "drillbook[" not in caught.value.hint
 
@@ -216,6 +230,13 @@ class TestServerFor:
         assert server_for(choice, at_least=12, codec="zstd", needs_icu=False).major == 17
         assert server_for(choice, at_least=18, codec=None, needs_icu=False).major == 18
         assert server_for(choice, at_least=12, codec=None, needs_icu=True).major == 15
+
+    def test_not_older_than_the_source(self) -> None:
+        """Of several of one major version, one that is not older than the source is taken."""
+        old, new = (installed(15, version=f"15.{minor}") for minor in (18, 20))
+        wanted = {"at_least": 15, "codec": None, "needs_icu": False}
+        assert server_for([old, new], **wanted, source=Release(15, 20)) is new  # type: ignore[arg-type]
+        assert server_for([old, new], **wanted, source=Release(15, 18)) is old  # type: ignore[arg-type]
 
     def test_clients_alone_do_not_serve(self) -> None:
         """An installation without a server is passed over."""

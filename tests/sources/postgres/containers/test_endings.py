@@ -160,7 +160,7 @@ def test_the_container_stopped(engine_host: ContainerHost, tmp_path: Path) -> No
         assert caught.value.code == "source.unreachable"
         engine_host.podman("start", server.name)
         assert wait_for(server.is_ready)
-        assert database.source().probe()
+        assert database.source().probe().text
 
 
 def test_the_watch_reaches_nobody_else(database: ContainerDatabase) -> None:

@@ -221,7 +221,7 @@ def test_two_containers_are_two_places(database: ContainerDatabase) -> None:
 def test_probe_and_estimate(featured: ContainerDatabase) -> None:
     """Doctor and dry runs have their answers through the container."""
     source = featured.source()
-    assert source.probe().startswith("PostgreSQL 15.")
+    assert source.probe().text.startswith("PostgreSQL 15.")
     assert source.estimate() > 100_000
 
 
