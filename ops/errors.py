@@ -125,6 +125,7 @@ CODES: Final[dict[str, str]] = {
     "tool.too_old": "a program is older than what it is to work with",
     "tool.unreachable": "a program can not be run by the unprivileged user that must run it",
     "usage.bad_value": "a flag has a value that it does not take",
+    "usage.dry_run": "Invoke was told to run nothing (--dry), which Drillbook's tasks do not obey",
 }
 """Dotted code -> one line for the documentation."""
 

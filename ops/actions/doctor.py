@@ -8,8 +8,10 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from ops import DISTRIBUTION
 from ops.actions.ages import backups_of, examine_age, examine_proven, examine_verified
 from ops.actions.catalogue import Backup, Catalogue, read_catalogue
 from ops.actions.copying import Home, missing_copies
@@ -44,8 +46,21 @@ def examine_machine(scratch: Path) -> list[Finding]:
     except (OpsError, OSError) as error:
         message = f"no scratch place can be made in {scratch}: {error}"
         return [*findings, _critical("doctor.scratch", message, str(scratch))]
+    findings += _examine_namesakes()
     message = f"scratch places in {scratch}: {format_size(free_bytes(scratch))} free"
     return [*findings, _ok("doctor.scratch", message)]
+
+
+def _examine_namesakes() -> list[Finding]:
+    """Whether another distribution has put files into our package, or will with its next update."""
+    others = sorted(set(packages_distributions().get("ops", ())) - {DISTRIBUTION})
+    if not others:
+        return []
+    message = (
+        f"distribution {', '.join(others)} installs a package 'ops' into this environment as well, and its next update"
+        " will damage Drillbook: install Drillbook in an environment of its own (pipx, or python3 -m venv)"
+    )
+    return [_warning("doctor.namesake", message)]
 
 
 def examine(patient: Patient, scratch: Path, now: datetime) -> list[Finding]:

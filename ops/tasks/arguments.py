@@ -1,4 +1,4 @@
-"""What Invoke's command line lacks: a positional argument that may be left away. And the help of shared flags."""
+"""What Invoke's command line lacks: positional arguments that may be left away, and short flags that stay the same."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any, Final
 from invoke.parser import Argument
 from invoke.tasks import Task
 
-COMMON: Final = {
-    "config": "configuration file (default: ops.toml, or OPS_CONFIG)",
-    "format": "text or json",
-    "no_network": "contact nothing but this machine",
+SHORT: Final = {
+    "config": "c",
+    "source": "s",
+    "format": "f",
+    "dry_run": "n",
+    "yes": "y",
+    "quiet": "q",
+    "verbose": "v",
 }
-"""The help of the flags that every task has."""
-BACKUP: Final = "'latest', a name as backup.list prints it, STORE:NAME, or a path"
-WAIT: Final = "seconds to wait while another run works on the source"
+"""The short flags: one letter means one thing, in every task that has it. `-h` is Invoke's."""
 _ASKED_BY: Final = "complete_context"
 
 
@@ -50,7 +52,21 @@ def _asked_by(function: str) -> bool:
 
 
 class OpsTask(Task[Callable[..., Any]]):
-    """A task in which positional arguments with a default may be left away."""
+    """A task in which positional arguments with a default may be left away, with the short flags of `SHORT`."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by the function. Invoke compares code, and that of all our tasks is one wrapper's."""
+        return isinstance(other, OpsTask) and inspect.unwrap(self.body) is inspect.unwrap(other.body)
+
+    def __hash__(self) -> int:
+        return hash(inspect.unwrap(self.body))
+
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        """Invoke's description of one argument, with its short flag."""
+        options = super().arg_opts(name, default, taken_names)
+        if name in SHORT:
+            options["names"].append(SHORT[name])
+        return options
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Invoke's arguments, with positional ones that have a default made optional."""

@@ -5,20 +5,13 @@ Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from invoke.collection import Collection
-from invoke.tasks import task
 
-from ops.tasks.arguments import BACKUP, COMMON, WAIT, OpsTask
+from ops.tasks.command import BACKUP, WAIT, Flags, command
 from ops.tasks.retention import keep, prune, release
 
-if TYPE_CHECKING:
-    from invoke.context import Context
 
-
-@task(
-    klass=OpsTask,
+@command(
     iterable=["tag"],
     help={
         "source": "name of the source (default: all)",
@@ -29,11 +22,10 @@ if TYPE_CHECKING:
         "yes": "accepted for scripts; nothing here asks",
         "dry_run": "say what would be backed up, write nothing",
         "wait": WAIT,
-        **COMMON,
     },
 )
 def create(
-    _context: Context,
+    flags: Flags,
     source: str = "",
     from_: str = "",
     out: str = "",
@@ -42,89 +34,70 @@ def create(
     yes: bool = False,
     dry_run: bool = False,
     wait: str = "0",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Take a backup of one source, or of all."""
     from ops.tasks import creating
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
     wanted = creating.Wanted(
         source=source, file=from_, out=out, verify=verify, tags=tuple(tag or ()), dry_run=dry_run, wait=wait
     )
-    conduct(
-        "backup.create", Flags(config, format, no_network), lambda session: creating.create(session, wanted)
-    )
+    conduct("backup.create", flags, lambda session: creating.create(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     name="list",
-    help={"source": "only backups of this source", **COMMON},
+    help={"source": "only backups of this source"},
 )
 def list_(
-    _context: Context, source: str = "", config: str = "", format: str = "text", no_network: bool = False
+    flags: Flags,
+    source: str = "",
 ) -> None:
     """Show what backups there are: age, size, verified, proven."""
     from ops.tasks import listing
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    conduct(
-        "backup.list", Flags(config, format, no_network), lambda session: listing.list_all(session, source)
-    )
+    conduct("backup.list", flags, lambda session: listing.list_all(session, source))
 
 
-@task(klass=OpsTask, positional=["backup"], help={"backup": BACKUP, "source": "whose latest", **COMMON})
+@command(positional=["backup"], help={"backup": BACKUP, "source": "whose latest"})
 def show(
-    _context: Context,
+    flags: Flags,
     backup: str,
     source: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Show one backup whole: manifest, tables, verifies and drills."""
     from ops.tasks import looking
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     conduct("backup.show", flags, lambda session: looking.show(session, backup, source))
 
 
-@task(
-    klass=OpsTask,
+@command(
     positional=["backup"],
     help={
         "backup": f"{BACKUP} (default: the latest of each source)",
         "all": "every backup in every store",
         "level": "quick (checksums and structure) or full (restored into a scratch place and measured)",
         "source": "whose backups",
-        **COMMON,
     },
 )
 def verify(
-    _context: Context,
+    flags: Flags,
     backup: str = "",
     all: bool = False,
     level: str = "quick",
     source: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Look at stored backups; change nothing."""
     from ops.tasks import looking
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
     wanted = looking.WantedVerify(backup=backup or "", everything=all, level=level, source=source)
-    conduct(
-        "backup.verify", Flags(config, format, no_network), lambda session: looking.verify(session, wanted)
-    )
+    conduct("backup.verify", flags, lambda session: looking.verify(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     iterable=["table"],
     help={
         "from_": f"{BACKUP} (default: latest)",
@@ -139,11 +112,10 @@ def verify(
         "dry_run": "say what would be done, step by step, and do nothing",
         "verify": "accepted for scripts; every restore is verified",
         "wait": WAIT,
-        **COMMON,
     },
 )
 def restore(
-    _context: Context,
+    flags: Flags,
     from_: str = "latest",
     source: str = "",
     to: str = "",
@@ -156,13 +128,10 @@ def restore(
     dry_run: bool = False,
     verify: bool = False,
     wait: str = "0",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Restore a backup: into a scratch place, unless told otherwise."""
     from ops.tasks import restoring
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
     wanted = restoring.Wanted(
         backup=from_,
@@ -179,39 +148,32 @@ def restore(
     )
     conduct(
         "backup.restore",
-        Flags(config, format, no_network),
+        flags,
         lambda session: restoring.restore(session, wanted),
     )
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "source": "name of the source (default: all)",
         "from_": f"{BACKUP} (default: the latest of each source)",
         "junit": "also write the result as JUnit XML to this file",
         "keep": "leave the restored copy in its scratch place and say where",
-        **COMMON,
     },
 )
 def drill(
-    _context: Context,
+    flags: Flags,
     source: str = "",
     from_: str = "",
     junit: str = "",
     keep: bool = False,
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Restore into a scratch place, check, assert, time it, keep the evidence."""
     from ops.tasks import drilling
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
     wanted = drilling.Wanted(source=source, backup=from_, junit=junit, keep=keep)
-    conduct(
-        "backup.drill", Flags(config, format, no_network), lambda session: drilling.drill(session, wanted)
-    )
+    conduct("backup.drill", flags, lambda session: drilling.drill(session, wanted))
 
 
 namespace = Collection("backup", create, list_, show, verify, restore, drill, prune, keep, release)

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from invoke.tasks import task
-
-from ops.tasks.arguments import COMMON, OpsTask
-
-if TYPE_CHECKING:
-    from invoke.context import Context
+from ops.tasks.command import Flags, command
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "out": "folder to build it in",
         "without": "leave this source out: petshop, which needs PostgreSQL",
-        **COMMON,
     },
 )
 def demo(
-    _context: Context,
+    flags: Flags,
     out: str = "demo",
     without: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Build the demo catalogue: databases and an ops.toml to try everything on."""
     from ops.tasks import examining
-    from ops.tasks.session import Flags, conduct_plain
+    from ops.tasks.session import conduct_plain
 
     conduct_plain(
         "demo",
-        Flags(config, format, no_network),
+        flags,
         lambda outcome, program: examining.demo(outcome, out, without, program),
     )
 
 
-@task(klass=OpsTask, help={"source": "name of the source (default: all)", **COMMON})
+@command(help={"source": "name of the source (default: all)"})
 def doctor(
-    _context: Context, source: str = "", config: str = "", format: str = "text", no_network: bool = False
+    flags: Flags,
+    source: str = "",
 ) -> None:
     """Find what would make the next backup, restore or drill fail."""
     from ops.tasks import examining
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    conduct("doctor", Flags(config, format, no_network), lambda session: examining.doctor(session, source))
+    conduct("doctor", flags, lambda session: examining.doctor(session, source))

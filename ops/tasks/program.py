@@ -2,22 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from typing import Final
 
-from invoke.exceptions import ParseError
+from invoke.exceptions import Exit, ParseError
+from invoke.parser import Argument
 from invoke.program import Program
 
 from ops import __version__
 from ops.tasks import collection
+from ops.tasks.arguments import SHORT
+from ops.tasks.command import COMMON, DEFAULTS, REFUSED_DRY
+from ops.tasks.streams import flush_output, open_missing_streams
 
-_USAGE_ERROR = 2
+_USAGE_ERROR: Final = 2
+_INTERRUPTED: Final = 130
+_SHOWN: Final = ("help", "list", "version", "print-completion-script")
+_SILENT: Final = ("complete", "debug", "list-depth", "list-format")
+_DRY: Final = "dry"
+_LIST_FORMATS: Final = ("flat", "nested", "json")
 
 
 class _Drillbook(Program):
-    """Invoke's program, in which a command line that makes no sense ends with 2, like every bad request."""
+    """Invoke's program with our options in front of the task as well as behind it, and none that it does not obey.
+
+    A command line that makes no sense ends with 2, like every bad request.
+    """
+
+    def core_args(self) -> list[Argument]:
+        """Return what may stand before a task: the flags that every task has, and Invoke's own."""
+        own = [
+            Argument(names=_names(name), kind=type(default), default=default, help=COMMON[name])
+            for name, default in DEFAULTS.items()
+        ]
+        taken = {argument.name for argument in own}
+        return [*own, *(argument for argument in super().core_args() if argument.name not in taken)]
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        """Run the command line; ends the process unless `exit` is false."""
+        code = self._run(argv)
+        if not flush_output() and not code:
+            code = _USAGE_ERROR
+        if exit:
+            raise SystemExit(code)
+
+    def _run(self, argv: list[str] | None) -> int:
+        try:
+            self.create_config()
+            self.parse_core(argv)
+            self.parse_collection()
+            self.parse_tasks()
+            self.parse_cleanup()
+            self.update_config()
+            self.execute()
+        except ParseError as error:
+            return _say(str(error), _USAGE_ERROR)
+        except Exit as end:
+            # Invoke ends with 1 for what it cannot find; ours say which code they mean.
+            return _say(end.message, _USAGE_ERROR if end.message and end.code == 1 else end.code)
+        except KeyboardInterrupt:
+            return _say("interrupted", _INTERRUPTED)
+        except OSError as error:
+            if self.debugging:
+                raise
+            return _say(f"drillbook could not go on: {error}", _USAGE_ERROR)
+        return 0
+
+    @property
+    def debugging(self) -> bool:
+        """Whether `--debug` was given."""
+        return bool(getattr(self, "core", None) and self.args.debug.value)
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse the command line; what comes before the first task counts here.
+        """Parse what stands before the first task.
 
         Whether bytecode is written stays as Python was told. Invoke turns it off, for the sake of folders with a
         tasks.py; where a package was installed without bytecode, each start would compile all of it again.
@@ -25,24 +83,69 @@ class _Drillbook(Program):
         written_not = sys.dont_write_bytecode
         try:
             super().parse_core(argv)
-        except ParseError as error:
-            _refuse(error)
         finally:
             sys.dont_write_bytecode = written_not
 
     def parse_tasks(self) -> None:
-        """Parse the tasks and their flags."""
-        try:
-            super().parse_tasks()
-        except ParseError as error:
-            _refuse(error)
+        """Parse the tasks and their flags; a flag of every task that stood before them holds for each of them."""
+        super().parse_tasks()
+        _require_obeyed([argument for argument in self.args.values() if argument.got_value])
+        for name in DEFAULTS:
+            given = self.args[_names(name)[0]]
+            if not given.got_value:
+                continue
+            for task in self.tasks:
+                argument = task.args.get(given.name)
+                if argument is not None and not argument.got_value:
+                    argument.value = given.value
+
+    def update_config(self, merge: bool = True) -> None:
+        """Take nothing of Invoke's options over: those that are left say nothing about how a task runs."""
+        if merge:
+            self.config.merge()
+
+    def print_help(self) -> None:
+        """Print the usage, our options and the tasks."""
+        print(f"Usage: {self.binary} [OPTIONS] TASK [OPTIONS] …\n\nOptions, before or behind a task:\n")  # noqa: T201 - as Invoke prints
+        shown = {*_SHOWN, *(_names(name)[0] for name in DEFAULTS)}
+        tuples = self.initial_context.help_tuples()
+        self.print_columns([item for item in tuples if _long_name(item[0]) in shown])
+        self.list_tasks()
 
 
-def _refuse(error: ParseError) -> None:
-    sys.stderr.write(f"{error}\n")
-    raise SystemExit(_USAGE_ERROR) from error
+def _names(name: str) -> tuple[str, ...]:
+    dashed = name.replace("_", "-")
+    return (dashed, SHORT[name]) if name in SHORT else (dashed,)
+
+
+def _long_name(specification: str) -> str:
+    """The name in what Invoke shows of a flag, such as `-c STRING, --config=STRING`."""
+    return specification.rpartition("--")[2].partition("=")[0].partition("[")[0].strip()
+
+
+def _require_obeyed(given: list[Argument]) -> None:
+    """Return when all that was given means something here; raises ParseError for the rest of Invoke's options."""
+    known = {*_SHOWN, *_SILENT, *(_names(name)[0] for name in DEFAULTS)}
+    for argument in given:
+        if argument.name == _DRY:
+            raise ParseError(REFUSED_DRY)
+        if argument.name == "list-format" and argument.value not in _LIST_FORMATS:
+            message = f"--list-format {argument.value} is not known; one of: {', '.join(_LIST_FORMATS)}"
+            raise ParseError(message)
+        if argument.name not in known:
+            message = f"--{argument.name} is an option of Invoke, which has no meaning here: leave it away"
+            raise ParseError(message)
+
+
+def _say(message: str | None, code: int) -> int:
+    if message:
+        # The reader of our errors may be gone as well.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{message}\n")
+    return code
 
 
 def main() -> None:
     """Run the command line of this process; ends the process."""
+    open_missing_streams()
     _Drillbook(name="drillbook", binary="drillbook", version=__version__, namespace=collection()).run()

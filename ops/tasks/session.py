@@ -25,19 +25,12 @@ from ops.naming import manifest_key
 from ops.network import without_network
 from ops.ports import Source, Store
 from ops.report.outcome import CRITICAL, Outcome
+from ops.tasks.command import REFUSED_DRY, Flags
 from ops.tasks.listening import TerminalProgress, make_progress, make_sink
+from ops.tasks.streams import open_missing_streams, silence_output
 
 _FORMATS: Final = ("text", "json")
 _INTERRUPTED: Final = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The flags that every task has."""
-
-    config: str
-    format: str
-    no_network: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +128,12 @@ class Session:
 
 def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
     """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns)."""
-    progress = make_progress()
+    progress = make_progress(flags.quiet)
 
     def run(outcome: Outcome) -> None:
         try:
             config = read_config(flags.config or None, os.environ, Path.cwd())
-            job = Job(sink=make_sink(os.environ), progress=progress)
+            job = Job(sink=make_sink(os.environ, flags), progress=progress)
             body(Session(flags, config, job, outcome))
         finally:
             if isinstance(progress, TerminalProgress):
@@ -155,17 +148,21 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
 
 
 def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
+    open_missing_streams()
     outcome = Outcome(task, program_name())
     try:
         _take_signals()
         _require_format(flags.format)
+        if flags.dry:
+            raise ConfigError(REFUSED_DRY, code="usage.dry_run")
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
     except OpsError as error:
         outcome.fail(error)
     except KeyboardInterrupt:
         raise Exit("interrupted; nothing half done was kept", _INTERRUPTED) from None
-    _emit(outcome, flags.format)
+    if flags.format == "json" or outcome.exit_code or not flags.quiet:
+        _emit(outcome, flags.format)
     if outcome.exit_code:
         raise Exit(code=outcome.exit_code)
 
@@ -193,8 +190,7 @@ def _emit(outcome: Outcome, wanted: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
     except OSError as error:
-        # What is still buffered would fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         message = (
             f"the result could not be written ({error.strerror}); what was done is done: see backup.list"
         )
@@ -202,17 +198,19 @@ def _emit(outcome: Outcome, wanted: str) -> None:
 
 
 def _take_signals() -> None:
-    """Hear SIGTERM, and how our programs end, whatever whoever started us ignores or blocks.
+    """Hear SIGTERM and SIGHUP, and how our programs end, whatever whoever started us ignores or blocks.
 
     Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
     # While it is ignored the kernel forgets exit codes, and every program that failed would seem to have ended well.
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _terminate(_signal: int, _frame: object) -> NoReturn:
+def _terminate(number: int, _frame: object) -> NoReturn:
     # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
-    raise SystemExit(128 + signal.SIGTERM)
+    raise SystemExit(128 + number)

@@ -5,21 +5,14 @@ Nothing heavy is imported here, as in `backup`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from invoke.collection import Collection
-from invoke.tasks import task
 
-from ops.tasks.arguments import COMMON, OpsTask
-
-if TYPE_CHECKING:
-    from invoke.context import Context
+from ops.tasks.command import Flags, command
 
 _WAIT = "seconds to wait while another run works on the same snapshots"
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "ticker": "the rows of this ticker, like PETR4.SA (default: the whole table)",
         "source": "the SQLite source to read (default: as configured, or the only one)",
@@ -28,11 +21,10 @@ _WAIT = "seconds to wait while another run works on the same snapshots"
         "out": "path of the file (default: TICKER-YYYYMMDD in SNAPSHOT_DIR)",
         "replace": "put it in the place of one with other content",
         "wait": _WAIT,
-        **COMMON,
     },
 )
 def create(
-    _context: Context,
+    flags: Flags,
     ticker: str | None = None,
     source: str = "",
     name: str = "prices",
@@ -40,50 +32,39 @@ def create(
     out: str = "",
     replace: bool = False,
     wait: str = "0",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Write a snapshot of a table, the same bytes for the same rows."""
     from ops.tasks import snapshotting
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = snapshotting.WantedCreate(
         ticker=ticker, source=source, name=name, form=as_, out=out, replace=replace, wait=wait
     )
     conduct("snapshot.create", flags, lambda session: snapshotting.create(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "manifest": "manifest of checksums to compare with (default: checksums.json in the folder, if there)",
         "path": "any folder: all files in it against its manifest (default: the snapshots in SNAPSHOT_DIR)",
         "update": "write the manifest anew from what is there, and say what changed",
-        **COMMON,
     },
 )
 def verify(
-    _context: Context,
+    flags: Flags,
     manifest: str = "",
     path: str = "",
     update: bool = False,
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Recompute the checksums of snapshots, or of any folder."""
     from ops.tasks import snapshotting
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = snapshotting.WantedVerify(manifest=manifest, path=path, update=update)
     conduct("snapshot.verify", flags, lambda session: snapshotting.verify(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "older_than": "days; younger ones stay (default: SNAPSHOT_RETENTION_DAYS, 90)",
         "keep_latest": "of each ticker or table this many of the newest stay, however old",
@@ -91,26 +72,21 @@ def verify(
         "dry_run": "say which would go, change nothing",
         "confirm": "really do it",
         "wait": _WAIT,
-        **COMMON,
     },
 )
 def purge(
-    _context: Context,
+    flags: Flags,
     older_than: str = "",
     keep_latest: str = "1",
     archive_dir: str = "",
     dry_run: bool = False,
     confirm: bool = False,
     wait: str = "0",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Remove old snapshots with their checksum files."""
     from ops.tasks import snapshot_purging
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = snapshot_purging.Wanted(
         older_than=older_than,
         keep_latest=keep_latest,
@@ -122,31 +98,25 @@ def purge(
     conduct("snapshot.purge", flags, lambda session: snapshot_purging.purge(session, wanted))
 
 
-@task(
+@command(
     name="restore-verify",
-    klass=OpsTask,
     positional=["path"],
     help={
         "path": "the CSV file of a snapshot",
         "name": "what it is a snapshot of (default: by its file name, else prices)",
         "source": "compare it with the rows that this SQLite source has now, too",
-        **COMMON,
     },
 )
 def restore_verify(
-    _context: Context,
+    flags: Flags,
     path: str,
     name: str = "",
     source: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Load a snapshot into a temporary database and compare rows and digest."""
     from ops.tasks import snapshotting
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = snapshotting.WantedProof(path=path, name=name, source=source)
     conduct("snapshot.restore-verify", flags, lambda session: snapshotting.prove(session, wanted))
 

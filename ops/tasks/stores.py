@@ -5,112 +5,88 @@ Nothing heavy is imported here, as in `backup`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from invoke.collection import Collection
-from invoke.tasks import task
 
-from ops.tasks.arguments import BACKUP, COMMON, WAIT, OpsTask
-
-if TYPE_CHECKING:
-    from invoke.context import Context
+from ops.tasks.command import BACKUP, WAIT, Flags, command
 
 
-@task(klass=OpsTask, help={"store": "only this store (default: all)", **COMMON})
+@command(help={"store": "only this store (default: all)"})
 def check(
-    _context: Context, store: str = "", config: str = "", format: str = "text", no_network: bool = False
+    flags: Flags,
+    store: str = "",
 ) -> None:
     """Try out what every store must do, with files that are removed again."""
     from ops.tasks import storing
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     conduct("store.check", flags, lambda session: storing.check(session, store))
 
 
-@task(
-    klass=OpsTask,
+@command(
     positional=["backup"],
     help={
         "backup": f"{BACKUP} (default: all that are missing in the further stores of each source)",
         "store": "only to this store; needed for a backup whose source names no further one",
         "source": "only this source's backups",
-        **COMMON,
     },
 )
 def push(
-    _context: Context,
+    flags: Flags,
     backup: str = "",
     store: str = "",
     source: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Copy backups to further stores."""
     from ops.tasks import storing
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = storing.Wanted(backup=backup or "", store=store, source=source)
     conduct("store.push", flags, lambda session: storing.push(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     positional=["backup"],
     help={
         "backup": f"{BACKUP}; STORE:NAME for the copy in one store",
         "store": "to this store (default: where backups of its source are made)",
         "source": "whose latest",
-        **COMMON,
     },
 )
 def pull(
-    _context: Context,
+    flags: Flags,
     backup: str,
     store: str = "",
     source: str = "",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Copy a backup from a further store back to where it was made."""
     from ops.tasks import storing
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = storing.Wanted(backup=backup, store=store, source=source)
     conduct("store.pull", flags, lambda session: storing.pull(session, wanted))
 
 
-@task(
-    klass=OpsTask,
+@command(
     help={
         "store": "only in this store (default: in every store that seals)",
         "source": "only this source's backups",
         "yes": "really do it: the old ones are deleted, each after its successor was opened here",
         "dry_run": "say which would be sealed anew, change nothing",
         "wait": WAIT,
-        **COMMON,
     },
 )
 def reencrypt(
-    _context: Context,
+    flags: Flags,
     store: str = "",
     source: str = "",
     yes: bool = False,
     dry_run: bool = False,
     wait: str = "0",
-    config: str = "",
-    format: str = "text",
-    no_network: bool = False,
 ) -> None:
     """Seal old backups anew for the keys of today."""
     from ops.tasks import reencrypting
-    from ops.tasks.session import Flags, conduct
+    from ops.tasks.session import conduct
 
-    flags = Flags(config, format, no_network)
     wanted = reencrypting.Wanted(store=store, source=source, yes=yes, dry_run=dry_run, wait=wait)
     conduct("store.reencrypt", flags, lambda session: reencrypting.reencrypt_all(session, wanted))
 

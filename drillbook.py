@@ -1,0 +1,44 @@
+"""The console command: starts `ops.tasks.program`, or says in one sentence why it cannot.
+
+It stands outside of the package `ops`, because another distribution has a package of that name (the framework for Juju
+charms): whichever was installed last has written over files of the other.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+_INTERRUPTED = 130
+_CRITICAL = 2
+_NAMESAKE = (
+    "drillbook cannot start: the package 'ops' here is not Drillbook's whole package ({reason}). Another distribution"
+    " that installs a package of that name, such as 'ops' for Juju charms, cannot share an environment with it."
+    " Install Drillbook in one of its own: pipx install drillbook, or python3 -m venv and pip in there"
+)
+_INCOMPLETE = "drillbook cannot start: {reason}. Install it again: pip install --force-reinstall drillbook"
+
+
+def main() -> None:
+    """Run the command line of this process; ends the process."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:
+        # Until a task is at work there is nothing to undo, and no traceback helps whoever pressed Ctrl-C.
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+    try:
+        from ops import DISTRIBUTION
+        from ops.tasks.program import main as run
+    except ImportError as error:
+        ours = (error.name or "").partition(".")[0] == "ops"
+        _give_up((_NAMESAKE if ours else _INCOMPLETE).format(reason=error))
+    if DISTRIBUTION != "drillbook":
+        _give_up(_NAMESAKE.format(reason=f"it is that of {DISTRIBUTION}"))
+    if usual is signal.default_int_handler:
+        signal.signal(signal.SIGINT, usual)
+    run()
+
+
+def _give_up(message: str) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(_CRITICAL)

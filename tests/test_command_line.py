@@ -1,0 +1,337 @@
+"""The command line cannot hurt: nothing is obeyed half, and nothing ends with a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ops.tasks import collection
+from ops.tasks.arguments import SHORT
+from ops.tasks.command import DEFAULTS
+from tests.conftest import CONSOLE, run_drillbook
+
+INVOKE = Path(sys.executable).with_name("invoke")
+FLAGS = ["--config", "demo/ops.toml"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo but for its PostgreSQL part, one backup of each source, and a tasks.py as ours; to be copied."""
+    folder = tmp_path_factory.mktemp("built")
+    assert run_drillbook("demo", "--without", "petshop", cwd=folder).returncode == 0
+    assert run_drillbook("backup.create", *FLAGS, cwd=folder).returncode == 0
+    (folder / "tasks.py").write_text("from ops.tasks import collection\n\nnamespace = collection()\n")
+    return folder
+
+
+@pytest.fixture
+def place(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that as the present folder."""
+    folder = tmp_path / "place"
+    shutil.copytree(built, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run_invoke(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`invoke ARGUMENTS` in the present folder."""
+    return subprocess.run(
+        [INVOKE, *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, with their content."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class TestDry:
+    """Invoke's `--dry` echoes commands of the shell instead of running them; our tasks run none that it could echo."""
+
+    DELETES = ("backup.prune", "--yes", "--config", "demo/ops.toml")
+    REPLACES = ("backup.restore", "--source", "prices", "--yes", "--config", "demo/ops.toml")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("--dry", *DELETES), ("-R", *DELETES), (*DELETES, "--dry"), (*REPLACES, "-R"), ("-R", *REPLACES)],
+    )
+    def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
+        """Wherever it stands, under both programs: exit code 2, the name of our --dry-run, and nothing is touched."""
+        before = files(place)
+        for done in (run_drillbook(*arguments, cwd=place), run_invoke(*arguments)):
+            assert done.returncode == 2
+            assert "--dry-run (-n)" in done.stdout + done.stderr
+        assert files(place) == before
+
+    def test_of_environment_and_file_is_refused(self, place: Path) -> None:
+        """From INVOKE_RUN_DRY and invoke.yaml it is refused like the flag, also under `drillbook`."""
+        before = files(place)
+        for done in (
+            run_invoke(*self.DELETES, INVOKE_RUN_DRY="1"),
+            run_drillbook(*self.DELETES, cwd=place, environment={"INVOKE_RUN_DRY": "1"}),
+        ):
+            assert (done.returncode, "usage.dry_run" in done.stdout) == (2, True)
+        assert files(place) == before
+        (place / "invoke.yaml").write_text("run:\n  dry: true\n")
+        assert run_invoke(*self.DELETES).returncode == 2
+
+    def test_is_refused_as_json(self, place: Path) -> None:
+        """With --format json the answer is one document with the code."""
+        document = json.loads(run_invoke("-R", *self.DELETES, "--format", "json").stdout)
+        assert [error["code"] for error in document["errors"]] == ["usage.dry_run"]
+
+    @pytest.mark.parametrize("flag", ["-e", "--echo", "-p", "-w", "--warn-only", "-T5", "--hide=out"])
+    def test_other_options_of_invoke(self, place: Path, flag: str) -> None:
+        """What speaks of shell commands has no meaning for our tasks: refused by name, and not in our help."""
+        done = run_drillbook(flag, "backup.list", *FLAGS, cwd=place)
+        assert done.returncode == 2
+        assert "is an option of Invoke" in done.stderr
+        shown = run_drillbook("--help", cwd=place).stdout
+        assert not {"--dry", "--echo", "--hide", "--pty", "--warn-only"} & set(shown.split())
+
+
+class TestFlags:
+    def test_short_flags_are_one_table(self) -> None:
+        """A letter means the same in every task that has it, and no task has another letter."""
+        namespace = collection()
+        for name in namespace.task_names:
+            for argument in namespace[name].get_arguments():
+                letters = [letter for letter in argument.names if len(letter) == 1]
+                key = (argument.attr_name or argument.name).replace("-", "_")
+                assert letters == ([SHORT[key]] if key in SHORT else []), (name, argument.names)
+
+    def test_every_task_has_the_common_flags(self) -> None:
+        """--config, --format, --no-network, --quiet and --verbose stand in every task."""
+        namespace = collection()
+        for name in namespace.task_names:
+            found = {argument.name.replace("-", "_") for argument in namespace[name].get_arguments()}
+            assert found >= DEFAULTS.keys(), name
+
+    def test_they_work_before_and_behind_the_task(self, place: Path) -> None:
+        """What stands before the first task holds for every task behind it, unless that says otherwise."""
+        behind = run_drillbook("backup.list", "-c", "demo/ops.toml", "-f", "json", cwd=place)
+        before = run_drillbook("-c", "demo/ops.toml", "--format", "json", "backup.list", cwd=place)
+        assert (before.returncode, behind.returncode) == (0, 0)
+        names = [[item["name"] for item in json.loads(done.stdout)["results"]] for done in (before, behind)]
+        assert names[0] == names[1] != []
+        nearer = run_drillbook("-c", "nope.toml", "backup.list", "-c", "demo/ops.toml", cwd=place)
+        assert nearer.returncode == 0
+        both = run_drillbook(
+            "-q", "-c", "demo/ops.toml", "backup.list", "backup.show", "latest", "-s", "prices", cwd=place
+        )
+        assert (both.returncode, both.stdout) == (0, "")
+
+    def test_quiet_says_nothing_but_what_needs_a_look(self, place: Path) -> None:
+        """A run that is fine prints nothing at all; one that is not prints its findings."""
+        fine = run_drillbook("backup.create", "--quiet", *FLAGS, cwd=place)
+        assert (fine.returncode, fine.stdout, fine.stderr) == (0, "", "")
+        warned = run_drillbook("-q", "doctor", *FLAGS, cwd=place)
+        assert warned.returncode == 1
+        assert "drill.overdue" in warned.stdout
+        failed = run_drillbook("-q", "backup.create", "-s", "nope", *FLAGS, cwd=place)
+        assert (failed.returncode, "config.unknown_source" in failed.stdout) == (2, True)
+
+    def test_two_tasks_of_one_name_both_run(self, place: Path) -> None:
+        """`backup.verify snapshot.verify` are two tasks, though Invoke compares their names and their code."""
+        (place / "snapshots").mkdir()
+        done = run_drillbook(
+            "-c", "demo/ops.toml", "-f", "json", "backup.create", "snapshot.create", cwd=place
+        )
+        assert '"task": "backup.create"' in done.stdout
+        assert '"task": "snapshot.create"' in done.stdout
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--help", "nope"],
+            ["--list", "nope"],
+            ["--list-format", "nope", "--list"],
+            ["--config"],
+            ["--format", "xml", "backup.list"],
+            ["backup.list", "--config"],
+            ["backup.nope"],
+            ["backup"],
+            ["", "backup.list"],
+            ["--print-completion-script", "nope"],
+            ["-c", "", "backup.list", "--source"],
+        ],
+    )
+    def test_what_makes_no_sense(self, tmp_path: Path, arguments: list[str]) -> None:
+        """A command line that makes no sense ends with 2 and says why, without a traceback."""
+        done = run_drillbook(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert (done.stderr + done.stdout).strip()
+        assert "Traceback" not in done.stderr
+
+
+class TestStreams:
+    TASKS = (
+        ["backup.list"],
+        ["--list"],
+        ["--help"],
+        ["backup.create", "-s", "prices"],
+        ["doctor", "-f", "json"],
+    )
+
+    @pytest.mark.parametrize(
+        "closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full"]
+    )
+    @pytest.mark.parametrize("arguments", TASKS, ids=" ".join)
+    def test_closed_from_the_start(self, place: Path, arguments: list[str], closed: str) -> None:
+        """A task without its streams does its work, ends with 2 where its answer was lost, and writes into no file."""
+        before = files(place / "demo" / "dados")
+        line = f'"$0" "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", line, CONSOLE, *arguments],
+            cwd=place,
+            capture_output=True,
+            check=False,
+            text=True,
+            env={**os.environ, "OPS_CONFIG": "demo/ops.toml"},
+            timeout=120,
+        )
+        lost = ">&-" in closed.replace("2>&-", "") or closed == ">/dev/full"
+        assert done.returncode == (2 if lost else 1 if arguments[0] == "doctor" else 0)
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+        assert files(place / "demo" / "dados") == before
+
+    @pytest.mark.parametrize(
+        "reader", ["| head -1", "| head -c 1", "2>&1 | head -c 1", "| true", "2>&1 | true"]
+    )
+    @pytest.mark.parametrize("arguments", TASKS, ids=" ".join)
+    def test_a_reader_that_goes_away(self, place: Path, arguments: list[str], reader: str) -> None:
+        """No traceback, and one of the three exit codes."""
+        line = f'{{ "$0" "$@"; echo "ended $?" >&3; }} {reader} 3>&2'
+        done = subprocess.run(
+            ["sh", "-c", f"exec 3>&2; {line}", CONSOLE, *arguments],
+            cwd=place,
+            capture_output=True,
+            check=False,
+            text=True,
+            env={**os.environ, "OPS_CONFIG": "demo/ops.toml"},
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+        assert any(f"ended {code}\n" in done.stderr for code in (0, 1, 2)), done.stderr
+
+
+class TestSignals:
+    def interrupt(
+        self, place: Path, number: signal.Signals, after_s: float, *arguments: str
+    ) -> tuple[int, str]:
+        """Start a backup and send it a signal; how it ended, and what it said."""
+        process = subprocess.Popen(
+            [CONSOLE, *arguments, *FLAGS],
+            cwd=place,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        time.sleep(after_s)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    @pytest.mark.parametrize("after_s", [0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_in_the_first_second(self, place: Path, number: signal.Signals, after_s: float) -> None:
+        """Whenever it comes there is no traceback, and nothing half made is left."""
+        code, said = self.interrupt(place, number, after_s, "backup.create", "--verify")
+        assert "Traceback" not in said
+        assert "Exception ignored" not in said
+        # Before our handlers are there, the system's own end the process.
+        assert code in {0, 128 + number, -number}
+        assert not list((place / "demo" / "backups").glob(".tmp-*"))
+
+    def test_hangup_ends_a_task_in_order(self, place: Path) -> None:
+        """SIGHUP is handled as SIGTERM is: what was staged is gone, and the exit code says which signal it was."""
+        script = (
+            "import os, signal, sys, time\n"
+            "from ops.tasks.command import Flags\n"
+            "from ops.tasks.session import conduct_plain\n"
+            "def body(outcome, program):\n"
+            "    try:\n"
+            "        os.kill(os.getpid(), signal.SIGHUP); time.sleep(30)\n"
+            "    finally:\n"
+            "        print('cleaned up', flush=True)\n"
+            "conduct_plain('demo', Flags(), body)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout) == (128 + signal.SIGHUP, "cleaned up\n")
+
+    def test_nohup_is_respected(self) -> None:
+        """A hang-up that was ignored when we were started does not end us."""
+        script = (
+            "import os, signal\n"
+            "from ops.tasks.command import Flags\n"
+            "from ops.tasks.session import conduct_plain\n"
+            "conduct_plain('demo', Flags(), lambda *_: os.kill(os.getpid(), signal.SIGHUP))\n"
+        )
+        line = 'trap "" HUP; exec "$0" -c "$1"'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, script],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+class TestNamesake:
+    """Another distribution has a package `ops`, the framework for Juju charms."""
+
+    def other(self, folder: Path) -> Path:
+        """What is left when that was installed over ours: its package in the place where ours is looked for."""
+        package = folder / "site" / "ops"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text('"""Charms."""\n__version__ = "3.0"\nclass CharmBase: pass\n')
+        metadata = folder / "site" / "ops-3.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: ops\nVersion: 3.0\n")
+        (metadata / "top_level.txt").write_text("ops\n")
+        return folder / "site"
+
+    def test_in_the_place_of_ours(self, tmp_path: Path) -> None:
+        """The console command says in one line whose package that may be and how to install apart; exit code 2."""
+        done = run_drillbook("--version", cwd=tmp_path, environment={"PYTHONPATH": str(self.other(tmp_path))})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert "pipx install drillbook" in done.stderr
+
+    def test_beside_ours(self, place: Path) -> None:
+        """While ours is still whole, doctor warns of the next update."""
+        site = self.other(place)
+        (site / "ops" / "__init__.py").unlink()
+        (site / "ops").rmdir()
+        done = run_drillbook("doctor", *FLAGS, "-f", "json", cwd=place, environment={"PYTHONPATH": str(site)})
+        found = [item for result in json.loads(done.stdout)["results"] for item in result["findings"]]
+        (finding,) = [item for item in found if item["code"] == "doctor.namesake"]
+        assert finding["severity"] == "warning"
+
+    def test_a_missing_dependency_is_told_as_that(self, tmp_path: Path) -> None:
+        """A library that is missing is not blamed on a namesake."""
+        (tmp_path / "invoke").mkdir()
+        (tmp_path / "invoke" / "__init__.py").write_text("raise ImportError('broken', name='invoke')\n")
+        done = run_drillbook("--version", cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+        assert done.returncode == 2
+        assert "force-reinstall" in done.stderr
