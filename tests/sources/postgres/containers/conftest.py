@@ -123,9 +123,9 @@ def featured(database: ContainerDatabase) -> ContainerDatabase:
 
 @pytest.fixture
 def ballast(database: ContainerDatabase) -> ContainerDatabase:
-    """A database whose dump takes some seconds when it is compressed hard."""
+    """A database whose dump takes much longer than it takes to see that it has begun, also on a loaded machine."""
     database.run(
         "CREATE TABLE ballast AS SELECT i AS id, repeat(md5(i::text), 8) || md5((i * 7)::text) AS filler"
-        " FROM generate_series(1, 300000) i"
+        " FROM generate_series(1, 900000) i"
     )
     return database
