@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from ops.errors import ConfigError
 from ops.joblog import LineSink, discard
 from ops.progress import Progress, silent
-from ops.tasks.command import Flags
 from ops.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -92,18 +91,18 @@ def make_progress(quiet: bool) -> Progress:
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-def make_sink(environ: Mapping[str, str], flags: Flags) -> LineSink:
-    """Return where the log of steps goes: `LOG_FILE`, else standard error, on a terminal only with `--verbose`.
+def make_sink(environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> LineSink:
+    """Return where the log of steps goes: `LOG_FILE`, else standard error, on a terminal only when `verbose`.
 
-    `LOG_LEVEL` of WARNING or above, or `--quiet` without a `LOG_FILE`, leaves only the lines of steps that failed.
+    `LOG_LEVEL` of WARNING or above, or `quiet` without a `LOG_FILE`, leaves only the lines of steps that failed.
     Raises ConfigError when the file can not be written, or the level is none.
     """
-    usual = "WARNING" if flags.quiet and not environ.get("LOG_FILE") else "INFO"
+    usual = "WARNING" if quiet and not environ.get("LOG_FILE") else "INFO"
     level = environ.get("LOG_LEVEL", "").upper() or usual
     if level not in _LEVELS:
         raise ConfigError(f"LOG_LEVEL={level} is no level", hint=f"one of {', '.join(_LEVELS)}")
     target = environ.get("LOG_FILE", "")
-    if not target and sys.stderr.isatty() and not flags.verbose:
+    if not target and sys.stderr.isatty() and not verbose:
         return discard
     descriptor = _open_log(target) if target else sys.stderr.fileno()
 

@@ -133,7 +133,7 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
     def run(outcome: Outcome) -> None:
         try:
             config = read_config(flags.config or None, os.environ, Path.cwd())
-            job = Job(sink=make_sink(os.environ, flags), progress=progress)
+            job = Job(sink=make_sink(os.environ, quiet=flags.quiet, verbose=flags.verbose), progress=progress)
             body(Session(flags, config, job, outcome))
         finally:
             if isinstance(progress, TerminalProgress):
