@@ -22,7 +22,7 @@ CONFIG = 'scratch_dir = "scratch"\n[source.log]\nkind = "eventlog"\npath = "data
 CHECK = """
 import json, sys, time
 from pathlib import Path
-from ops.sources.eventlog.log import read_log
+from ops.sources.eventlog.log.log import read_log
 if __name__ == "__main__":
     log = read_log(Path(sys.argv[1]))
     assert log.chain.valid and log.chain.verified == int(sys.argv[2])

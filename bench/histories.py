@@ -6,10 +6,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ops import evidence as evidence_files
-from ops import manifest as manifest_files
-from ops.model import Evidence, FileEntry, Manifest, Measures, SourceInfo, TableMeasure, Verdict
-from ops.naming import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
+from ops.formats import evidence as evidence_files
+from ops.formats import manifest as manifest_files
+from ops.formats.names import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
+from ops.model.evidence import Evidence
+from ops.model.findings import Verdict
+from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
 
 BETWEEN = timedelta(minutes=57)
 TABLES = 5

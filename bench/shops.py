@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.place import drillbook
 from bench.timing import program, say
 from ops.demo.petshop import petshop_script
-from ops.sources.postgres.programs import Programs, discover
-from ops.sources.postgres.server import RunningServer, create_cluster, running_cluster
+from ops.sources.postgres.programs.discover import Programs, discover
+from ops.sources.postgres.server.server import RunningServer, create_cluster, running_cluster
 
 MAJOR = 17
 DATABASE = "shop"

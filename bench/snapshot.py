@@ -27,7 +27,7 @@ EXPLANATION = (
 CREATE = """
 import resource, sys
 from pathlib import Path
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.snapshots.create import CreateRequest, create_snapshot
 from ops.snapshots.definition import BUILT_IN
 from ops.snapshots.table import Live

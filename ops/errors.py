@@ -13,7 +13,7 @@
     |- ToolError                  tool.*      a program or library that is needed is missing or failed
 
 A raised error means "could not look" or "could not do"; what was seen while looking is a finding
-(`ops.model.Finding`). The complete list of codes is in `CODES`; the documentation's table and a test are
+(`ops.model.findings.Finding`). The complete list of codes is in `CODES`; the documentation's table and a test are
 checked against it. This module imports nothing of ours.
 """
 

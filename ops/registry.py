@@ -15,8 +15,8 @@ from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
-from ops.stores.s3.driver import S3Store
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.store import S3Store
 
 SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
     EventLogSource.kind: (EventLogOptions, EventLogSource),

@@ -128,3 +128,8 @@ def parse_time(text: str) -> datetime:
 def format_stamp(moment: datetime) -> str:
     """`moment` as it stands in names: YYYYMMDDTHHMMSSZ in UTC."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def age_s(moment: datetime, now: datetime) -> float:
+    """Seconds from `moment` to `now`, never negative: a clock that was set back makes nothing young."""
+    return max(0.0, (now - moment).total_seconds())

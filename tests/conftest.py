@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 

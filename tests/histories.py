@@ -6,13 +6,15 @@ import hashlib
 import uuid
 from datetime import datetime, timedelta
 
-from ops import evidence as evidence_files
-from ops import manifest as manifest_files
-from ops.actions.catalogue import Backup
-from ops.manifest import payload_sha256
-from ops.model import Evidence, FileEntry, Manifest, Measures, SourceInfo, TableMeasure, Verdict
-from ops.naming import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
+from ops.formats import evidence as evidence_files
+from ops.formats import manifest as manifest_files
+from ops.formats.manifest import payload_sha256
+from ops.formats.names import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
+from ops.model.evidence import Evidence
+from ops.model.findings import Verdict
+from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
 from ops.ports import Store
+from ops.repository.backup import Backup
 
 
 def put(store: Store, key: str, content: bytes) -> None:

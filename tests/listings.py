@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ops import evidence as evidence_files
-from ops import manifest as manifest_files
-from ops.actions.keeping import keep_backup
-from ops.joblog import Job
-from ops.model import Finding, Severity, Verdict
-from ops.naming import checksum_key, evidence_key, manifest_key
+from ops.formats import evidence as evidence_files
+from ops.formats import manifest as manifest_files
+from ops.formats.encrypted_manifest import sealed_manifest
+from ops.formats.names import checksum_key, evidence_key, manifest_key
+from ops.model.findings import Finding, Severity, Verdict
 from ops.ports import Sealed, Store
-from ops.sealed_manifest import sealed_manifest
+from ops.repository.pins import keep_backup
+from ops.run.job import Job
 from ops.stores.memory import MemoryStore
 from tests.histories import looked_at, put, stored_backup
 

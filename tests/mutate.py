@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 _PATIENCE_S = 600
 CAPTURE = "ops/sources/sqlite/capture.py"
 WAL = "ops/sources/sqlite/wal.py"
-PROMOTE = "ops/sources/sqlite/promote.py"
-INSPECTION = "ops/actions/inspection.py"
+PROMOTE = "ops/sources/sqlite/swap.py"
+INSPECTION = "ops/repository/integrity.py"
 RESTORE = "ops/actions/restore.py"
-STAGING = "ops/fsio/staging.py"
+STAGING = "ops/fsio/atomic.py"
 LIVE = "tests/faults/test_live_writers.py"
 CORRUPTION = "tests/faults/test_corruption.py"
 RESTORING = "tests/actions/test_restore.py"
@@ -34,10 +34,10 @@ PG_RESTORING = "tests/sources/postgres/test_restoring.py"
 PG_FAULTS = "tests/sources/postgres/test_faults.py"
 PG_TEXT = "tests/sources/postgres/test_text.py"
 PG_DIGESTS = "tests/sources/postgres/test_digests.py"
-RETENTION = "ops/retention.py"
+RETENTION = "ops/repository/retention.py"
 PRUNE = "ops/actions/prune.py"
-DELETING = "ops/actions/deleting.py"
-COPYING = "ops/actions/copying.py"
+DELETING = "ops/repository/delete.py"
+COPYING = "ops/actions/copy.py"
 PRUNING = "tests/actions/test_prune.py tests/test_retention.py"
 COPIES = "tests/actions/test_copying.py"
 SEALING = "tests/actions/test_sealing.py"
@@ -68,22 +68,22 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("ops/snapshots/publishing.py", "if not begun and not replace:", "if False:", SNAPSHOTS_CREATE),
+    Mutation("ops/snapshots/publish.py", "if not begun and not replace:", "if False:", SNAPSHOTS_CREATE),
     Mutation("ops/snapshots/purge.py", "if stays and not is_right(stays[0]):", "if False:", SNAPSHOTS_PURGE),
     Mutation("ops/snapshots/archive.py", "if sha256 != recorded:", "if False:", SNAPSHOTS_PURGE),
-    Mutation("ops/snapshots/looking.py", "if record.sha256 not in {None, sha256}", "if False", SNAPSHOTS_VERIFY),
-    Mutation("ops/snapshots/looking.py", "    if not records:", "    if False:", SNAPSHOTS_VERIFY),
-    Mutation("ops/sealing.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
-    Mutation("ops/sealing.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
+    Mutation("ops/snapshots/compare_checksums.py", "if record.sha256 not in {None, sha256}", "if False", SNAPSHOTS_VERIFY),
+    Mutation("ops/snapshots/compare_checksums.py", "    if not records:", "    if False:", SNAPSHOTS_VERIFY),
+    Mutation("ops/driverkit/filter_cipher.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
+    Mutation("ops/driverkit/filter_cipher.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
     Mutation("ops/ciphers/gpg.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
-    Mutation("ops/fsio/filling.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
-    Mutation("ops/sources/postgres/engine.py", "return without_secrets(os.environ, own=password.env)", "return dict(os.environ)", CANARIES),
-    Mutation("ops/sources/postgres/route.py", "os.O_CLOEXEC, 0o600)", "os.O_CLOEXEC, 0o644)", CANARIES),
-    Mutation("ops/sources/postgres/address.py", "if any(keyword in values for keyword in _SECRET_KEYWORDS):", "if False:", WRONG_PLACES),
+    Mutation("ops/fsio/output.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
+    Mutation("ops/sources/postgres/connect/container_exec.py", "return without_secrets(os.environ, own=password.env)", "return dict(os.environ)", CANARIES),
+    Mutation("ops/sources/postgres/connect/route.py", "os.O_CLOEXEC, 0o600)", "os.O_CLOEXEC, 0o644)", CANARIES),
+    Mutation("ops/sources/postgres/connect/address.py", "if any(keyword in values for keyword in _SECRET_KEYWORDS):", "if False:", WRONG_PLACES),
     Mutation("ops/config/tables.py", "if any(_LOOKS_SECRET.match(text) for text in texts):", "if False:", WRONG_PLACES),
     Mutation("ops/config/tables.py", "        remember_variable(text)\n", "", WRONG_PLACES),
-    Mutation("ops/proc/answers.py", "            elif ended is not None:", "            elif ended is not None and not is_open:", WRONG_PLACES),
-    Mutation("ops/stores/s3/stale.py", ' and is_claimed(connection, key.partition("/")[0])', "", "tests/stores/test_s3_stale.py"),
+    Mutation("ops/proc/query.py", "            elif ended is not None:", "            elif ended is not None and not is_open:", WRONG_PLACES),
+    Mutation("ops/stores/s3/abort_stale.py", ' and is_claimed(connection, key.partition("/")[0])', "", "tests/stores/test_s3_stale.py"),
     Mutation("ops/actions/doctor.py", "        if missing:\n", "        if False:\n", "tests/actions/test_doctor.py"),
     Mutation(CAPTURE, "amend=None if plan.overlay is None else", "amend=None if True else", LIVE),
     Mutation(CAPTURE, 'if mode != "wal":', "if True:", LIVE),
@@ -94,13 +94,13 @@ MUTATIONS = [
     Mutation(INSPECTION, "if sha256 != entry.sha256:", "if False:", CORRUPTION),
     Mutation(INSPECTION, "if contradiction := _contradiction(found, backup.manifest):", "if contradiction := None:", CORRUPTION),
     Mutation(INSPECTION, "return compare_measures(recorded, found)", "return []", CORRUPTION),
-    Mutation("ops/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
-    Mutation("ops/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
-    Mutation("ops/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
-    Mutation("ops/digest.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
-    Mutation("ops/actions/catalogue.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
-    Mutation("ops/actions/catalogue.py", "and item.payload_sha256 == digest", "", DRILLS),
-    Mutation("ops/actions/catalogue.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
+    Mutation("ops/formats/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
+    Mutation("ops/formats/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
+    Mutation("ops/formats/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
+    Mutation("ops/driverkit/row_digest.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
+    Mutation("ops/repository/catalog.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
+    Mutation("ops/repository/catalog.py", "and item.payload_sha256 == digest", "", DRILLS),
+    Mutation("ops/repository/catalog.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
     Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
     Mutation("ops/sources/sqlite/source.py", "promote.require_idle(place)", "pass", RESTORING),
     Mutation(RESTORE, "    if bad:", "    if False:", RESTORING),
@@ -112,8 +112,8 @@ MUTATIONS = [
     Mutation(STAGING, "os.link(staged, final, follow_symlinks=False)", "os.rename(staged, final)", CONTRACT),
     Mutation(STAGING, "yield _lock_now(descriptor) and", "yield", CONTRACT),
     Mutation("ops/stores/local.py", "if any(not self._is_stored(entry) for entry in manifest.files):", "if False:", CONTRACT),
-    Mutation("ops/fsio/locking.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", CONDITIONS),
-    Mutation("ops/fsio/staging.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
+    Mutation("ops/fsio/locks.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", CONDITIONS),
+    Mutation("ops/fsio/atomic.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
     Mutation("ops/actions/backup.py", "if newest is None or newest < now:", "if True:", CONDITIONS),
     Mutation("ops/sources/sqlite/check.py", 'calls = ["quick_check", *', "calls = [*", "tests/sources"),
     Mutation("ops/sources/sqlite/measures.py", "if measure.rows != counts[name]:", "if False:", "tests/sources/test_btree.py"),
@@ -141,7 +141,7 @@ MUTATIONS = [
     Mutation(RETENTION, "    if newest.good is None:", "    if False:", PRUNING),
     Mutation(RETENTION, "newest.size < _SUSPICIOUS_PART", "newest.size < 0 * _SUSPICIOUS_PART", PRUNING),
     Mutation(RETENTION, "    _keep_needed(newest_first, reasons)\n", "", PRUNING),
-    Mutation("ops/actions/candidates.py", "good=backup.good if whole else False", "good=backup.good", PRUNING),
+    Mutation("ops/repository/retention_candidates.py", "good=backup.good if whole else False", "good=backup.good", PRUNING),
     Mutation(DELETING, "        yield claimed", "        yield True", PRUNING),
     Mutation(DELETING, "if not _is_of(source, store, key):", "if False:", PRUNING),
     Mutation(DELETING, "for key in dict.fromkeys([manifest_key(payload), *about, payload]):", "for key in dict.fromkeys([payload, *about, manifest_key(payload)]):", PRUNING),
@@ -150,20 +150,20 @@ MUTATIONS = [
     Mutation(COPYING, "        _require_right(backup, findings)\n", "", COPIES),
     Mutation(COPYING, "_digest(to, key) == entries[key].sha256", "True", COPIES),
     Mutation(COPYING, "candidates[item.name].good is not False", "True", COPIES),
-    Mutation("ops/actions/placing.py", "        if content_of(to, key) != content:", "        if False:", COPIES),
-    Mutation("ops/actions/sealed_copies.py", "if manifest.job_id == backup.manifest.job_id:", "if True:", SEALING),
-    Mutation("ops/actions/sealing.py", "            if error.code in DAMAGED:\n                raise\n", "", SEALING),
-    Mutation("ops/actions/sealing.py", "cipher.unseal(sealed, into, expected, progress)", "cipher.unseal(sealed, into, None, progress)", SEALING),
-    Mutation("ops/actions/sealing.py", "    if backup.good is None:\n        return records\n", "", SEALED_HOME),
-    Mutation("ops/actions/sealing.py", "if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
-    Mutation("ops/actions/sealing.py", "Verdict.PASSED if backup.good else Verdict.FAILED", "Verdict.PASSED", SEALED_HOME),
+    Mutation("ops/repository/transfer.py", "        if content_of(to, key) != content:", "        if False:", COPIES),
+    Mutation("ops/repository/publish_encrypted.py", "if manifest.job_id == backup.manifest.job_id:", "if True:", SEALING),
+    Mutation("ops/repository/encrypt.py", "            if error.code in DAMAGED:\n                raise\n", "", SEALING),
+    Mutation("ops/repository/encrypt.py", "cipher.unseal(sealed, into, expected, progress)", "cipher.unseal(sealed, into, None, progress)", SEALING),
+    Mutation("ops/repository/encrypt.py", "    if backup.good is None:\n        return records\n", "", SEALED_HOME),
+    Mutation("ops/repository/encrypt.py", "if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
+    Mutation("ops/repository/encrypt.py", "Verdict.PASSED if backup.good else Verdict.FAILED", "Verdict.PASSED", SEALED_HOME),
     Mutation("ops/actions/taking.py", "if to.sealed is not None:", "if False:", SEALED_HOME),
     Mutation("ops/actions/reencrypt.py", "if not any(finding.code == OPENED for finding in looked.findings):", "if False:", REENCRYPT),
     Mutation("ops/actions/reencrypt.py", "sealed_for(backup.manifest) == today", "True", REENCRYPT),
     Mutation("ops/actions/reencrypt.py", "        self._clear(name)\n", "", REENCRYPT),
-    Mutation("ops/sealed_manifest.py", "            _require_same(path, payload, suffix, stored)\n", "", SEALING),
-    Mutation("ops/capacity.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/test_capacity.py"),
-    Mutation("ops/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/test_network.py"),
+    Mutation("ops/formats/encrypted_manifest.py", "            _require_same(path, payload, suffix, stored)\n", "", SEALING),
+    Mutation("ops/repository/forecast.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/test_capacity.py"),
+    Mutation("ops/host/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/test_network.py"),
     Mutation(f"{EVENTLOG}/segment.py", 'event.get("previous_hash", ABSENT) != before or before is None', "False", f"{LOG_TESTS}/test_chain.py"),
     Mutation(f"{EVENTLOG}/segment.py", 'if event.get("current_hash") != event_hash(event):', "if event_hash(event) is None:", f"{LOG_TESTS}/test_chain.py"),
     Mutation(f"{EVENTLOG}/chain.py", "elif facts.first_previous != before:", "elif False:", f"{LOG_TESTS}/test_chain.py"),
@@ -191,36 +191,36 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/source.py", "        remove_stale_scratch(place.parent)\n", "", "tests/faults/test_log_killed.py"),
     Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),
     # Backups that need others, and what is sent ahead.
-    Mutation("ops/actions/ahead.py", "        require_same_plain(sealed, plain.files[0])\n", "", f"{SEALED_HOME} {AHEAD}"),
-    Mutation("ops/actions/ahead.py", "            raise _GivenUpError", "            return", AHEAD),
-    Mutation("ops/actions/ahead.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
+    Mutation("ops/repository/upload.py", "        require_same_plain(sealed, plain.files[0])\n", "", f"{SEALED_HOME} {AHEAD}"),
+    Mutation("ops/repository/upload.py", "            raise _GivenUpError", "            return", AHEAD),
+    Mutation("ops/repository/upload.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
     Mutation("ops/actions/keeping.py", "if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "if False:", "tests/actions/test_deleted_meanwhile.py"),
-    Mutation("ops/actions/catalogue.py", " | set(filter(named_like_payload, keys))", "", "tests/actions/test_listing.py"),
-    Mutation("ops/actions/needing.py", "        if manifest.job_id == need.job_id:", "        if True:", INCREMENTAL),
-    Mutation("ops/actions/needing.py", "item.good is not False and ", "", INCREMENTAL),
-    Mutation("ops/actions/needing.py", "and not check_sizes(item)", "", INCREMENTAL),
-    Mutation("ops/actions/needing.py", "now - oldest > full_every", "False", INCREMENTAL),
-    Mutation("ops/actions/needing.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
-    Mutation("ops/actions/candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
-    Mutation("ops/actions/copying.py", "    _copy_needed(backup, tier, scratch, job)\n", "", INCREMENTAL),
+    Mutation("ops/repository/catalog.py", " | set(filter(named_like_payload, keys))", "", "tests/actions/test_listing.py"),
+    Mutation("ops/repository/dependencies.py", "        if manifest.job_id == need.job_id:", "        if True:", INCREMENTAL),
+    Mutation("ops/repository/dependencies.py", "item.good is not False and ", "", INCREMENTAL),
+    Mutation("ops/repository/dependencies.py", "and not check_sizes(item)", "", INCREMENTAL),
+    Mutation("ops/repository/dependencies.py", "now - oldest > full_every", "False", INCREMENTAL),
+    Mutation("ops/repository/dependencies.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
+    Mutation("ops/repository/retention_candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
+    Mutation("ops/actions/copy.py", "    _copy_needed(backup, tier, scratch, job)\n", "", INCREMENTAL),
     Mutation("ops/actions/backup.py", " and SAFETY_TAG not in request.tags:", ":", INCREMENTAL),
     Mutation("ops/actions/backup.py", "if former is not None and not suffix and", "if former is not None and", INCREMENTAL),
     Mutation(RETENTION, "and not newest.needs", "", INCREMENTAL),
     Mutation(f"{EVENTLOG}/inspection.py", "            if wrong := differences(part.used, found.files):\n                return wrong\n", "", INCREMENTAL),
     Mutation(f"{EVENTLOG}/sharing.py", "or not known.keys() >= set(paths)", "", INCREMENTAL),
     # The ingest side.
-    Mutation("ops/ingest/forms.py", "begin = since - SLACK if", "begin = since if", INGEST_TABLE),
-    Mutation("ops/ingest/table.py", "            if form.holds(row[self._time_at]):", "            if True:", INGEST_TABLE),
-    Mutation("ops/ingest/table.py", "begun <= best[0] - 2 * SLACK", "begun <= best[0]", INGEST_TABLE),
-    Mutation("ops/ingest/columns.py", ' WHERE "partial" = 0', "", INGEST_TABLE),
-    Mutation("ops/ingest/metrics.py", "(settings.lag_critical, Severity.CRITICAL", "(settings.lag_critical, Severity.WARNING", "tests/ingest/test_metrics.py"),
-    Mutation("ops/ingest/metrics.py", "            return  # a step of a job", "            pass  # a step of a job", "tests/ingest"),
-    Mutation("ops/ingest/lines.py", " or entry.kind is not Kind.RUN", "", "tests/ingest/test_lines.py"),
-    Mutation("ops/ingest/asking.py", ", provider.auth_header}", "}", PROVIDERS),
-    Mutation("ops/ingest/asking.py", "                raise WaitTooLongError", "                pass", PROVIDERS),
-    Mutation("ops/ingest/asking.py", "                require_allowed([host]", "                len([host]", PROVIDERS),
-    Mutation("ops/ingest/providers.py", "and time.monotonic() - asking.begun < limit_s + _GRACE_S", "", PROVIDERS),
-    Mutation("ops/ingest/answers.py", "    if asking.attempts > 1:", "    if False:", PROVIDERS),
+    Mutation("ops/ingest_monitor/timestamp_forms.py", "begin = since - SLACK if", "begin = since if", INGEST_TABLE),
+    Mutation("ops/ingest_monitor/table_history.py", "            if form.holds(row[self._time_at]):", "            if True:", INGEST_TABLE),
+    Mutation("ops/ingest_monitor/table_history.py", "begun <= best[0] - 2 * SLACK", "begun <= best[0]", INGEST_TABLE),
+    Mutation("ops/ingest_monitor/table_columns.py", ' WHERE "partial" = 0', "", INGEST_TABLE),
+    Mutation("ops/ingest_monitor/metrics.py", "(settings.lag_critical, Severity.CRITICAL", "(settings.lag_critical, Severity.WARNING", "tests/ingest/test_metrics.py"),
+    Mutation("ops/ingest_monitor/metrics.py", "            return  # a step of a job", "            pass  # a step of a job", "tests/ingest"),
+    Mutation("ops/ingest_monitor/jsonl_history.py", " or entry.kind is not Kind.RUN", "", "tests/ingest/test_lines.py"),
+    Mutation("ops/ingest_monitor/provider_request.py", ", provider.auth_header}", "}", PROVIDERS),
+    Mutation("ops/ingest_monitor/provider_request.py", "                raise WaitTooLongError", "                pass", PROVIDERS),
+    Mutation("ops/ingest_monitor/provider_request.py", "                require_allowed([host]", "                len([host]", PROVIDERS),
+    Mutation("ops/ingest_monitor/providers.py", "and time.monotonic() - asking.begun < limit_s + _GRACE_S", "", PROVIDERS),
+    Mutation("ops/ingest_monitor/provider_answer.py", "    if asking.attempts > 1:", "    if False:", PROVIDERS),
 ]  # fmt: skip
 
 

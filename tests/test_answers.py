@@ -7,7 +7,7 @@ import pytest
 
 from ops.errors import ToolError
 from ops.proc import Answer, ask_program
-from ops.proc.answers import MOST_BYTES
+from ops.proc.query import MOST_BYTES
 from tests.test_proc import lives, wait_for
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.capacity import Habit, Usage, forecast_full
-from ops.retention import Candidate, Policy
+from ops.repository.forecast import Habit, Usage, forecast_full
+from ops.repository.retention import Candidate, Policy
 from ops.units import Span
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 
 from ops.config.reading import read_config
 from ops.errors import ConfigError
-from ops.model import Assertion
-from ops.retention import DEFAULT_POLICY
+from ops.model.requests import Assertion
+from ops.repository.retention import DEFAULT_POLICY
 
 GOOD = """
 scratch_dir = "scratch"

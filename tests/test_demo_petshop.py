@@ -26,11 +26,11 @@ from ops.demo.cluster import NoServerError, find_server
 from ops.demo.petshop import PetshopScript, petshop_checks
 from ops.errors import OpsError, RefusedError, ToolError
 from ops.report.outcome import Outcome
-from ops.sources.postgres import privileges
-from ops.sources.postgres.installed import Programs
-from ops.sources.postgres.programs import discover
-from ops.sources.postgres.server import running_cluster
-from ops.tasks import examining
+from ops.sources.postgres.programs.discover import discover
+from ops.sources.postgres.programs.installation import Programs
+from ops.sources.postgres.server import run_as as privileges
+from ops.sources.postgres.server.server import running_cluster
+from ops.tasks import demo as examining
 from tests.conftest import CONSOLE, run_drillbook
 from tests.petshop_server import Server, broken_checks
 from tests.test_petshop import CONTENT

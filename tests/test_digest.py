@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.digest import Row, add_sums, document_seal, sum_rows, table_digest
+from ops.driverkit.row_digest import Row, add_sums, document_seal, sum_rows, table_digest
 from ops.sources.sqlite import measures
 from ops.sources.sqlite.measures import measure_database
 from tests.conftest import execute

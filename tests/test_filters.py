@@ -9,7 +9,7 @@ from typing import IO
 import pytest
 
 from ops.errors import OpsError
-from ops.proc import filters
+from ops.proc import filter as filters
 
 SECRET = "-canary '\"\\ %$:@/ ação"
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ops.actions.remembered import Memory
+from ops.repository.listing_cache import Memory
 from ops.stores.local import LocalStore
 from tests.conftest import CONSOLE, run_drillbook
 from tests.histories import stored_backup

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from ops.errors import ToolError
-from ops.network import is_local, require_allowed, without_network
-from ops.secret import Secret
-from ops.sources.postgres.address import parse_address
-from ops.sources.postgres.container import open_container
+from ops.host.network import is_local, require_allowed, without_network
+from ops.host.secret import Secret
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.container_route import open_container
+from ops.sources.postgres.connect.session import open_session
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.session import open_session
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from ops.errors import SourceError, ToolError
 from ops.proc import worker_count
-from ops.proc.ordered import results_in_order
+from ops.proc.ordered_workers import results_in_order
 
 MIB = 1 << 20
 

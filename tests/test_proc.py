@@ -196,7 +196,7 @@ class TestRunProgram:
 
     def test_time_out_of_the_deaf(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What does not listen is killed, and what it started, too."""
-        monkeypatch.setattr("ops.proc.programs.STOP_PATIENCE_S", 0.2)
+        monkeypatch.setattr("ops.proc.run.STOP_PATIENCE_S", 0.2)
         script = "trap '' TERM; sleep 1000 & echo $! > child; wait; wait"
         assert run("sh", "-c", script, folder=tmp_path, timeout_s=0.5).exit_code is None
         assert wait_for(lambda: not lives(kept_pid(tmp_path / "child")))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.retention import DEFAULT_POLICY, Candidate, Plan, Policy, plan_retention
+from ops.repository.retention import DEFAULT_POLICY, Candidate, Plan, Policy, plan_retention
 from ops.units import Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -23,7 +23,7 @@ DOORS = """
 import os, sys
 from pathlib import Path
 from ops.proc import ask_program, run_program, start_coprocess, start_server
-from ops.proc.filters import Filter, run_filter
+from ops.proc.filter import Filter, run_filter
 folder, door = Path(sys.argv[1]), sys.argv[2]
 argv, around = ["sh", "-c", sys.argv[3]], {"environment": {"PATH": os.defpath}, "folder": folder}
 out = folder / "out"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.progress import Progress
-from ops.tasks.listening import PlainProgress
+from ops.observers.terminal import PlainProgress
+from ops.run.progress import Progress
 from tests.conftest import CONSOLE, ask, execute, run_drillbook
 
 

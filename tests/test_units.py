@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.naming import checksum_line, evidence_key, parse_checksum_line, payload_name, payload_of_evidence
+from ops.formats.names import (
+    checksum_line,
+    evidence_key,
+    parse_checksum_line,
+    payload_name,
+    payload_of_evidence,
+)
 from ops.units import (
     format_duration,
     format_size,

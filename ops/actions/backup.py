@@ -6,26 +6,35 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ops import __version__
-from ops import manifest as manifest_files
-from ops.actions.ahead import sent_ahead
-from ops.actions.capacity import require_below_limit, warn_when_nearly_full
-from ops.actions.catalogue import Backup, manifests_of
-from ops.actions.needing import base_in
+from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import RefusedError, StoreError
-from ops.fsio.locking import source_lock
-from ops.fsio.space import require_space
-from ops.fsio.staging import STAGED_PREFIX, translated_write_errors
-from ops.joblog import Job, milliseconds
-from ops.model import Captured, FileEntry, Finding, Manifest, Severity
-from ops.naming import SAFETY_TAG, checksum_key, checksum_text, manifest_key, payload_name, top_name
+from ops.formats import manifest as manifest_files
+from ops.formats.names import SAFETY_TAG, checksum_key, manifest_key, payload_name, top_name
+from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.space import require_room, require_space
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.manifest import Captured, FileEntry, Manifest
 from ops.ports import Continuing, Dependent, LocalFiles, MeasuredLater, Source, Store
+from ops.repository.backup import Backup
+from ops.repository.capacity import require_below_limit, warn_when_nearly_full
+from ops.repository.catalog import manifests_of
+from ops.repository.dependencies import base_in
+from ops.repository.encrypt import Sealing
+from ops.repository.fetch import payload_here
+from ops.repository.locks import held_lock
+from ops.repository.publish import publish
+from ops.repository.publish_encrypted import publish_sealed
+from ops.repository.repository import Destination, SealedHow
+from ops.repository.upload import sealed_ahead, sent_ahead
+from ops.run.job import Job, milliseconds
 
 OnCopied = Callable[[Path, FileEntry], None]
 _TOOL = {"name": "drillbook", "version": __version__}
@@ -156,17 +165,6 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
 
 
-@contextlib.contextmanager
-def held_lock(source: str, store: Store, wait_s: float, job: Job) -> Iterator[None]:
-    """The lock of the source of that name in `store`, while the block runs; nothing where the store has no files here."""
-    if not isinstance(store, LocalFiles):
-        yield
-        return
-    path = store.lock_path(source)
-    with source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=wait_s):
-        yield
-
-
 def _clean_up(store: Store) -> list[Finding]:
     if not isinstance(store, LocalFiles):
         return []
@@ -258,30 +256,59 @@ def _stored_files(captured: Captured, name: str, *, folder: bool) -> tuple[FileE
     return tuple(replace(entry, path=f"{name}/{entry.path}") for entry in captured.files)
 
 
-def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
-    """Payload (None: it is there already), checksum, manifest: each durable before the next, the manifest's name last.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A published backup, and how the look at it ended (None: nobody asked for one); a sealed one's at the plain copy."""
 
-    The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
+    taken: Taken
+    looked: Evidence | None
+
+
+def make(
+    source: Source, to: Destination, request: BackupRequest, look: VerifyRequest | None, job: Job
+) -> Made:
+    """Capture `source` into its store, and look at it.
+
+    Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError, CipherError, ToolError; then nothing was
+    published, and nothing that was there before has changed.
     """
-    name = manifest.payload
-    published = [name] if staged is None else []
-    try:
-        with (
-            store.stage(manifest_key(name)) as staged_manifest,
-            store.stage(checksum_key(name)) as staged_checksum,
-        ):
-            with translated_write_errors(staged_manifest):
-                staged_manifest.write_bytes(manifest_files.to_json(manifest))
-            with translated_write_errors(staged_checksum):
-                staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
-            if staged is not None:
-                store.put(name, staged)
-                published.append(name)
-            for key, file in ((checksum_key(name), staged_checksum), (manifest_key(name), staged_manifest)):
-                store.put(key, file)
-                published.append(key)
-    except BaseException:
-        # Also when the process is told to end: without its manifest it is no backup, only a large file.
-        for key in published:
-            store.delete(key)
-        raise
+    with held_lock(source.info.name, to.store, request.wait_s, job):
+        made = make_under_lock(source, to, request, None if to.sealed is None else look, job)
+    if to.sealed is None and look is not None:
+        return replace(made, looked=verify_backup(made.taken.backup, source, look, job))
+    return made
+
+
+def make_under_lock(
+    source: Source, to: Destination, request: BackupRequest, look: VerifyRequest | None, job: Job
+) -> Made:
+    """The same for a caller that holds the source's lock already."""
+    if to.sealed is not None:
+        return _make_sealed(source, to.store, to.sealed, request, look, job)
+    taken = take_backup_under_lock(source, to.store, request, job)
+    return Made(taken, verify_backup(taken.backup, source, look, job) if look else None)
+
+
+def _make_sealed(  # noqa: PLR0913, PLR0917 - a backup, and how it is sealed
+    source: Source, store: Store, how: SealedHow, request: BackupRequest, look: VerifyRequest | None, job: Job
+) -> Made:
+    """One that fails the look is stored all the same, with the verdict beside it: it may be all that there is."""
+    sealing = Sealing.by(how.cipher, how.scratch)
+    begun = begin_backup(source, store, request, job, sealing.suffix)
+    require_room(how.scratch, source.estimate())
+    name = f"{begun.name}{sealing.suffix}"
+    with scratch_folder(how.scratch) as folder, sealed_ahead(store, name, sealing) as ahead:
+        taken = make_backup(source, how.plain_store(folder), begun, request.tags, job, ahead.begin)
+        looked = None
+        if look is not None:
+            looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
+        known = replace(taken.backup, evidence=(looked,) if looked else ())
+        with payload_here(known, how.scratch, job, compared_later=True) as payload:
+            sealed = publish_sealed(known, payload, store, sealing, job, ahead)
+    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, request.limit))
+    return Made(Taken(sealed, taken.captured, findings), looked)
+
+
+def passed(look: Evidence | None) -> bool:
+    """Whether there was a look, and it passed."""
+    return look is not None and look.verdict is Verdict.PASSED

@@ -12,17 +12,19 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from ops import DISTRIBUTION
-from ops.actions.ages import backups_of, examine_age, examine_proven, examine_verified
-from ops.actions.catalogue import Backup, Catalogue, read_catalogue
-from ops.actions.copying import Home, missing_copies
-from ops.actions.inspection import critical
+from ops.actions.copy import Home, missing_copies
 from ops.errors import OpsError
-from ops.fsio.locking import is_held, read_holder
+from ops.fsio.locks import is_held, read_holder
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
-from ops.model import Finding, Objectives, Severity
+from ops.model.findings import Finding, Severity
+from ops.model.requests import Objectives
 from ops.ports import LocalFiles, Source, Store
-from ops.retention import Policy
+from ops.repository.backup import Backup, Catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.freshness import backups_of, examine_age, examine_proven, examine_verified
+from ops.repository.integrity import critical
+from ops.repository.retention import Policy
 from ops.units import format_size
 
 

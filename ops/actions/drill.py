@@ -17,35 +17,22 @@ from pathlib import Path
 
 from ops import __version__
 from ops.actions.assertions import check_assertions
-from ops.actions.catalogue import Backup
-from ops.actions.inspection import (
-    check_checksum_file,
-    check_restored,
-    check_sizes,
-    critical,
-    room_to_open,
-    undecided,
-)
-from ops.actions.keeping import being_judged
-from ops.actions.needing import fetch_whole, with_needed
-from ops.actions.recording import keep_evidence
+from ops.actions.rehearsal import check_restored, room_to_open, with_needed
 from ops.errors import ConfigError, OpsError, SourceError, SpaceError, ToolError
+from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
-from ops.joblog import Job, milliseconds
-from ops.manifest import age_s, payload_sha256
-from ops.model import (
-    Assertion,
-    Evidence,
-    Finding,
-    Objectives,
-    Phase,
-    Severity,
-    verdict_of,
-    worst,
-)
+from ops.model.evidence import Evidence, Phase
+from ops.model.findings import Finding, Severity, verdict_of, worst
+from ops.model.requests import Assertion, Objectives
 from ops.ports import Source
-from ops.units import format_duration
+from ops.repository.backup import Backup
+from ops.repository.fetch import fetch_whole
+from ops.repository.integrity import check_checksum_file, check_sizes, critical, undecided
+from ops.repository.locks import being_judged
+from ops.repository.record_evidence import keep_evidence
+from ops.run.job import Job, milliseconds
+from ops.units import age_s, format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

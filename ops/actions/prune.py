@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from ops.actions.backup import held_lock
-from ops.actions.candidates import candidates_of
-from ops.actions.catalogue import Backup, read_catalogue
-from ops.actions.deleting import beside, delete_backup, finish_deletions, locked_finding
 from ops.errors import OpsError
-from ops.joblog import Job
-from ops.model import Finding, Severity
+from ops.model.findings import Finding, Severity
 from ops.ports import Store
-from ops.retention import Plan, Policy, plan_retention
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_catalogue
+from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
+from ops.repository.locks import held_lock
+from ops.repository.retention import Plan, Policy, plan_retention
+from ops.repository.retention_candidates import candidates_of
+from ops.run.job import Job
 from ops.units import format_duration
 
 

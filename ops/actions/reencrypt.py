@@ -12,26 +12,28 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.actions.backup import held_lock
-from ops.actions.capacity import require_below_limit
-from ops.actions.catalogue import OPENED, Backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup, payload_here
-from ops.actions.deleting import beside, delete_backup, finish_deletions
-from ops.actions.inspection import critical, fetch_payload
-from ops.actions.keeping import being_read
-from ops.actions.placing import content_of, put_text
-from ops.actions.sealed_copies import publish_sealed
-from ops.actions.sealing import Sealing, openers_of
-from ops.actions.taking import passed
+from ops.actions.backup import passed
+from ops.actions.copy import Tier, copy_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, ConfigError, OpsError, ToolError
+from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
+from ops.formats.names import checksum_key, evidence_key, top_name
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
-from ops.joblog import Job
-from ops.model import Evidence, Finding, Level, Severity
-from ops.naming import checksum_key, evidence_key, top_name
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Finding, Severity
 from ops.ports import Cipher, Source, Store
-from ops.sealed_manifest import cipher_kind, is_sealed, sealed_for
+from ops.repository.backup import OPENED, Backup
+from ops.repository.capacity import require_below_limit
+from ops.repository.catalog import read_catalogue
+from ops.repository.delete import beside, delete_backup, finish_deletions
+from ops.repository.encrypt import Sealing, openers_of
+from ops.repository.fetch import fetch_payload, payload_here
+from ops.repository.integrity import critical
+from ops.repository.locks import being_read, held_lock
+from ops.repository.publish_encrypted import publish_sealed
+from ops.repository.transfer import content_of, put_text
+from ops.run.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

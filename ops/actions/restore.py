@@ -15,25 +15,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ops.actions.assertions import check_assertions
-from ops.actions.backup import BackupRequest, held_lock
-from ops.actions.catalogue import Backup
-from ops.actions.inspection import (
-    check_checksum_file,
-    check_restored,
-    check_sizes,
-    critical,
-)
-from ops.actions.keeping import being_read
-from ops.actions.needing import fetch_whole, with_needed
-from ops.actions.taking import Destination, make_under_lock, passed
+from ops.actions.backup import BackupRequest, make_under_lock, passed
+from ops.actions.rehearsal import check_restored, with_needed
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
+from ops.formats.manifest import payload_sha256
+from ops.formats.names import SAFETY_TAG
 from ops.fsio.scratch import scratch_folder
-from ops.joblog import Job
-from ops.manifest import payload_sha256
-from ops.model import Assertion, Finding, KeptTarget, Level, RestoreOptions, Severity, Verdict
-from ops.naming import SAFETY_TAG
+from ops.model.evidence import Level
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.requests import Assertion, KeptTarget, RestoreOptions
 from ops.ports import Copy, Fetched, Restorable, Source
+from ops.repository.backup import Backup
+from ops.repository.fetch import fetch_whole
+from ops.repository.integrity import check_checksum_file, check_sizes, critical
+from ops.repository.locks import being_read, held_lock
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.units import format_stamp
 
 

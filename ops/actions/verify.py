@@ -7,28 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops import __version__
-from ops.actions.catalogue import Backup
-from ops.actions.inspection import (
-    can_be_opened,
-    check_checksum_file,
-    check_in_place,
-    check_restored,
-    check_sizes,
-    check_stored_files,
-    critical,
-    room_to_open,
-    undecided,
-)
-from ops.actions.keeping import being_judged
-from ops.actions.needing import fetch_needed, fetch_whole, with_needed
-from ops.actions.recording import keep_evidence
+from ops.actions.rehearsal import check_in_place, check_restored, room_to_open, with_needed
 from ops.errors import SourceError, ToolError
+from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
-from ops.joblog import Job, milliseconds
-from ops.manifest import payload_sha256
-from ops.model import Evidence, Finding, Level, Severity, verdict_of, worst
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Finding, Severity, verdict_of, worst
 from ops.ports import Source
+from ops.repository.backup import Backup
+from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
+from ops.repository.integrity import check_checksum_file, check_sizes, check_stored_files, critical, undecided
+from ops.repository.locks import being_judged
+from ops.repository.record_evidence import keep_evidence
+from ops.run.job import Job, milliseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ops.errors import CipherError, ConfigError
-from ops.fsio.scratch import scratch_folder
-from ops.model import Finding
-from ops.ports import Sealed
-from ops.proc import run_program
-from ops.proc.filters import SECRET_HERE, Filter, Filtered
-from ops.progress import Progress, silent
-from ops.sealing import (
+from ops.driverkit.filter_cipher import (
     damaged,
     digest_of_keys,
     failed,
@@ -37,7 +30,14 @@ from ops.sealing import (
     unseal_file,
     wrong_key,
 )
-from ops.secret import Secret
+from ops.errors import CipherError, ConfigError
+from ops.fsio.scratch import scratch_folder
+from ops.host.secret import Secret
+from ops.model.findings import Finding
+from ops.ports import Sealed
+from ops.proc import run_program
+from ops.proc.filter import SECRET_HERE, Filter, Filtered
+from ops.run.progress import Progress, silent
 
 _FINGERPRINT: Final = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
 _ADDRESS: Final = re.compile(r"[^\s<>@]+@[^\s<>@]+")

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ops.errors import CipherError, ConfigError
-from ops.model import Finding
-from ops.ports import Sealed
-from ops.proc.filters import SECRET_HERE, Filter, Filtered
-from ops.progress import Progress, silent
-from ops.sealing import (
+from ops.driverkit.filter_cipher import (
     UNCLEAR,
     damaged,
     failed,
@@ -28,7 +23,12 @@ from ops.sealing import (
     sealed_source,
     unseal_file,
 )
-from ops.secret import Secret
+from ops.errors import CipherError, ConfigError
+from ops.host.secret import Secret
+from ops.model.findings import Finding
+from ops.ports import Sealed
+from ops.proc.filter import SECRET_HERE, Filter, Filtered
+from ops.run.progress import Progress, silent
 
 _MAGIC: Final = b"Salted__"
 _HEADER: Final = 16  # the magic and eight bytes of salt

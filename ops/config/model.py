@@ -9,9 +9,9 @@ from pathlib import Path
 from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
-from ops.model import Assertion, Objectives
+from ops.model.requests import Assertion, Objectives
 from ops.ports import Cipher, Source, Store
-from ops.retention import DEFAULT_POLICY, Policy
+from ops.repository.retention import DEFAULT_POLICY, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,10 @@ from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
 from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
-from ops.model import Assertion, Objectives
+from ops.model.requests import Assertion, Objectives
 from ops.ports import Cipher, Source, Store
 from ops.registry import CIPHERS, SOURCES, STORES
-from ops.retention import DEFAULT_POLICY, Policy
+from ops.repository.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size
 
 DEFAULT_FILE: Final = "ops.toml"

@@ -10,7 +10,7 @@ from ops.config.model import StoreSettings
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
 from ops.ports import Cipher
-from ops.retention import Policy
+from ops.repository.retention import Policy
 from ops.units import Size
 
 STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt"))

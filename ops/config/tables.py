@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.errors import ConfigError
-from ops.secret import remember_variable
+from ops.host.secret import remember_variable
 from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_span
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

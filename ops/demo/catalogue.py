@@ -19,7 +19,7 @@ from ops.demo.journal import build_journal
 from ops.demo.petshop import DATABASE, petshop_config
 from ops.demo.texts import CONFIG, MARKER, fixtures_folder
 from ops.errors import ConfigError, RefusedError
-from ops.fsio.staging import (
+from ops.fsio.atomic import (
     PRIVATE_FOLDER,
     fsync_descriptor,
     make_private_folder,

@@ -19,15 +19,15 @@ from typing import Final
 from ops.demo.petshop import DATABASE, petshop_script
 from ops.demo.texts import MARKER
 from ops.errors import RefusedError, SpaceError, ToolError
-from ops.fsio.staging import fsync_folder, remove_tree, staged_file, translated_write_errors
+from ops.fsio.atomic import fsync_folder, remove_tree, staged_file, translated_write_errors
 from ops.proc import run_program
-from ops.sources.postgres.address import Address
-from ops.sources.postgres.catalog import list_tables
-from ops.sources.postgres.cluster import lock_fields
-from ops.sources.postgres.installed import Programs, plain_environment
-from ops.sources.postgres.programs import discover
-from ops.sources.postgres.server import RunningServer, create_cluster, running_cluster
-from ops.sources.postgres.session import open_session
+from ops.sources.postgres.catalog.objects import list_tables
+from ops.sources.postgres.connect.address import Address
+from ops.sources.postgres.connect.session import open_session
+from ops.sources.postgres.programs.discover import discover
+from ops.sources.postgres.programs.installation import Programs, plain_environment
+from ops.sources.postgres.server.cluster import lock_fields
+from ops.sources.postgres.server.server import RunningServer, create_cluster, running_cluster
 
 _OLDEST: Final = 12
 _PREFERRED: Final = 17  # the version that the extra postgres-drill brings

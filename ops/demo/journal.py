@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.fsio.staging import (
+from ops.fsio.atomic import (
     PRIVATE_FOLDER,
     publish_folder,
     remove_tree,
@@ -21,8 +21,8 @@ from ops.fsio.staging import (
     translated_write_errors,
     write_new_file,
 )
-from ops.sources.eventlog.layout import FOLDER, SNAPSHOT, segment_path
-from ops.sources.eventlog.rule import event_hash
+from ops.sources.eventlog.chain.event_hash import event_hash
+from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

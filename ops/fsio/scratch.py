@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ops.fsio.marks import end_marked_processes
-from ops.fsio.staging import PRIVATE_FILE, make_private_folder, translated_write_errors
+from ops.fsio.atomic import PRIVATE_FILE, make_private_folder, translated_write_errors
+from ops.fsio.process_marks import end_marked_processes
 
 SCRATCH_PREFIX: Final = "drillbook-scratch-"
 _KEEP: Final = ".keep"
@@ -25,7 +25,7 @@ def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
     """A new private folder (0700) under `parent`; removed afterwards with all in it unless `keep`.
 
     What dead runs of the same user left under `parent` is removed first; a living run's folder is known by
-    the lock on it. Processes that are marked in a folder (`ops.fsio.marks`) are ended before it is removed.
+    the lock on it. Processes that are marked in a folder (`ops.fsio.process_marks`) are ended before it is removed.
     Raises StoreError or SpaceError when the folder can not be made.
     """
     make_private_folder(parent)

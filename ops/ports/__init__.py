@@ -1,7 +1,7 @@
 """The ports, and what their drivers promise. Actions know only these; kinds, stores and ciphers know only these too."""
 
-from ops.ports.ciphers import Cipher, Sealed
-from ops.ports.sources import (
+from ops.ports.cipher import Cipher, Sealed
+from ops.ports.source import (
     Continuing,
     Copy,
     Dependent,
@@ -13,7 +13,7 @@ from ops.ports.sources import (
     Source,
 )
 from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
-from ops.ports.stores import LocalFiles, Store, StoredFile, Streaming
+from ops.ports.store import LocalFiles, Store, StoredFile, Streaming
 
 __all__ = [
     "NO_FILE",

@@ -5,10 +5,10 @@ they end together with everything they started: at a time-out, when the wait for
 the kernel can do that, when we are killed.
 """
 
-from ops.proc.answers import Answer, ask_program
-from ops.proc.copies import start_copies
-from ops.proc.dialogue import Coprocess, start_coprocess
-from ops.proc.programs import Completed, find_program, run_program
+from ops.proc.coprocess import Coprocess, start_coprocess
+from ops.proc.fork import start_copies
+from ops.proc.query import Answer, ask_program
+from ops.proc.run import Completed, find_program, run_program
 from ops.proc.server import ServerProcess, start_server
 from ops.proc.workers import run_in_workers, worker_count
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ops.errors import ToolError
-from ops.proc.birth import STOP_PATIENCE_S, birth_hook, kill_family, wait_until
-from ops.proc.programs import find_program, open_private, start_failure
+from ops.proc.run import find_program, open_private, start_failure
+from ops.proc.spawn import STOP_PATIENCE_S, birth_hook, kill_family, wait_until
 
 
 class ServerProcess:

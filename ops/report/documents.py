@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops.actions.listed import listed
-from ops.evidence import finding_document, to_document
-from ops.manifest import payload_sha256
-from ops.model import Evidence, Finding
+from ops.formats.evidence import finding_document, to_document
+from ops.formats.manifest import payload_sha256
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding
 from ops.report.listing import listed_document
+from ops.repository.listing_row import listed
 
 if TYPE_CHECKING:
     from ops.actions.backup import Taken
-    from ops.actions.catalogue import Backup
     from ops.actions.restore import Restored
+    from ops.repository.backup import Backup
 
 
 def backup_document(backup: Backup) -> dict[str, object]:

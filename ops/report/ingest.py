@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ops.actions.ages import BackupAges
-from ops.ingest.entry import Entry
-from ops.ingest.locks import IngestLock
-from ops.ingest.metrics import TickerMetrics
-from ops.ingest.providers import Contact
+from ops.ingest_monitor.entry import Entry
+from ops.ingest_monitor.lock_files import IngestLock
+from ops.ingest_monitor.metrics import TickerMetrics
+from ops.ingest_monitor.providers import Contact
 from ops.report.text import printable, table
+from ops.repository.freshness import BackupAges
 from ops.units import format_duration, format_time
 
 _NONE = "-"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from ops.model import Evidence, Finding, Severity
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Severity
 from ops.units import format_time
 
 _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

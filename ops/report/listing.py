@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from ops.actions.listed import Listed, Rows, microseconds
-from ops.model import Verdict
+from ops.model.findings import Verdict
 from ops.report.text import table_of
+from ops.repository.listing_row import Listed, Rows, microseconds
 from ops.units import format_duration, format_size, format_time
 
 _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}

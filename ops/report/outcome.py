@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ops.errors import OpsError
-from ops.evidence import finding_document
-from ops.model import Finding, Severity, Verdict, worst
+from ops.formats.evidence import finding_document
+from ops.model.findings import Finding, Severity, Verdict, worst
 from ops.report.text import error_text, findings_text
 
 OK: Final = 0

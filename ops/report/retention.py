@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ops.actions.catalogue import Backup
 from ops.actions.prune import Pruned
-from ops.model import Pin
+from ops.model.evidence import Pin
 from ops.report.documents import findings_document
 from ops.report.text import facts, findings_text, printable, table
-from ops.retention import Decision
+from ops.repository.backup import Backup
+from ops.repository.retention import Decision
 from ops.units import format_duration, format_size, format_time
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ops.evidence import finding_document
-from ops.model import Finding, Severity
+from ops.formats.evidence import finding_document
+from ops.model.findings import Finding, Severity
 from ops.report.text import facts, findings_text, printable, table_of
 from ops.snapshots.excerpt import header_difference
 from ops.units import format_duration, format_size
 
 if TYPE_CHECKING:
+    from ops.snapshots.compare_checksums import Looked, Mismatch
     from ops.snapshots.create import Written
     from ops.snapshots.excerpt import Excerpt
-    from ops.snapshots.folders import Compared
-    from ops.snapshots.looking import Looked, Mismatch
+    from ops.snapshots.folder_verify import Compared
     from ops.snapshots.purge import Kept, Purged
-    from ops.snapshots.restore import Proof
+    from ops.snapshots.restore_verify import Proof
     from ops.snapshots.update import Changes
     from ops.snapshots.verify import Verified
 

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ops.errors import BackupError, OpsError
-from ops.manifest import payload_sha256
-from ops.model import Evidence, Finding, Manifest, Severity, Verdict
-from ops.needs import needs_of
+from ops.formats.dependencies import needs_of
+from ops.formats.manifest import payload_sha256
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.manifest import Manifest
 from ops.report.tables import lay_out
 from ops.units import format_duration, format_size, format_time
 
 if TYPE_CHECKING:
     from ops.actions.backup import Taken
-    from ops.actions.catalogue import Backup
     from ops.actions.restore import Restored
+    from ops.repository.backup import Backup
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops.errors import RefusedError, SnapshotError
-from ops.fsio.copying import copy_with_sha256
-from ops.fsio.filling import opened_file
-from ops.fsio.staging import make_private_folder, staged_file, translated_write_errors
-from ops.model import Finding
-from ops.naming import CHECKSUM_SUFFIX
-from ops.snapshots.digests import recorded_digest
-from ops.snapshots.looking import critical
-from ops.snapshots.publishing import publish_pair
+from ops.formats.names import CHECKSUM_SUFFIX
+from ops.fsio.atomic import make_private_folder, staged_file, translated_write_errors
+from ops.fsio.copy import copy_with_sha256
+from ops.fsio.output import opened_file
+from ops.model.findings import Finding
+from ops.snapshots.checksum_file import recorded_digest
+from ops.snapshots.compare_checksums import critical
+from ops.snapshots.publish import publish_pair
 
 
 def archive_pair(path: Path, archive: Path) -> Finding | None:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ops.digest import Row
+from ops.driverkit.row_digest import Row
 from ops.errors import ConfigError
-from ops.fsio.staging import StagedFile, make_private_folder, staged_file, write_all
-from ops.joblog import Job
-from ops.progress import Progress
-from ops.snapshots.csvform import CsvEncoder
+from ops.fsio.atomic import StagedFile, make_private_folder, staged_file, write_all
+from ops.run.job import Job
+from ops.run.progress import Progress
+from ops.snapshots.csv_write import CsvEncoder
 from ops.snapshots.definition import Definition, file_name, require_form, series_of
-from ops.snapshots.jsonform import JsonEncoder
-from ops.snapshots.locks import series_lock
-from ops.snapshots.publishing import Status, publish_pair
+from ops.snapshots.json_write import JsonEncoder
+from ops.snapshots.publish import Status, publish_pair, series_lock
 from ops.snapshots.table import Live, Selected, selected_rows
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import StoreError
-from ops.fsio.filling import opened_file
+from ops.fsio.output import opened_file
 
 _LINES: Final = 3
 _LONGEST: Final = 300

@@ -14,17 +14,17 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from ops.errors import OpsError, SnapshotError
-from ops.fsio.staging import fsync_folder, translated_write_errors
-from ops.joblog import Job
-from ops.model import Finding, Severity
-from ops.naming import CHECKSUM_SUFFIX
+from ops.formats.names import CHECKSUM_SUFFIX
+from ops.fsio.atomic import fsync_folder, translated_write_errors
+from ops.model.findings import Finding, Severity
+from ops.run.job import Job
 from ops.snapshots.archive import archive_pair
-from ops.snapshots.checksums import FILE_NAME, place_entries, read_manifest, write_manifest
+from ops.snapshots.checksum_file import SUFFIXES, checksum_files_of, checksum_text, digest_of, recorded_digest
+from ops.snapshots.compare_checksums import critical
 from ops.snapshots.definition import parse_name
-from ops.snapshots.digests import SUFFIXES, checksum_files_of, checksum_text, digest_of, recorded_digest
-from ops.snapshots.locks import series_lock
-from ops.snapshots.looking import critical
-from ops.snapshots.scanning import paths_in
+from ops.snapshots.folder_manifest import FILE_NAME, place_entries, read_manifest, write_manifest
+from ops.snapshots.folder_scan import paths_in
+from ops.snapshots.publish import series_lock
 from ops.snapshots.verify import is_snapshot
 
 

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ops.digest import Row
+from ops.driverkit.row_digest import Row
 from ops.errors import OpsError, SnapshotError, SpaceError
 from ops.snapshots.definition import Definition, key_values
 from ops.sources.sqlite.capture import remove_empty_log

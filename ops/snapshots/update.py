@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import SnapshotError
-from ops.joblog import Job
-from ops.model import Finding, Severity
-from ops.snapshots.checksums import Entry, read_manifest, write_manifest
+from ops.model.findings import Finding, Severity
+from ops.run.job import Job
+from ops.snapshots.compare_checksums import Looked
 from ops.snapshots.excerpt import excerpt_of
-from ops.snapshots.looking import Looked
+from ops.snapshots.folder_manifest import Entry, read_manifest, write_manifest
 from ops.snapshots.verify import Verified
 
 

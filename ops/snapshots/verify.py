@@ -12,15 +12,15 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ops.errors import SnapshotError
-from ops.fsio.locking import is_held
-from ops.joblog import Job
-from ops.model import Finding
-from ops.snapshots.checksums import Placed, place_entries, read_manifest
+from ops.fsio.locks import is_held
+from ops.model.findings import Finding
+from ops.run.job import Job
+from ops.snapshots.checksum_file import SUFFIXES
+from ops.snapshots.compare_checksums import Looked, Subject, critical, look_at
 from ops.snapshots.definition import parse_name
-from ops.snapshots.digests import SUFFIXES
-from ops.snapshots.locks import lock_of
-from ops.snapshots.looking import Looked, Subject, critical, look_at
-from ops.snapshots.scanning import paths_in
+from ops.snapshots.folder_manifest import Placed, place_entries, read_manifest
+from ops.snapshots.folder_scan import paths_in
+from ops.snapshots.publish import lock_of
 
 _AGAIN_S: Final = 0.2
 _AGAIN: Final = 25

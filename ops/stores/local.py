@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
-from ops import manifest as manifest_files
 from ops.errors import BackupError, OpsError, RefusedError, StoreError
-from ops.fsio.copying import copy_with_sha256, sha256_of
-from ops.fsio.staging import (
+from ops.formats import manifest as manifest_files
+from ops.formats.names import MANIFEST_SUFFIX, checksum_key
+from ops.fsio.atomic import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
     STAGED_PREFIX,
@@ -26,12 +26,12 @@ from ops.fsio.staging import (
     staged_folder,
     translated_write_errors,
 )
-from ops.fsio.stamps import file_stamps, file_stamps_of_child, names_in
-from ops.model import FileEntry
-from ops.naming import MANIFEST_SUFFIX, checksum_key
+from ops.fsio.copy import copy_with_sha256, sha256_of
+from ops.fsio.file_stamps import file_stamps, file_stamps_of_child, names_in
+from ops.model.manifest import FileEntry
 from ops.ports import Stamps, StoredFile
 from ops.proc import start_copies, worker_count
-from ops.progress import Progress, silent
+from ops.run.progress import Progress, silent
 
 _LOCKS: Final = ".locks"
 _SHARE_LEAST: Final = 20_000

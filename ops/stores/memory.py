@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ops.errors import BackupError, RefusedError
-from ops.fsio.staging import write_new_file
+from ops.fsio.atomic import write_new_file
 from ops.ports import StoredFile
-from ops.progress import Progress
+from ops.run.progress import Progress
 
 
 @dataclass(slots=True)

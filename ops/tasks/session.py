@@ -14,19 +14,20 @@ from typing import Final, NoReturn
 
 from invoke.exceptions import Exit
 
-from ops.actions.catalogue import Backup, find_backup
-from ops.actions.taking import Destination, SealedHow
 from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError
-from ops.joblog import Job
-from ops.model import Assertion
-from ops.naming import manifest_key
-from ops.network import without_network
+from ops.formats.names import manifest_key
+from ops.host.network import without_network
+from ops.model.requests import Assertion
+from ops.observers.terminal import TerminalProgress, make_progress, make_sink
 from ops.ports import Source, Store
 from ops.report.outcome import CRITICAL, Outcome
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup
+from ops.repository.repository import Destination, SealedHow
+from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
-from ops.tasks.listening import TerminalProgress, make_progress, make_sink
 from ops.tasks.streams import open_missing_streams, silence_output
 
 _FORMATS: Final = ("text", "json")
@@ -128,7 +129,7 @@ class Session:
 
 def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
     """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns)."""
-    progress = make_progress(flags.quiet)
+    progress = make_progress(quiet=flags.quiet)
 
     def run(outcome: Outcome) -> None:
         try:

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from ops.actions.backup import BackupRequest
-from ops.actions.catalogue import find_backup, read_catalogue
-from ops.actions.taking import Destination, SealedHow, make
+from ops.actions.backup import BackupRequest, make
 from ops.ciphers.age.driver import AgeCipher
-from ops.digest import ALGORITHM
+from ops.driverkit.row_digest import ALGORITHM
 from ops.errors import CipherError, SourceError, StoreError
-from ops.fsio.growing import GrowingFile
-from ops.joblog import Job
-from ops.model import Captured, Copied, Measures
+from ops.fsio.growing_file import GrowingFile
+from ops.model.manifest import Captured, Copied, Measures
 from ops.ports import Sealed, Store
-from ops.progress import Progress, silent
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Destination, SealedHow
+from ops.run.job import Job
+from ops.run.progress import Progress, silent
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
@@ -189,7 +189,7 @@ def test_where_files_can_have_one_name_only(
             raise PermissionError(1, "Operation not permitted")
         link(source, target, **more)
 
-    monkeypatch.setattr("ops.actions.ahead.os.link", refuse)
+    monkeypatch.setattr("ops.repository.upload.os.link", refuse)
     make(source, sealed_into(bucket, keys, scratch), BackupRequest(), None, Job())
     assert find_backup(bucket, "latest").name.endswith(".db.age")
     assert read_catalogue(bucket).findings == ()

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup, copy_missing
-from ops.actions.keeping import keep_backup
+from ops.actions.copy import Tier, copy_backup, copy_missing
 from ops.errors import BackupError, OpsError, StoreError
-from ops.joblog import Job
-from ops.model import Finding, Severity, Verdict
-from ops.naming import checksum_key, manifest_key
+from ops.formats.names import checksum_key, manifest_key
+from ops.model.findings import Finding, Severity, Verdict
 from ops.ports import Store
-from ops.retention import Policy
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.pins import keep_backup
+from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span

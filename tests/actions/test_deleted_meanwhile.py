@@ -9,16 +9,18 @@ from typing import BinaryIO
 
 import pytest
 
-from ops.actions.backup import BackupRequest
-from ops.actions.catalogue import Backup, find_backup
-from ops.actions.deleting import beside, delete_backup
+from ops.actions.backup import BackupRequest, make
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.taking import Destination, make
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError
-from ops.joblog import Job
-from ops.model import Evidence, Level, Verdict
-from ops.progress import Progress
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Verdict
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup
+from ops.repository.delete import beside, delete_backup
+from ops.repository.repository import Destination
+from ops.run.job import Job
+from ops.run.progress import Progress
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.memory import MemoryStore
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import read_catalogue
-from ops.actions.copying import Home, Tier, copy_backup
+from ops.actions.copy import Home, Tier, copy_backup
 from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.model import Finding, Objectives, Severity, Verdict
-from ops.retention import Policy
+from ops.fsio.locks import source_lock
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.requests import Objectives
+from ops.repository.catalog import read_catalogue
+from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

@@ -11,13 +11,16 @@ import pytest
 
 from ops.actions.assertions import parse_moment
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
-from ops.digest import document_seal
+from ops.driverkit.row_digest import document_seal
 from ops.fsio.scratch import SCRATCH_PREFIX
-from ops.joblog import Job
-from ops.model import Assertion, Evidence, Finding, Objectives, Severity, Verdict
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.requests import Assertion, Objectives
 from ops.report.junit import to_junit
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import execute

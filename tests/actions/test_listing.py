@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 import pytest
 
-from ops.actions import remembered
-from ops.actions.catalogue import read_catalogue
-from ops.actions.listed import Listed, listed
-from ops.actions.listing import Listing, list_backups
-from ops.actions.remembered import Memory
-from ops.fsio import stamps
-from ops.model import Finding
-from ops.naming import checksum_key, manifest_key
+from ops.formats.names import checksum_key, manifest_key
+from ops.fsio import file_stamps as stamps
+from ops.model.findings import Finding
 from ops.ports import Store
+from ops.repository import listing_cache as remembered
+from ops.repository.catalog import read_catalogue
+from ops.repository.listing import Listing, list_backups
+from ops.repository.listing_cache import Memory
+from ops.repository.listing_row import Listed, listed
 from ops.stores import local
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore

@@ -10,16 +10,17 @@ from typing import BinaryIO
 
 import pytest
 
-from ops.actions.catalogue import find_backup, read_catalogue
-from ops.actions.keeping import being_read, keep_backup, release_backup
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.errors import BackupError, LockHeldError, StoreError
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.model import Severity, Verdict
-from ops.naming import SAFETY_TAG, manifest_key, tombstone_key
+from ops.formats.names import SAFETY_TAG, manifest_key, tombstone_key
+from ops.fsio.locks import source_lock
+from ops.model.findings import Severity, Verdict
 from ops.ports import Store
-from ops.retention import Policy
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.locks import being_read
+from ops.repository.pins import keep_backup, release_backup
+from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import looked_at, put, stored_backup

@@ -10,21 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup
-from ops.actions.inspection import fetch_payload
-from ops.actions.keeping import keep_backup
+from ops.actions.copy import Tier, copy_backup
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.errors import ConfigError, LockHeldError, StoreError
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.model import Finding, Manifest, Severity
+from ops.fsio.locks import source_lock
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Manifest
 from ops.ports import Cipher, Source, Store
-from ops.progress import silent
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.fetch import fetch_payload
+from ops.repository.pins import keep_backup
+from ops.run.job import Job
+from ops.run.progress import silent
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
-from ops.actions.taking import Destination
 from ops.errors import BackupError, RefusedError
-from ops.joblog import Job
-from ops.model import Assertion, RestoreOptions, Verdict
+from ops.model.findings import Verdict
+from ops.model.requests import Assertion, RestoreOptions
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute, run_drillbook
@@ -193,7 +195,7 @@ def test_locks_alone_are_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where /proc does not show the other process, SQLite's own locks still refuse a WAL database in use."""
-    monkeypatch.setattr("ops.sources.sqlite.promote.find_occupants", lambda path: [])
+    monkeypatch.setattr("ops.sources.sqlite.swap.find_occupants", lambda path: [])
     with pytest.raises(RefusedError) as caught:
         restore(backup, source, store, scratch, yes=True)
     assert caught.value.code == "refused.target_in_use"

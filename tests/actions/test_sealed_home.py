@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_missing
+from ops.actions.backup import BackupRequest, Made, make
+from ops.actions.copy import Tier, copy_missing
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination, Made, SealedHow, make
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.errors import CipherError, OpsError, RefusedError, SourceError, SpaceError
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.model import Level, Verdict
-from ops.naming import SAFETY_TAG
-from ops.sealed_manifest import is_sealed
+from ops.formats.encrypted_manifest import is_sealed
+from ops.formats.names import SAFETY_TAG
+from ops.fsio.locks import source_lock
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Destination, SealedHow
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

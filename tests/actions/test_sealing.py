@@ -10,28 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from ops import manifest as manifest_files
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup, copy_missing
+from ops.actions.copy import Tier, copy_backup, copy_missing
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.inspection import fetch_payload
-from ops.actions.keeping import keep_backup
 from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.digest import document_seal
+from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError, OpsError, StoreError, ToolError
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.model import Evidence, FileEntry, Level, Severity, Verdict
-from ops.naming import checksum_key, checksum_text, manifest_key
-from ops.progress import silent
-from ops.retention import Policy
-from ops.sealed_manifest import plain_manifest
+from ops.formats import manifest as manifest_files
+from ops.formats.encrypted_manifest import plain_manifest
+from ops.formats.names import checksum_key, checksum_text, manifest_key
+from ops.fsio.locks import source_lock
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Severity, Verdict
+from ops.model.manifest import FileEntry
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.fetch import fetch_payload
+from ops.repository.pins import keep_backup
+from ops.repository.repository import Destination
+from ops.repository.retention import Policy
+from ops.run.job import Job
+from ops.run.progress import silent
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

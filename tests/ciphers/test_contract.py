@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops.errors import CipherError, OpsError
-from ops.model import Severity
+from ops.model.findings import Severity
 from ops.ports import Sealed
 from tests.ciphers.keyrings import Case
 

@@ -18,7 +18,7 @@ import pytest
 
 from ops.errors import OpsError, SpaceError
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch
-from ops.progress import Progress
+from ops.run.progress import Progress
 from tests.ciphers.keyrings import Case, passphrase_case
 from tests.ciphers.test_contract import CANARY, plain_file, seal, traces
 

@@ -15,7 +15,7 @@ from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.config.tables import Place, build
 from ops.errors import OpsError
-from ops.model import Severity
+from ops.model.findings import Severity
 from ops.registry import CIPHERS
 from tests.ciphers.keyrings import PASSPHRASE, Gpg, Rings, end_agent, gpg_home, require_program, secret_file
 from tests.ciphers.test_age import code_of, round_trip

@@ -17,7 +17,7 @@ from typing import Final
 
 import pyrage
 
-from ops.digest import SEAL, document_seal
+from ops.driverkit.row_digest import SEAL, document_seal
 from ops.units import format_time, parse_time
 from tests.docs.place import Place, copy_template
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from ops.demo.petshop import petshop_script
-from ops.digest import SEAL, document_seal
+from ops.driverkit.row_digest import SEAL, document_seal
 from ops.fsio.scratch import scratch_folder
-from ops.sources.postgres.programs import Programs, discover
-from ops.sources.postgres.server import RunningServer, scratch_server
+from ops.sources.postgres.programs.discover import Programs, discover
+from ops.sources.postgres.server.server import RunningServer, scratch_server
 from ops.units import format_time, parse_time
 from tests.docs.place import CONSOLE, NotHereError, Place, copy_template
 

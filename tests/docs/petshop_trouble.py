@@ -10,7 +10,7 @@ from typing import Final
 
 from ops.demo.petshop import petshop_script
 from ops.fsio.scratch import scratch_folder
-from ops.sources.postgres.server import scratch_server
+from ops.sources.postgres.server.server import scratch_server
 from tests.docs.fixtures import configure
 from tests.docs.petshop import (
     BACKUP,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ops.sources.postgres.server import RunningServer
+from ops.sources.postgres.server.server import RunningServer
 
 CONSOLE: Final = Path(sys.executable).with_name("drillbook")
 _DEADLINE_S: Final = 20

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.sources.postgres.server import RunningServer
+from ops.sources.postgres.server.server import RunningServer
 from tests.docs.builders import BUILDERS, NEED_SERVER
 from tests.docs.console import FOLDER, Block, Command, Scenario, differs, read_scenarios, with_stamps
 from tests.docs.petshop import petshop_server

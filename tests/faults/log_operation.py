@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import find_backup
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination
-from ops.joblog import Job
+from ops.repository.catalog import find_backup
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 

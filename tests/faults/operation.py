@@ -10,15 +10,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import find_backup
+from ops.actions.backup import BackupRequest, make, take_backup
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination, SealedHow, make
 from ops.actions.verify import VerifyRequest
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.joblog import Job
-from ops.model import Level
+from ops.model.evidence import Level
+from ops.repository.catalog import find_backup
+from ops.repository.repository import Destination, SealedHow
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 

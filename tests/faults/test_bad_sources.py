@@ -13,7 +13,7 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import OpsError
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import find_backup, read_catalogue
 from ops.errors import LockHeldError, OpsError, StoreError
-from ops.fsio.locking import source_lock
-from ops.joblog import Job
-from ops.naming import parse_checksum_line
+from ops.formats.names import parse_checksum_line
+from ops.fsio.locks import source_lock
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import CONSOLE, execute, run_drillbook
@@ -83,7 +83,7 @@ def test_lock_of_a_dead_run_is_free(source: SqliteSource, store: LocalStore, tmp
     """A lock whose holder was killed does not stand in the way; a living holder's is never taken."""
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom datetime import datetime, UTC\n"
-        "from ops.fsio.locking import source_lock\n"
+        "from ops.fsio.locks import source_lock\n"
         "with source_lock(Path(sys.argv[1]), job_id='j', now=datetime.now(UTC)):\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )

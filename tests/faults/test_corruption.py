@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from ops import manifest as manifest_files
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.digest import document_seal
+from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError
-from ops.joblog import Job
-from ops.model import Evidence, Level, Verdict
-from ops.naming import checksum_key, manifest_key, parse_checksum_line
+from ops.formats import manifest as manifest_files
+from ops.formats.names import checksum_key, manifest_key, parse_checksum_line
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Verdict
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError, SpaceError
-from ops.joblog import Job
-from ops.model import Level, Verdict
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.repository.catalog import read_catalogue
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import execute

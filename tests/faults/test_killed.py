@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import find_backup, read_catalogue
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.joblog import Job
-from ops.model import Level, Verdict
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.conftest import ask, execute
@@ -186,8 +187,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ops.actions.prune import PruneRequest, prune
-from ops.joblog import Job
-from ops.retention import Policy
+from ops.run.job import Job
+from ops.repository.retention import Policy
 from ops.stores.local import LocalOptions, LocalStore
 
 store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))

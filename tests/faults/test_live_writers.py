@@ -16,9 +16,10 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.joblog import Job
-from ops.model import Level, Verdict
-from ops.progress import silent
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.run.job import Job
+from ops.run.progress import silent
 from ops.sources.sqlite.capture import CaptureOptions, capture_database
 from ops.sources.sqlite.connection import connect_still
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

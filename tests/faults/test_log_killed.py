@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import find_backup, read_catalogue
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.joblog import Job
-from ops.model import Level, Verdict
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import files_of

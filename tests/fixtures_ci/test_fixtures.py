@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.catalogue import read_catalogue
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.catalogue import build_demo
-from ops.joblog import Job
-from ops.model import Level, Severity, Verdict
+from ops.model.evidence import Level
+from ops.model.findings import Severity, Verdict
+from ops.repository.catalog import read_catalogue
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.eventlog.copy import measures_of
-from ops.sources.eventlog.log import read_log
+from ops.sources.eventlog.log.log import read_log
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from ops.joblog import Job
-from ops.model import Severity
+from ops.model.findings import Severity
+from ops.run.job import Job
 from ops.snapshots.definition import BUILT_IN, Definition
-from ops.snapshots.restore import RestoreRequest, prove_snapshot
+from ops.snapshots.restore_verify import RestoreRequest, prove_snapshot
 from ops.snapshots.verify import verify_snapshots
 from tests.fixtures_ci.frozen import ARTIFACTS, differing
 

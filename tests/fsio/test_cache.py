@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.fsio.cache import cache_folder, read_cached, write_cached
-from ops.fsio.staging import STAGED_PREFIX
+from ops.fsio.atomic import STAGED_PREFIX
+from ops.fsio.user_cache import cache_folder, read_cached, write_cached
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.fsio import copying
-from ops.fsio.copying import ShortSourceError, copy_with_sha256, sha256_of
+from ops.fsio import copy as copying
+from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, copying.CHUNK - 1, copying.CHUNK, copying.CHUNK + 1])

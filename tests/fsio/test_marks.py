@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.fsio.marks import end_marked_processes, mark_process
+from ops.fsio.process_marks import end_marked_processes, mark_process
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch, scratch_folder
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="marks need Linux's /proc")
@@ -33,7 +33,7 @@ def test_the_marked_process_is_ended(tmp_path: Path, sleeper: subprocess.Popen[b
 
 def test_one_that_does_not_hear_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A marked process that ignores its signal is killed."""
-    monkeypatch.setattr("ops.fsio.marks._PATIENCE_MS", 100)
+    monkeypatch.setattr("ops.fsio.process_marks._PATIENCE_MS", 100)
     script = "trap '' QUIT; echo; while :; do sleep 0.05; done"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

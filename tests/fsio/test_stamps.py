@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.fsio import stamps
-from ops.fsio.stamps import NO_FILE, UNSETTLED, WIDTH, file_stamps, file_stamps_of_child, names_in
+from ops.fsio import file_stamps as stamps
+from ops.fsio.file_stamps import NO_FILE, UNSETTLED, WIDTH, file_stamps, file_stamps_of_child, names_in
 from ops.ports import by_key
 from ops.proc import start_copies
 

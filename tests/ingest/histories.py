@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ops.ingest.settings import FIELDS, IngestSettings
-from ops.ingest.table import TableHistory, opened_table
+from ops.ingest_monitor.settings import FIELDS, IngestSettings
+from ops.ingest_monitor.table_history import TableHistory, opened_table
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 COLUMNS = (

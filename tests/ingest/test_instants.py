@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.ingest.instants import EPOCH, moment_of
+from ops.ingest_monitor.timestamps import EPOCH, moment_of
 
 MOMENT = datetime(2026, 3, 15, 8, 15, 30, tzinfo=UTC)
 SECONDS = int(MOMENT.timestamp())

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import SourceError
-from ops.ingest.entry import Kind, wanted_words
-from ops.ingest.history import Query, is_wanted, newest_first
-from ops.ingest.lines import LinesHistory
-from ops.model import Severity
+from ops.ingest_monitor.entry import Kind, wanted_words
+from ops.ingest_monitor.history import Query, is_wanted, newest_first
+from ops.ingest_monitor.jsonl_history import LinesHistory
+from ops.model.findings import Severity
 from tests.ingest.histories import NOW, job, written_lines
 
 RAW = {

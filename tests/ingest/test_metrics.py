@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ops.ingest import locks
-from ops.ingest.lines import LinesHistory
-from ops.ingest.locks import find_locks
-from ops.ingest.metrics import Measured, measure
-from ops.ingest.settings import IngestSettings
-from ops.model import Severity
+from ops.ingest_monitor import lock_files as locks
+from ops.ingest_monitor.jsonl_history import LinesHistory
+from ops.ingest_monitor.lock_files import find_locks
+from ops.ingest_monitor.metrics import Measured, measure
+from ops.ingest_monitor.settings import IngestSettings
+from ops.model.findings import Severity
 from tests.ingest.histories import NOW, job, table_of, written_lines
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from ops.ingest.providers import Contact, contact
-from ops.ingest.settings import Provider
+from ops.ingest_monitor.providers import Contact, contact
+from ops.ingest_monitor.settings import Provider
 from tests.ingest.serving import Answer, serving
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ops.errors import ConfigError, ToolError
-from ops.ingest import asking
-from ops.ingest.providers import Contact, contact, require_url
-from ops.ingest.settings import YFINANCE, Provider
-from ops.network import without_network
-from ops.secret import Secret
+from ops.host.network import without_network
+from ops.host.secret import Secret
+from ops.ingest_monitor import provider_request as asking
+from ops.ingest_monitor.providers import Contact, contact, require_url
+from ops.ingest_monitor.settings import YFINANCE, Provider
 from tests.ingest.answering import Answer, answer, answering, certificate
 
 SECOND = timedelta(seconds=1)

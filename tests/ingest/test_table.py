@@ -15,13 +15,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ops.errors import SourceError
-from ops.ingest.entry import Entry, wanted_words
-from ops.ingest.examining import examine_index
-from ops.ingest.history import Query, is_wanted, newest_first
-from ops.ingest.instants import EPOCH
-from ops.ingest.settings import IngestSettings
-from ops.ingest.table import opened_table
-from ops.model import Severity
+from ops.ingest_monitor.entry import Entry, wanted_words
+from ops.ingest_monitor.history import Query, is_wanted, newest_first
+from ops.ingest_monitor.settings import IngestSettings
+from ops.ingest_monitor.table_history import examine_index, opened_table
+from ops.ingest_monitor.timestamps import EPOCH
+from ops.model.findings import Severity
 from tests.ingest.histories import COLUMNS, INDEX, NOW, Row, job, table_of, written_table
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -11,7 +11,7 @@ from typing import Final
 import pyrage
 import pytest
 
-from ops.sources.postgres.server import RunningServer, scratch_server
+from ops.sources.postgres.server.server import RunningServer, scratch_server
 from tests.ciphers.keyrings import Gpg, gpg_home, require_program, secret_file
 from tests.conftest import execute
 from tests.secrets.place import SOURCES, Place, configuration, environment_of, make_folders, put_recorders

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ops.sources.postgres.server import RunningServer
+from ops.sources.postgres.server.server import RunningServer
 from tests.conftest import CONSOLE
 from tests.secrets.planted import Canaries
 from tests.secrets.watching import Watch, prepare_records, recorder

@@ -9,8 +9,8 @@ import pytest
 
 from ops.config.reading import read_config
 from ops.errors import ConfigError
-from ops.secret import Secret, without_secrets
-from ops.sources.postgres.address import client_environment, parse_address
+from ops.host.secret import Secret, without_secrets
+from ops.sources.postgres.connect.address import client_environment, parse_address
 
 _SECRET = "hunter2/with+slashes"
 _IDENTITY = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQ"

@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.snapshots.create import CreateRequest, create_snapshot
 from ops.snapshots.definition import BUILT_IN, Definition
 from ops.snapshots.purge import PurgeRequest, purge_snapshots

@@ -21,11 +21,10 @@ from ops.errors import (
     SnapshotError,
     StoreError,
 )
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.snapshots.create import CreateRequest, Written, create_snapshot
 from ops.snapshots.definition import BUILT_IN, Definition, parse_name, series_of
-from ops.snapshots.locks import series_lock
-from ops.snapshots.publishing import Status
+from ops.snapshots.publish import Status, series_lock
 from ops.snapshots.table import Live
 from tests.snapshots.driver import NOW
 from tests.snapshots.tables import ROOT, answer, drive, make_odd, make_prices, price, set_close
@@ -253,7 +252,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         )
         connection.commit()
     script = (
-        "import sys; from pathlib import Path; from ops.joblog import Job\n"
+        "import sys; from pathlib import Path; from ops.run.job import Job\n"
         "from ops.snapshots.create import *; from ops.snapshots.definition import Definition\n"
         "from ops.snapshots.table import Live\n"
         "create_snapshot(Live(path=Path(sys.argv[1]), timeout_s=1), Definition(name='t', table='t'),"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.digest import Row, Value
+from ops.driverkit.row_digest import Row, Value
 from ops.errors import SnapshotError
-from ops.snapshots.csvform import CsvEncoder
-from ops.snapshots.reading import opened_csv
+from ops.snapshots.csv_read import opened_csv
+from ops.snapshots.csv_write import CsvEncoder
 from tests.snapshots.tables import ODD_VALUES
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.text(

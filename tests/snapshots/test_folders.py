@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SnapshotError, StoreError
-from ops.joblog import Job
-from ops.model import Severity
-from ops.snapshots.folders import Compared, update_folder, verify_folder
+from ops.model.findings import Severity
+from ops.run.job import Job
+from ops.snapshots.folder_verify import Compared, update_folder, verify_folder
 from ops.snapshots.update import Changes
 from tests.conftest import run_drillbook
 
@@ -125,7 +125,7 @@ def test_what_may_not_be_read_is_neither_there_nor_gone(folder: Path) -> None:
         if place.stat().st_uid == os.geteuid() and place.is_relative_to(folder.parent):
             os.chown(place, 65534, 65534)
     script = (
-        "import os, sys; from pathlib import Path; from ops.joblog import Job; from ops.snapshots.folders import *\n"
+        "import os, sys; from pathlib import Path; from ops.run.job import Job; from ops.snapshots.folder_verify import *\n"
         "os.seteuid(65534)\n"
         "folder = Path(sys.argv[1]); manifest = folder / 'checksums.json'\n"
         "for do in (update_folder, verify_folder):\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SnapshotError
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.snapshots.verify import verify_snapshots
 from tests.snapshots.tables import answer, drive, make_prices, price, set_close
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.joblog import Job
-from ops.snapshots.checksums import read_manifest
-from ops.snapshots.locks import series_lock
+from ops.run.job import Job
+from ops.snapshots.folder_manifest import read_manifest
+from ops.snapshots.publish import series_lock
 from ops.snapshots.purge import Purged, PurgeRequest, purge_snapshots
 from ops.snapshots.update import update_snapshots
 from ops.snapshots.verify import verify_snapshots

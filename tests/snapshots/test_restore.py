@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SnapshotError
-from ops.joblog import Job
-from ops.model import Severity, worst
+from ops.model.findings import Severity, worst
+from ops.run.job import Job
 from ops.snapshots.create import CreateRequest, create_snapshot
 from ops.snapshots.definition import BUILT_IN, Definition
-from ops.snapshots.restore import Proof, RestoreRequest, prove_snapshot
+from ops.snapshots.restore_verify import Proof, RestoreRequest, prove_snapshot
 from ops.snapshots.table import Live
 from tests.conftest import run_drillbook
 from tests.snapshots.tables import make_odd, make_prices, price, set_close

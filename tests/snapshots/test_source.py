@@ -10,7 +10,7 @@ from ops.errors import (
     OpsError,
     SourceError,
 )
-from ops.joblog import Job
+from ops.run.job import Job
 from ops.snapshots.create import CreateRequest, Written, create_snapshot
 from ops.snapshots.definition import BUILT_IN, Definition
 from ops.snapshots.table import Live, selected_rows

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.joblog import Job
-from ops.model import Severity
-from ops.snapshots.checksums import read_manifest
+from ops.model.findings import Severity
+from ops.run.job import Job
+from ops.snapshots.folder_manifest import read_manifest
 from ops.snapshots.update import Changes, former_manifest, update_snapshots
 from ops.snapshots.verify import Verified, verify_snapshots
 from tests.conftest import run_drillbook

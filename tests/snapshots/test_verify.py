@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SnapshotError
-from ops.joblog import Job
-from ops.model import Severity
-from ops.snapshots.digests import recorded_digest
-from ops.snapshots.locks import series_lock
+from ops.model.findings import Severity
+from ops.run.job import Job
+from ops.snapshots.checksum_file import recorded_digest
+from ops.snapshots.publish import series_lock
 from ops.snapshots.verify import Verified, verify_snapshots
 
 CONTENT = b"close,date\n1.5,2026-01-02\n"

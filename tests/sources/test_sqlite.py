@@ -9,14 +9,16 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import OpsError
-from ops.joblog import Job
-from ops.manifest import compare_measures
-from ops.model import Level, Severity, TableMeasure, worst
+from ops.model.compare_measures import compare_measures
+from ops.model.evidence import Level
+from ops.model.findings import Severity, worst
+from ops.model.manifest import TableMeasure
+from ops.run.job import Job
 from ops.sources.sqlite import check
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
-from ops.sources.sqlite.occupants import find_occupants
+from ops.sources.sqlite.open_by import find_occupants
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from ops.stores.s3.driver import S3Store
+from ops.stores.s3.store import S3Store
 from tests.stores.seaweed import Weed, running_weed, store_of
 
 NewStore: TypeAlias = Callable[..., S3Store]

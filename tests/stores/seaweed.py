@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import pytest
 
-from ops.stores.s3.driver import S3Store
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.store import S3Store
 
 IDENTITIES: Final = {
     "full": ["Admin", "Read", "Write", "List", "Tagging"],

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ops.errors import OpsError
-from ops.stores.s3.driver import S3Store
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.store import S3Store
 from ops.units import Size
 
 

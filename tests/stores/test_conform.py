@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.conform import check_store
+from ops.actions.check_store import check_store
 from ops.errors import StoreError
-from ops.joblog import Job
-from ops.model import Severity
+from ops.model.findings import Severity
 from ops.ports import Store
+from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.stores.conftest import NewStore

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.digest import document_seal
+from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError, OpsError
 from ops.ports import Store
-from ops.progress import silent
+from ops.run.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.stores.conftest import NewStore

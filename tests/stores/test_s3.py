@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import OpsError
-from ops.progress import silent
+from ops.run.progress import silent
 from ops.units import Size
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed, key_file

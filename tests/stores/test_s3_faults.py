@@ -15,9 +15,9 @@ import botocore.exceptions
 import pytest
 
 from ops.errors import OpsError
-from ops.progress import silent
+from ops.run.progress import silent
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.driver import S3Store
+from ops.stores.s3.store import S3Store
 from ops.units import Size
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed, running_weed, store_of

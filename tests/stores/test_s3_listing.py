@@ -8,14 +8,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ops.actions.catalogue import read_catalogue
-from ops.actions.listed import Listed, listed
-from ops.actions.listing import list_backups
 from ops.errors import OpsError
-from ops.naming import manifest_key, top_name
+from ops.formats.names import manifest_key, top_name
 from ops.ports import UNSETTLED, by_key
-from ops.stores.s3 import pages
-from ops.stores.s3.driver import S3Store
+from ops.repository.catalog import read_catalogue
+from ops.repository.listing import list_backups
+from ops.repository.listing_row import Listed, listed
+from ops.stores.s3 import list_pages as pages
+from ops.stores.s3.store import S3Store
 from tests.histories import looked_at, put, stored_backup
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed

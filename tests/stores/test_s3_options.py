@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ops.errors import ConfigError
-from ops.stores.s3.driver import S3Store
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.store import S3Store
 from ops.units import Size
 
 MIB = 1 << 20

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ops.errors import OpsError
-from ops.network import without_network
-from ops.stores.s3.driver import S3Store
+from ops.host.network import without_network
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.store import S3Store
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import store_of
 from tests.stores.test_s3 import code_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.progress import silent
+from ops.run.progress import silent
 from ops.units import Size
 from tests.stores.seaweed import Weed, free_ports, store_of, wait_until_ready, weed_program, write_identities
 from tests.stores.test_s3 import MIB, made_file

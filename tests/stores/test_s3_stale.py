@@ -10,12 +10,12 @@ import pytest
 
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.errors import StoreError
-from ops.joblog import Job
-from ops.model import Severity
-from ops.retention import Policy
+from ops.model.findings import Severity
+from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.driver import S3Store
-from ops.stores.s3.folders import claim_name
+from ops.stores.s3.folder import claim_name
+from ops.stores.s3.store import S3Store
 from tests.conftest import run_drillbook
 from tests.histories import looked_at, stored_backup
 from tests.stores.conftest import NewStore

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.catalogue import find_backup
-from ops.actions.copying import Tier, copy_backup, copy_missing
-from ops.actions.inspection import fetch_payload
+from ops.actions.copy import Tier, copy_backup, copy_missing
 from ops.errors import OpsError, StoreError
-from ops.fsio.growing import GrowingFile
-from ops.joblog import Job
-from ops.model import Severity
-from ops.progress import silent
+from ops.fsio.growing_file import GrowingFile
+from ops.model.findings import Severity
+from ops.repository.catalog import find_backup
+from ops.repository.fetch import fetch_payload
+from ops.run.job import Job
+from ops.run.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.driver import S3Store
-from ops.stores.s3.folders import claim_name
+from ops.stores.s3.folder import claim_name
+from ops.stores.s3.store import S3Store
 from ops.units import Size
 from tests.histories import stored_backup
 from tests.keys import Keys

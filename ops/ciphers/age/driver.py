@@ -10,10 +10,10 @@ from typing import ClassVar
 from ops.ciphers.age.engines import judge_opening, judge_sealing, sealing, unsealing
 from ops.ciphers.age.header import LONGEST_HEADER, read_stanzas, require_for_keys
 from ops.ciphers.age.keys import AgeOptions, has_identity, read_identity, read_recipients
-from ops.model import Finding
+from ops.driverkit.filter_cipher import digest_of_keys, probe_cipher, seal_file, sealed_source, unseal_file
+from ops.model.findings import Finding
 from ops.ports import Sealed
-from ops.progress import Progress, silent
-from ops.sealing import digest_of_keys, probe_cipher, seal_file, sealed_source, unseal_file
+from ops.run.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from ops.ciphers.age import library
+from ops.ciphers.age import pyrage_filter as library
 from ops.ciphers.age.keys import Identity
+from ops.driverkit.filter_cipher import damaged, failed, plain_environment, wrong_key
 from ops.errors import CipherError, ToolError
-from ops.proc.filters import SECRET_HERE, Filter, Filtered
-from ops.sealing import damaged, failed, plain_environment, wrong_key
+from ops.proc.filter import SECRET_HERE, Filter, Filtered
 
 LIBRARY_UP_TO = 1 << 30
 _NOT_READ: Final = ("identity", "secret key", "passphrase", "private key")

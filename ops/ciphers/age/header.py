@@ -6,8 +6,8 @@ import base64
 import binascii
 from typing import Final
 
+from ops.driverkit.filter_cipher import damaged, not_encrypted
 from ops.errors import CipherError
-from ops.sealing import damaged, not_encrypted
 
 MAGIC: Final = b"age-encryption.org/v1\n"
 ARMOR: Final = b"-----BEGIN AGE ENCRYPTED FILE-----"

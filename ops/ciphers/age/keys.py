@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from ops.ciphers.age.header import is_sealed, read_stanzas, require_bearable_work
+from ops.driverkit.filter_cipher import read_passphrase
 from ops.errors import CipherError, ConfigError
-from ops.sealing import read_passphrase
-from ops.secret import Secret
+from ops.host.secret import Secret
 
 _RECIPIENT: Final = re.compile(r"age1[0-9a-z]+|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: .*)?")
 _IDENTITY: Final = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")

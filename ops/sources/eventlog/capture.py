@@ -9,17 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops.model import Captured, Finding, Severity
-from ops.needs import KEY as NEEDS
-from ops.needs import Need, needs_document
-from ops.progress import Progress
-from ops.sources.eventlog.chain import Chain
+from ops.formats.dependencies import KEY as NEEDS
+from ops.formats.dependencies import Need, needs_document
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Captured
+from ops.run.progress import Progress
+from ops.sources.eventlog.archive.pack import FoundLog, pack_log
+from ops.sources.eventlog.archive.shared_segments import Sharing
+from ops.sources.eventlog.chain.chain import Chain
+from ops.sources.eventlog.chain.continuity import FormerLog, compare, recorded
+from ops.sources.eventlog.chain.lookup import hash_at, walk_explained
 from ops.sources.eventlog.copy import broken_finding, measures_of
-from ops.sources.eventlog.former import FormerLog, compare, recorded
-from ops.sources.eventlog.lookup import hash_at, walk_explained
-from ops.sources.eventlog.packing import FoundLog, pack_log
-from ops.sources.eventlog.sharing import Sharing
-from ops.sources.eventlog.snapshot import judge_snapshot
+from ops.sources.eventlog.log.snapshot_file import judge_snapshot
 from ops.units import format_time
 
 _VERSION = 1

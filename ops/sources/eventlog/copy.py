@@ -11,14 +11,15 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from ops.errors import ConfigError
-from ops.model import Finding, Measures, Severity, TableMeasure
-from ops.sources.eventlog.chain import Chain, Position, walk
-from ops.sources.eventlog.layout import segment_path
-from ops.sources.eventlog.log import StillLog, opened_file
-from ops.sources.eventlog.marked import PART
-from ops.sources.eventlog.rule import event_hash
-from ops.sources.eventlog.segment import check_segment, check_text
-from ops.sources.eventlog.snapshot import judge_snapshot
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Measures, TableMeasure
+from ops.sources.eventlog.chain.chain import Chain, Position, walk
+from ops.sources.eventlog.chain.event_hash import event_hash
+from ops.sources.eventlog.chain.segment import check_segment, check_text
+from ops.sources.eventlog.log.layout import segment_path
+from ops.sources.eventlog.log.log import StillLog, opened_file
+from ops.sources.eventlog.log.open_files import PART
+from ops.sources.eventlog.log.snapshot_file import judge_snapshot
 
 EVENTS = "events"
 """The one table of a log."""

@@ -13,18 +13,20 @@ from typing import ClassVar, Final
 from ops.errors import BackupError, ConfigError, RefusedError, SourceError
 from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
-from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, SourceInfo
+from ops.model.findings import Finding
+from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.model.requests import KeptTarget, RestoreOptions
 from ops.ports import Copy, Fetched, Probe
-from ops.progress import Progress
-from ops.sources.eventlog import promote
+from ops.run.progress import Progress
+from ops.sources.eventlog import swap as promote
+from ops.sources.eventlog.archive.inspect import inspect_archive, unpack
+from ops.sources.eventlog.archive.shared_segments import Sharing, members_of, sharing_with
 from ops.sources.eventlog.capture import capture_log
+from ops.sources.eventlog.chain.continuity import FormerLog, read_former
 from ops.sources.eventlog.copy import LogCopy
-from ops.sources.eventlog.former import FormerLog, read_former
-from ops.sources.eventlog.inspection import inspect_archive, unpack
-from ops.sources.eventlog.layout import SNAPSHOT
-from ops.sources.eventlog.log import read_log, segment_files
-from ops.sources.eventlog.reading import list_log
-from ops.sources.eventlog.sharing import Sharing, members_of, sharing_with
+from ops.sources.eventlog.log.layout import SNAPSHOT
+from ops.sources.eventlog.log.live_reader import list_log
+from ops.sources.eventlog.log.log import read_log, segment_files
 from ops.units import format_stamp
 
 _ABOUT_A_FILE: Final = 1024

@@ -12,35 +12,37 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from ops.errors import OpsError, RefusedError
-from ops.model import Captured, Finding, KeptTarget, Manifest, RestoreOptions, Severity, SourceInfo
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.model.requests import KeptTarget, RestoreOptions
 from ops.ports import Copy, Fetched, Probe
-from ops.progress import Progress
-from ops.sources.postgres.address import parse_address
-from ops.sources.postgres.capture import capture_database
-from ops.sources.postgres.catalog import list_tables
-from ops.sources.postgres.connecting import open_route, source_address
-from ops.sources.postgres.copy import PostgresCopy
-from ops.sources.postgres.databases import administration_database
-from ops.sources.postgres.inspecting import inspect_payload
-from ops.sources.postgres.live import identity, require_ready, target_address
-from ops.sources.postgres.names import quoted
-from ops.sources.postgres.needs import needs_of
-from ops.sources.postgres.older_client import find_older_client
+from ops.run.progress import Progress
+from ops.sources.postgres.catalog.identifiers import quoted
+from ops.sources.postgres.catalog.objects import list_tables
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.catalog.scope import Choice
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.older_client import find_older_client
+from ops.sources.postgres.connect.open import open_route, source_address
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.drill.copy import PostgresCopy
+from ops.sources.postgres.drill.scratch import loaded_copy, require_loadable
+from ops.sources.postgres.dump.capture import capture_database
+from ops.sources.postgres.dump.exported_snapshot import require_all_rows
+from ops.sources.postgres.dump.inspect import inspect_payload
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.programs import discover
-from ops.sources.postgres.promote import BuiltCopy, promote_database
-from ops.sources.postgres.release import Release
-from ops.sources.postgres.restorable import (
+from ops.sources.postgres.programs.discover import discover
+from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.databases import administration_database
+from ops.sources.postgres.restore.prerequisites import identity, require_ready, target_address
+from ops.sources.postgres.restore.swap import BuiltCopy, promote_database
+from ops.sources.postgres.restore.tables import replace_tables
+from ops.sources.postgres.restore.target import (
     built_beside,
     is_same_server,
     open_target,
     run_anonymization,
 )
-from ops.sources.postgres.route import Route
-from ops.sources.postgres.scope import Choice
-from ops.sources.postgres.scratch import loaded_copy, require_loadable
-from ops.sources.postgres.snapshot import require_all_rows
-from ops.sources.postgres.tables import replace_tables
 
 _EMPTY_SERVER: Final = 60 << 20
 

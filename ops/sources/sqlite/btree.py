@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ops.digest import add_sums, sum_encoded
+from ops.driverkit.row_digest import add_sums, sum_encoded
 
 _INTERIOR_INDEX: Final = 0x02
 _INTERIOR_TABLE: Final = 0x05
@@ -108,7 +108,7 @@ def _cells(page: bytes, start: int) -> tuple[int, ...]:
 
 
 def sum_pages(file: PageFile, pages: tuple[int, ...], *, is_index: bool, with_rowid: bool) -> tuple[int, int]:
-    """How many rows lie on `pages`, and the sum of the hashes of their records (see `ops.digest`).
+    """How many rows lie on `pages`, and the sum of the hashes of their records (see `ops.driverkit.row_digest`).
 
     `with_rowid` hashes the rowid with the record: in a table with an INTEGER PRIMARY KEY it is a value, and the
     record has NULL in its place. Raises MalformedPageError.

@@ -21,10 +21,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ops.errors import SourceError
-from ops.fsio.copying import ShortSourceError, copy_with_sha256, sha256_of
-from ops.fsio.staging import fsync_descriptor
-from ops.model import Copied, FileEntry
-from ops.progress import Progress
+from ops.fsio.atomic import fsync_descriptor
+from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
+from ops.model.manifest import Copied, FileEntry
+from ops.run.progress import Progress
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
 from ops.sources.sqlite.wal import Overlay, UnstableLogError, read_overlay
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ops.errors import SourceError
-from ops.model import Finding, Level, Severity
+from ops.model.evidence import Level
+from ops.model.findings import Finding, Severity
 from ops.proc import worker_count
 from ops.sources.sqlite.connection import connect_still, require_database_file, translate
 from ops.sources.sqlite.schema import quoted

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.model import Finding, Level, Measures
-from ops.sources.sqlite import questions
+from ops.model.evidence import Level
+from ops.model.findings import Finding
+from ops.model.manifest import Measures
+from ops.sources.sqlite import queries as questions
 from ops.sources.sqlite.check import ForeignKeys, check_database
 from ops.sources.sqlite.measures import measure_database
 

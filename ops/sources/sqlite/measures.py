@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ops.digest import ALGORITHM, add_sums, table_digest
+from ops.driverkit.row_digest import ALGORITHM, add_sums, table_digest
 from ops.errors import SourceError
-from ops.model import Measures, TableMeasure
+from ops.model.manifest import Measures, TableMeasure
 from ops.proc import run_in_workers, worker_count
 from ops.sources.sqlite.btree import MalformedPageError, PageFile, page_file, sum_pages, walk_tree
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
@@ -110,7 +110,7 @@ def _split(path: Path, file: PageFile, table: Table, share: int | None) -> list[
 
 
 def sum_part(part: Part) -> tuple[int, int]:
-    """Row count and sum of row hashes (see `ops.digest`) of some pages of a table."""
+    """Row count and sum of row hashes (see `ops.driverkit.row_digest`) of some pages of a table."""
     with _opened(part.path, require_database_file(part.path)) as file:
         return sum_pages(file, part.pages, is_index=part.is_index, with_rowid=part.with_rowid)
 

@@ -12,25 +12,19 @@ from typing import ClassVar
 
 from ops.errors import ConfigError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
-from ops.model import (
-    Captured,
-    Copied,
-    Finding,
-    KeptTarget,
-    Level,
-    Manifest,
-    RestoreOptions,
-    SourceInfo,
-)
+from ops.model.evidence import Level
+from ops.model.findings import Finding
+from ops.model.manifest import Captured, Copied, Manifest, SourceInfo
+from ops.model.requests import KeptTarget, RestoreOptions
 from ops.ports import Copy, Fetched, Probe
-from ops.progress import Progress
-from ops.sources.sqlite import promote
+from ops.run.progress import Progress
+from ops.sources.sqlite import swap as promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
 from ops.sources.sqlite.check import ForeignKeys, check_database
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
 from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
-from ops.sources.sqlite.tables import replace_table
+from ops.sources.sqlite.restore_table import replace_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

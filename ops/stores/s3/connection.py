@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from ops import __version__
 from ops.errors import ConfigError, ToolError
-from ops.network import require_allowed
-from ops.stores.s3.failures import ExpectedAnswerError, answer_of, translated
+from ops.host.network import require_allowed
+from ops.stores.s3.errors import ExpectedAnswerError, answer_of, translated
+from ops.stores.s3.list_pages import EVENT, parse_contents
 from ops.stores.s3.options import S3Options
-from ops.stores.s3.pages import EVENT, parse_contents
 
 _AWS_HOST: Final = "the AWS host of the bucket"
 _ELSEWHERE: Final = (
@@ -185,7 +185,7 @@ def _keys(options: S3Options) -> dict[str, str | None]:
 
 
 def _read(name: str, env: str | None, file: Path | None, command: tuple[str, ...] | None) -> str | None:
-    from ops.secret import Secret
+    from ops.host.secret import Secret
 
     value = Secret(name, env, file, command).read()
     if value == "":

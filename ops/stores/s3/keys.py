@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ops.errors import RefusedError
-from ops.fsio.staging import STAGED_PREFIX
+from ops.fsio.atomic import STAGED_PREFIX
 
 FOLDERS: Final = ".folders"
 """Under this name a bucket keeps, for each folder that was put, what it holds and that it is whole."""

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from ops.errors import OpsError, RefusedError, StoreError
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.content import Content, Part, opened_part
-from ops.stores.s3.failures import ExpectedAnswerError
+from ops.stores.s3.errors import ExpectedAnswerError
 from ops.stores.s3.options import S3Options
-from ops.stores.s3.unfinished import Kept, abort, resumable_upload
+from ops.stores.s3.parts import Content, Part, opened_part
+from ops.stores.s3.resume import Kept, abort, resumable_upload
 
 SHA256_LABEL: Final = "sha256"
 _WRITER_LABEL: Final = "drillbook-writer"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ops.progress import Progress, silent
-from ops.sources.eventlog.packing import PackedLog, pack_log
+from ops.run.progress import Progress, silent
+from ops.sources.eventlog.archive.pack import PackedLog, pack_log
 
 MOMENT = datetime(2026, 3, 15, 8, 15, tzinfo=UTC)
 

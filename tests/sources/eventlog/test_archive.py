@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ops.errors import BackupError, StoreError
-from ops.model import FileEntry
-from ops.sources.eventlog import archive
-from ops.sources.eventlog.archive import ArchivedLog, check_archive, differences, read_segments
-from ops.sources.eventlog.chain import walk
-from ops.sources.eventlog.unpacking import unpack_archive
+from ops.model.manifest import FileEntry
+from ops.sources.eventlog.archive import read as archive
+from ops.sources.eventlog.archive.read import ArchivedLog, check_archive, differences, read_segments
+from ops.sources.eventlog.archive.unpack import unpack_archive
+from ops.sources.eventlog.chain.chain import walk
 from tests.sources.eventlog.capturing import contents, files_of, packed
 from tests.sources.eventlog.writing import made_events, segment_text, written_log
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SourceError
-from ops.sources.eventlog.packing import pack_log
-from ops.sources.eventlog.reading import settle
+from ops.sources.eventlog.archive.pack import pack_log
+from ops.sources.eventlog.log.live_reader import settle
 from tests.sources.eventlog.capturing import MOMENT, contents, packed, segment
 from tests.sources.eventlog.writing import made_events, segment_text, written_log
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.sources.eventlog.chain import Chain
-from ops.sources.eventlog.layout import FOLDER, segment_number
-from ops.sources.eventlog.lookup import walk_explained
-from ops.sources.eventlog.segment import check_segment
+from ops.sources.eventlog.chain.chain import Chain
+from ops.sources.eventlog.chain.lookup import walk_explained
+from ops.sources.eventlog.chain.segment import check_segment
+from ops.sources.eventlog.log.layout import FOLDER, segment_number
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segment_text, segments_of
 
 HERE = Path(__file__).parent

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sources.eventlog import elements, segment
-from ops.sources.eventlog.elements import array_elements
-from ops.sources.eventlog.quick import Ends, RightGroups, ends_of_right
-from ops.sources.eventlog.rule import parse_json
-from ops.sources.eventlog.segment import SegmentFacts, check_parts, check_segment, elements_in
+from ops.sources.eventlog.chain import json_elements as elements
+from ops.sources.eventlog.chain import segment
+from ops.sources.eventlog.chain.event_hash import parse_json
+from ops.sources.eventlog.chain.fast_segment import Ends, RightGroups, ends_of_right
+from ops.sources.eventlog.chain.json_elements import array_elements
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, elements_in
 from tests.sources.eventlog.writing import made_events, segment_text
 
 TEXTS = [

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from ops.model import Severity
-from ops.sources.eventlog.former import FormerLog, compare, read_former, recorded
-from ops.sources.eventlog.lookup import hash_at
-from ops.sources.eventlog.segment import SegmentFacts, check_segment
+from ops.model.findings import Severity
+from ops.sources.eventlog.chain.continuity import FormerLog, compare, read_former, recorded
+from ops.sources.eventlog.chain.lookup import hash_at
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_segment
 from tests.sources.eventlog.writing import Event, made_events, segment_text, segments_of
 
 

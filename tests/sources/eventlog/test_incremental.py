@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from ops import manifest as manifest_files
-from ops.actions.backup import BackupRequest
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup, copy_missing
+from ops.actions.backup import BackupRequest, make
+from ops.actions.copy import Tier, copy_backup, copy_missing
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.needing import copy_of
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.actions.taking import Destination, SealedHow, make
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.joblog import Job
-from ops.model import Level, Severity, Verdict
-from ops.naming import SAFETY_TAG, manifest_key
-from ops.needs import KEY, needs_document, needs_of
-from ops.retention import Policy
+from ops.formats import manifest as manifest_files
+from ops.formats.dependencies import KEY, needs_document, needs_of
+from ops.formats.names import SAFETY_TAG, manifest_key
+from ops.model.evidence import Level
+from ops.model.findings import Severity, Verdict
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.dependencies import copy_of
+from ops.repository.repository import Destination, SealedHow
+from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

@@ -13,21 +13,25 @@ from typing import Any
 import pytest
 
 from ops.errors import BackupError
-from ops.model import Captured, Finding, Manifest, SourceInfo
-from ops.progress import silent
-from ops.sources.eventlog import archive, marked, packing, segment
-from ops.sources.eventlog.archive import check_archive
+from ops.model.findings import Finding
+from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.run.progress import silent
+from ops.sources.eventlog.archive import pack as packing
+from ops.sources.eventlog.archive import read as archive
+from ops.sources.eventlog.archive.inspect import inspect_archive
+from ops.sources.eventlog.archive.pack import FoundLog, pack_log
+from ops.sources.eventlog.archive.read import check_archive
+from ops.sources.eventlog.archive.shared_segments import Sharing
+from ops.sources.eventlog.archive.unpack import unpack_archive
 from ops.sources.eventlog.capture import capture_log
-from ops.sources.eventlog.chain import walk
+from ops.sources.eventlog.chain import segment
+from ops.sources.eventlog.chain.chain import walk
+from ops.sources.eventlog.chain.continuity import read_former
+from ops.sources.eventlog.chain.lookup import walk_explained
 from ops.sources.eventlog.copy import LogCopy
-from ops.sources.eventlog.former import read_former
-from ops.sources.eventlog.inspection import inspect_archive
-from ops.sources.eventlog.log import read_log
-from ops.sources.eventlog.lookup import walk_explained
-from ops.sources.eventlog.marked import MovedError, open_still
-from ops.sources.eventlog.packing import FoundLog, pack_log
-from ops.sources.eventlog.sharing import Sharing
-from ops.sources.eventlog.unpacking import unpack_archive
+from ops.sources.eventlog.log import open_files as marked
+from ops.sources.eventlog.log.log import read_log
+from ops.sources.eventlog.log.open_files import MovedError, open_still
 from tests.sources.eventlog.capturing import MOMENT, Hook, contents, files_of, once, packed
 from tests.sources.eventlog.capturing import segment as file_of
 from tests.sources.eventlog.writing import (

@@ -19,13 +19,13 @@ MEASURE = """
 import json, re, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from ops.progress import silent
+from ops.run.progress import silent
 from ops.sources.eventlog import log
 from ops.sources.eventlog.capture import capture_log
 from ops.sources.eventlog.copy import LogCopy
-from ops.sources.eventlog.inspection import inspect_archive
-from ops.sources.eventlog.sharing import Sharing
-from ops.sources.eventlog.unpacking import unpack_archive
+from ops.sources.eventlog.archive.inspect import inspect_archive
+from ops.sources.eventlog.archive.shared_segments import Sharing
+from ops.sources.eventlog.archive.unpack import unpack_archive
 from tests.sources.eventlog.test_large import manifest_like
 log._ALONE_UP_TO = 1 << 40
 place = Path(sys.argv[1])

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ops.errors import RefusedError, SourceError
-from ops.model import Finding
-from ops.sources.eventlog import promote
+from ops.model.findings import Finding
+from ops.sources.eventlog import swap as promote
 from ops.sources.eventlog.copy import LogCopy, measures_of
-from ops.sources.eventlog.log import read_log
+from ops.sources.eventlog.log.log import read_log
 from tests.sources.eventlog.writing import made_events, snapshot_of, written_log
 
 EVENTS = made_events(35)

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from ops.sources.eventlog import segment
-from ops.sources.eventlog.lookup import hash_at, newest_timestamp, walk_explained
-from ops.sources.eventlog.segment import SegmentFacts, check_segment
+from ops.sources.eventlog.chain import segment
+from ops.sources.eventlog.chain.lookup import hash_at, newest_timestamp, walk_explained
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_segment
 from tests.sources.eventlog.writing import Event, made_events, segment_text
 
 EVENTS = made_events(40)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.sources.eventlog import gzipping, packing
-from ops.sources.eventlog.archive import check_archive
-from ops.sources.eventlog.chain import walk
-from ops.sources.eventlog.gzipping import GzipError, Unzipping, gzip_member
+from ops.driverkit import gzip_stream as gzipping
+from ops.driverkit.gzip_stream import GzipError, Unzipping, gzip_member
+from ops.sources.eventlog.archive import pack as packing
+from ops.sources.eventlog.archive.read import check_archive
+from ops.sources.eventlog.chain.chain import walk
 from tests.sources.eventlog.capturing import files_of, packed
 from tests.sources.eventlog.writing import made_events, segment_text, written_log
 
@@ -90,8 +91,8 @@ def test_without_the_libraries(folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules |= {'isal': None, 'msgspec': None}\n"
         "from datetime import datetime; from pathlib import Path\n"
-        "from ops.sources.eventlog.packing import pack_log\n"
-        "from ops.sources.eventlog.archive import check_archive\n"
+        "from ops.sources.eventlog.archive.pack import pack_log\n"
+        "from ops.sources.eventlog.archive.read import check_archive\n"
         "into = Path(sys.argv[2])\n"
         "log = pack_log(Path(sys.argv[1]), into, lambda _: b'{}', datetime.now)\n"
         "assert check_archive(into).segments == log.found.segments\n"

@@ -10,11 +10,12 @@ import pytest
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.drill import DrillRequest, run_drill
 from ops.errors import ConfigError
-from ops.joblog import Job
-from ops.model import Assertion, Verdict
+from ops.model.findings import Verdict
+from ops.model.requests import Assertion
 from ops.ports import Queryable
+from ops.run.job import Job
 from ops.sources.eventlog.copy import LogCopy
-from ops.sources.eventlog.log import read_log
+from ops.sources.eventlog.log.log import read_log
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import segment

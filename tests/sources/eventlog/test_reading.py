@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SourceError
-from ops.sources.eventlog import packing
-from ops.sources.eventlog.chain import walk
-from ops.sources.eventlog.marked import MovedError, open_still, read_opened
-from ops.sources.eventlog.packing import PackedLog, pack_log
-from ops.sources.eventlog.reading import Settled, settle
+from ops.sources.eventlog.archive import pack as packing
+from ops.sources.eventlog.archive.pack import PackedLog, pack_log
+from ops.sources.eventlog.chain.chain import walk
+from ops.sources.eventlog.log.live_reader import Settled, settle
+from ops.sources.eventlog.log.open_files import MovedError, open_still, read_opened
 from tests.sources.eventlog.capturing import MOMENT, Hook, contents, once, packed, segment
 from tests.sources.eventlog.writer import State
 from tests.sources.eventlog.writing import made_events, segment_text, written_log

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sources.eventlog import quick
-from ops.sources.eventlog.layout import looks_like_a_segment, segment_number, segment_path
-from ops.sources.eventlog.rule import InstantError, event_hash, number_text, parse_json
-from ops.sources.eventlog.segment import check_segment
+from ops.sources.eventlog.chain import fast_segment as quick
+from ops.sources.eventlog.chain.event_hash import InstantError, event_hash, number_text, parse_json
+from ops.sources.eventlog.chain.segment import check_segment
+from ops.sources.eventlog.log.layout import looks_like_a_segment, segment_number, segment_path
 from tests.sources.eventlog.writing import hash_of, made_events, segment_text
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text())
@@ -105,7 +105,7 @@ def test_the_quick_look_never_says_more(changes: list[tuple[int, str, object]], 
     content = json.dumps(events, indent=2, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     quickly = quick.ends_of_right(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ops.sources.eventlog.segment.ends_of_right", lambda _: None)
+        patch.setattr("ops.sources.eventlog.chain.segment.ends_of_right", lambda _: None)
         exactly = check_segment("s", content)
     if quickly is not None:
         assert (exactly.broken, exactly.unclear, exactly.unreadable) == (None, None, None)

@@ -12,18 +12,21 @@ from typing import Any
 import pytest
 
 from ops.actions.backup import BackupRequest, Taken, take_backup
-from ops.actions.catalogue import Backup, find_backup, read_catalogue
-from ops.actions.copying import Tier, copy_backup
+from ops.actions.copy import Tier, copy_backup
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import ConfigError, OpsError, RefusedError, SourceError
-from ops.joblog import Job
-from ops.model import Level, RestoreOptions, Verdict
-from ops.naming import SAFETY_TAG
-from ops.sources.eventlog import promote
-from ops.sources.eventlog.log import read_log
+from ops.formats.names import SAFETY_TAG
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.model.requests import RestoreOptions
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Destination
+from ops.run.job import Job
+from ops.sources.eventlog import swap as promote
+from ops.sources.eventlog.log.log import read_log
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 from tests.keys import Keys

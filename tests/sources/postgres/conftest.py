@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from ops.fsio.scratch import scratch_folder
-from ops.sources.postgres.programs import Programs, discover
-from ops.sources.postgres.server import RunningServer, scratch_server
+from ops.sources.postgres.programs.discover import Programs, discover
+from ops.sources.postgres.server.server import RunningServer, scratch_server
 
 _NUMBERS = itertools.count(1)
 

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
-from ops.actions.taking import Destination
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.petshop import petshop_script
-from ops.joblog import Job
-from ops.model import Evidence, Finding, Level, RestoreOptions, Severity
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Finding, Severity
+from ops.model.requests import RestoreOptions
+from ops.repository.backup import Backup
+from ops.repository.repository import Destination
+from ops.run.job import Job
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.server import RunningServer
+from ops.sources.postgres.server.server import RunningServer
 from ops.sources.postgres.source import PostgresSource
 from ops.stores.local import LocalOptions, LocalStore
 

@@ -10,9 +10,9 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import OpsError
-from ops.joblog import Job
-from ops.model import Verdict
-from ops.sources.postgres.server import RunningServer
+from ops.model.findings import Verdict
+from ops.run.job import Job
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import (
     back_up,

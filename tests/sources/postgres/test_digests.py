@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ops.sources.postgres.address import parse_address
-from ops.sources.postgres.catalog import list_tables
-from ops.sources.postgres.digests import RECORD_HASH, TEXT_HASH, algorithm_for
-from ops.sources.postgres.measures import Measuring, measure_table
-from ops.sources.postgres.server import RunningServer
-from ops.sources.postgres.session import open_session
+from ops.sources.postgres.catalog.objects import list_tables
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.session import open_session
+from ops.sources.postgres.measure.row_digest_sql import RECORD_HASH, TEXT_HASH, algorithm_for
+from ops.sources.postgres.measure.tables import Measuring, measure_table
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import dsn, psql
 

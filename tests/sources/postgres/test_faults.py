@@ -20,15 +20,16 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup, read_catalogue
 from ops.errors import OpsError
 from ops.fsio.scratch import remove_stale_scratch, scratch_folder
-from ops.joblog import Job
-from ops.model import Severity, Verdict
-from ops.sources.postgres import scratch as scratch_module
-from ops.sources.postgres.restore_messages import Reading, read_messages
-from ops.sources.postgres.route import Ran
-from ops.sources.postgres.server import RunningServer, scratch_server
+from ops.model.findings import Severity, Verdict
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_catalogue
+from ops.run.job import Job
+from ops.sources.postgres.connect.route import Ran
+from ops.sources.postgres.drill import scratch as scratch_module
+from ops.sources.postgres.restore.messages import Reading, read_messages
+from ops.sources.postgres.server.server import RunningServer, scratch_server
 from ops.sources.postgres.source import PostgresSource
 from ops.stores.local import LocalStore
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, require_programs
@@ -341,7 +342,7 @@ def resealed(backup: Backup, store: LocalStore, name: str, content: bytes) -> Ba
         for entry in backup.manifest.files
     )
     manifest = replace(backup.manifest, files=files)
-    from ops.naming import checksum_key, checksum_text
+    from ops.formats.names import checksum_key, checksum_text
 
     store.path_of(checksum_key(backup.name)).write_text(checksum_text(files))
     return replace(backup, manifest=manifest)
@@ -560,7 +561,7 @@ def test_amcheck_that_can_not_look(
     shop: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pg_amcheck that ends with an error of its own is no damage: inconclusive; with its code for damage it fails."""
-    from ops.sources.postgres.route import DirectRoute
+    from ops.sources.postgres.connect.route import DirectRoute
 
     source = source_of(shop.server, shop.name, amcheck=True)
     backup = back_up(source, store_in(tmp_path))

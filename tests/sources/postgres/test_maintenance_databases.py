@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ops.errors import RefusedError, SourceError
-from ops.model import Level, Verdict
-from ops.sources.postgres.server import RunningServer
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import connect, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in, verify
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ops.errors import ConfigError, ToolError
-from ops.sources.postgres import programs as programs_module
-from ops.sources.postgres.installed import Programs, plain_environment
-from ops.sources.postgres.programs import client_for, discover, server_for
-from ops.sources.postgres.release import Release
+from ops.sources.postgres.programs import discover as programs_module
+from ops.sources.postgres.programs.discover import client_for, discover, server_for
+from ops.sources.postgres.programs.installation import Programs, plain_environment
+from ops.sources.postgres.programs.release import Release
 from tests.sources.postgres.conftest import require_programs
 
 GZIP = frozenset({"gzip"})

@@ -14,19 +14,22 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.catalogue import Backup
 from ops.actions.doctor import Patient, examine
 from ops.errors import ToolError
-from ops.joblog import Job
-from ops.model import Evidence, Level, Objectives, RestoreOptions, Severity, Verdict
-from ops.sources.postgres import capture, dumping
-from ops.sources.postgres.address import parse_address
-from ops.sources.postgres.needs import needs_of
-from ops.sources.postgres.older_client import find_older_client
-from ops.sources.postgres.release import Release
-from ops.sources.postgres.restore_messages import Reading, read_messages
-from ops.sources.postgres.route import DirectRoute, Ran
-from ops.sources.postgres.server import RunningServer
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Severity, Verdict
+from ops.model.requests import Objectives, RestoreOptions
+from ops.repository.backup import Backup
+from ops.run.job import Job
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.older_client import find_older_client
+from ops.sources.postgres.connect.route import DirectRoute, Ran
+from ops.sources.postgres.dump import capture
+from ops.sources.postgres.dump import pg_dump as dumping
+from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.messages import Reading, read_messages
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import (
     back_up,

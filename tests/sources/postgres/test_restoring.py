@@ -13,13 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops.actions.catalogue import find_backup
 from ops.actions.restore import RestoreRequest, plan_restore
-from ops.actions.taking import Destination
 from ops.errors import OpsError
-from ops.model import RestoreOptions
-from ops.sources.postgres import promote
-from ops.sources.postgres.server import RunningServer
+from ops.model.requests import RestoreOptions
+from ops.repository.catalog import find_backup
+from ops.repository.repository import Destination
+from ops.sources.postgres.restore import swap as promote
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, require_programs
 from tests.sources.postgres.shop import (
     back_up,
@@ -338,9 +338,9 @@ def test_settings_of_roles_in_the_database_come_back(shop: FreshDatabase, tmp_pa
 
 def test_a_sweep_leaves_what_a_living_run_claims(shop: FreshDatabase) -> None:
     """A database that a run made and is not connected to is left alone while the run lives, and removed afterwards."""
-    from ops.sources.postgres.address import parse_address
-    from ops.sources.postgres.databases import RESTORE_PREFIX, claim, new_name, sweep_databases
-    from ops.sources.postgres.session import open_session
+    from ops.sources.postgres.connect.address import parse_address
+    from ops.sources.postgres.connect.session import open_session
+    from ops.sources.postgres.restore.databases import RESTORE_PREFIX, claim, new_name, sweep_databases
 
     name = new_name(RESTORE_PREFIX)
     address = parse_address(dsn(shop.server, "postgres"))
@@ -376,7 +376,7 @@ def test_doctor_knows_what_a_drill_would_lack(
 ) -> None:
     """Doctor asks for the room of the whole database, and says today that no server here could hold the backup."""
     from ops.actions.doctor import Patient, examine
-    from ops.model import Objectives
+    from ops.model.requests import Objectives
 
     source, store = source_of(shop.server, shop.name), store_in(tmp_path)
     back_up(source, store)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.model import Verdict
-from ops.sources.postgres.server import RunningServer
+from ops.model.findings import Verdict
+from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import (
     back_up,

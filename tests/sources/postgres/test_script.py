@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sources.postgres.script import entry_lines, own_options, without_options
+from ops.sources.postgres.restore.script import entry_lines, own_options, without_options
 
 SET = b"ALTER TABLE ONLY public.t ALTER COLUMN id SET (pg_attver=26555456);\n"
 HIDDEN = {

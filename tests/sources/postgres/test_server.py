@@ -16,12 +16,13 @@ import psycopg
 import pytest
 
 from ops.errors import OpsError, RefusedError, SpaceError, ToolError
-from ops.fsio.marks import end_marked_processes
+from ops.fsio.process_marks import end_marked_processes
 from ops.fsio.scratch import remove_stale_scratch, scratch_folder
-from ops.sources.postgres import privileges, tuning
-from ops.sources.postgres.cluster import explained_by_log
-from ops.sources.postgres.programs import Programs
-from ops.sources.postgres.server import (
+from ops.sources.postgres.programs.discover import Programs
+from ops.sources.postgres.server import run_as as privileges
+from ops.sources.postgres.server import settings as tuning
+from ops.sources.postgres.server.cluster import explained_by_log
+from ops.sources.postgres.server.server import (
     TUNED,
     RunningServer,
     create_cluster,
@@ -35,8 +36,8 @@ SERVE = """
 import os, sys, signal, time
 from pathlib import Path
 from ops.fsio.scratch import scratch_folder
-from ops.sources.postgres.programs import discover
-from ops.sources.postgres.server import scratch_server
+from ops.sources.postgres.programs.discover import discover
+from ops.sources.postgres.server.server import scratch_server
 def end(*_): raise SystemExit(143)
 signal.signal(signal.SIGTERM, end)
 [programs] = [p for p in discover(None, os.environ) if p.major == int(sys.argv[1])]
@@ -435,7 +436,7 @@ class TestCluster:
         self, programs: Programs, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A failed initdb leaves no folder that looks like a cluster."""
-        monkeypatch.setattr("ops.sources.postgres.server.DEFAULT_LOCALE", "xx_YY")
+        monkeypatch.setattr("ops.sources.postgres.server.server.DEFAULT_LOCALE", "xx_YY")
         with pytest.raises(ToolError):
             create_cluster(programs, place / "c")
         assert list(place.iterdir()) == []

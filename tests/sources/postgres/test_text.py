@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import ConfigError
-from ops.sources.postgres.address import client_environment, parse_address
-from ops.sources.postgres.archive import after_rows, parse_listing, without_keys
-from ops.sources.postgres.names import parse_column, parse_shown, qualified, quoted, shown
-from ops.sources.postgres.needs import needs_of
-from ops.sources.postgres.tenant import loading_order
+from ops.sources.postgres.catalog.identifiers import parse_column, parse_shown, qualified, quoted, shown
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.connect.address import client_environment, parse_address
+from ops.sources.postgres.dump.archive import after_rows, parse_listing, without_keys
+from ops.sources.postgres.dump.tenant import loading_order
 from tests.sources.postgres.tables import table
 
 LISTING = """;

@@ -12,12 +12,12 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from ops.secret import Secret
-from ops.sources.postgres.address import Address
-from ops.sources.postgres.connecting import open_route
-from ops.sources.postgres.container import ContainerRoute
+from ops.host.secret import Secret
+from ops.sources.postgres.connect.address import Address
+from ops.sources.postgres.connect.container_route import ContainerRoute
+from ops.sources.postgres.connect.open import open_route
+from ops.sources.postgres.connect.route import DirectRoute
 from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.route import DirectRoute
 from ops.sources.postgres.source import PostgresSource
 from tests.containers import KEEPER_PASSWORD, ContainerHost, ServerContainer, container_host
 from tests.sources.postgres.conftest import require_programs

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.catalogue import read_catalogue
 from ops.errors import SourceError
-from ops.secret import Secret
-from ops.sources.postgres.engine import open_engine
+from ops.host.secret import Secret
+from ops.repository.catalog import read_catalogue
+from ops.sources.postgres.connect.container_exec import open_engine
 from tests.conftest import CONSOLE
 from tests.containers import ContainerHost, ServerContainer, wait_for
 from tests.sources.postgres.conftest import require_programs
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.containers
 
 HELD = """
 import os, sys
-from ops.sources.postgres.connecting import open_route
+from ops.sources.postgres.connect.open import open_route
 from ops.sources.postgres.options import PostgresOptions
 container, dsn, *command = sys.argv[1:]
 options = PostgresOptions(container=container, dsn=dsn, container_exec=tuple(command))

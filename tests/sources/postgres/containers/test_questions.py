@@ -12,24 +12,24 @@ import pytest
 
 from ops.errors import OpsError, SourceError
 from ops.proc import worker_count
-from ops.sources.postgres.catalog import (
+from ops.sources.postgres.catalog.definitions import definition_facts
+from ops.sources.postgres.catalog.objects import (
     invalid_indexes,
     list_objects,
     list_tables,
     next_values,
 )
-from ops.sources.postgres.definitions import definition_facts
-from ops.sources.postgres.digests import RECORD_HASH, TEXT_HASH
-from ops.sources.postgres.measures import (
+from ops.sources.postgres.catalog.requirements import describe_database, list_extensions, list_roles, uses_icu
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.measure.row_digest_sql import RECORD_HASH, TEXT_HASH
+from ops.sources.postgres.measure.tables import (
     Measuring,
     estimate_rows,
     measure_large_objects,
     measure_tables,
     newest_values,
 )
-from ops.sources.postgres.needs import describe_database, list_extensions, list_roles, uses_icu
-from ops.sources.postgres.route import Route
-from ops.sources.postgres.session import Session
 from tests.containers import wait_for
 from tests.sources.postgres.containers.conftest import CLIENTS, ContainerDatabase
 

@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 
-from ops.actions.catalogue import read_catalogue
 from ops.errors import OpsError, SourceError, ToolError
-from ops.manifest import compare_measures
-from ops.model import KeptTarget, Level, RestoreOptions, Severity, Verdict, worst
+from ops.model.compare_measures import compare_measures
+from ops.model.evidence import Level
+from ops.model.findings import Severity, Verdict, worst
+from ops.model.requests import KeptTarget, RestoreOptions
 from ops.ports import Fetched
-from ops.progress import silent
+from ops.repository.catalog import read_catalogue
+from ops.run.progress import silent
 from ops.sources.postgres import source as source_module
-from ops.sources.postgres.archive import DUMP_FILE, list_entries
-from ops.sources.postgres.promote import promote_database
-from ops.sources.postgres.restorable import built_beside
+from ops.sources.postgres.dump.archive import DUMP_FILE, list_entries
+from ops.sources.postgres.restore.swap import promote_database
+from ops.sources.postgres.restore.target import built_beside
 from ops.sources.postgres.source import PostgresSource
 from tests.containers import KEEPER_PASSWORD
 from tests.sources.postgres.containers.conftest import (

@@ -1,0 +1,75 @@
+"""Check a stored payload where it lies, and a restored copy against what its manifest recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar, cast
+
+from ops.errors import SourceError, ToolError
+from ops.formats.dependencies import needs_of
+from ops.formats.encrypted_manifest import cipher_kind, is_sealed
+from ops.model.compare_measures import compare_measures
+from ops.model.findings import Finding, Severity, worst
+from ops.model.manifest import Measures
+from ops.ports import Copy, Dependent, Fetched, LocalFiles, Source
+from ops.repository.backup import Backup
+from ops.repository.fetch import can_be_opened, fetch_payload
+from ops.repository.integrity import (
+    critical,
+    undecided,
+)
+from ops.run.progress import Progress
+
+_S = TypeVar("_S")
+
+
+def room_to_open(backup: Backup, source: Source) -> int:
+    """Bytes that restoring it into a scratch place needs, with all that it needs; a sealed one lies there twice for a moment."""
+    sealed = backup.manifest.size if is_sealed(backup.manifest) else 0
+    needed = sum(need.size for need in needs_of(backup.manifest))
+    return source.room_to_load(backup.plain) + sealed + needed * (2 if sealed else 1)
+
+
+def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
+    """The kind's look at the stored payload, where it lies if it can be opened there."""
+    sealed = is_sealed(backup.manifest)
+    if isinstance(backup.store, LocalFiles) and not sealed:
+        return source.inspect(backup.store.path_of(backup.name), backup.manifest)
+    if not can_be_opened(backup):
+        message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
+        return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
+    payload, findings = fetch_payload(backup, scratch, progress)
+    if worst(findings) is Severity.CRITICAL:
+        return findings
+    return [*findings, *source.inspect(payload, backup.plain)]
+
+
+def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:
+    """All checks of the kind on a restored copy, and its measures against those of the manifest.
+
+    Both run at once: one mostly inside the database library, the other in worker processes.
+    """
+    progress.step("checking and measuring the restored copy")
+    with ThreadPoolExecutor(1) as pool:
+        checking = pool.submit(copy.check)
+        measured = _compare(copy, copy.expected(recorded))
+        return [*copy.findings, *checking.result(), *measured]
+
+
+def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
+    try:
+        found = copy.measure(recorded)
+    except SourceError as error:
+        return [critical(error, "measure")]
+    except ToolError as error:
+        return [undecided(error)]
+    return compare_measures(recorded, found)
+
+
+def with_needed(source: _S, needed: Sequence[Fetched]) -> _S:
+    """The same source, which finds the needed payloads; for a backup that needs none, itself."""
+    if needed and isinstance(source, Dependent):
+        return cast("_S", source.with_needed(needed))
+    return source

@@ -1,0 +1,197 @@
+"""Manifest <-> JSON, all released versions, and the difference of two sets of measures. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ops.driverkit.row_digest import SEAL, document_seal
+from ops.errors import BackupError
+from ops.formats.names import checksum_text
+from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
+from ops.units import format_time, parse_time
+
+VERSION: Final = 1
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+_KNOWN: Final = {
+    "version",
+    "job_id",
+    "created_at",
+    "source",
+    "tool",
+    "engine",
+    "scope",
+    "tags",
+    "payload",
+    "files",
+    "measures",
+    "data_as_of",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    SEAL,
+}
+
+
+def payload_sha256(manifest: Manifest) -> str:
+    """The one digest that stands for the whole payload.
+
+    For a payload of one file it is that file's; for a folder, that of its checksum file.
+    """
+    if len(manifest.files) == 1 and manifest.files[0].path == manifest.payload:
+        return manifest.files[0].sha256
+    return hashlib.sha256(checksum_text(manifest.files).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """The manifest as it is stored: indented, ASCII only (names with odd bytes survive), one final newline."""
+    measures = manifest.measures
+    document = {
+        "version": manifest.version,
+        "job_id": manifest.job_id,
+        "created_at": format_time(manifest.created_at),
+        "source": {
+            "name": manifest.source.name,
+            "kind": manifest.source.kind,
+            "location": manifest.source.location,
+        },
+        "tool": dict(manifest.tool),
+        "engine": dict(measures.engine),
+        "scope": manifest.scope,
+        "tags": list(manifest.tags),
+        "payload": manifest.payload,
+        "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in manifest.files],
+        "measures": {
+            "digest_algorithm": measures.digest_algorithm,
+            "tables": {
+                name: {"rows": table.rows, "digest": table.digest} for name, table in measures.tables.items()
+            },
+            "facts": dict(measures.facts),
+        },
+        "data_as_of": format_time(manifest.data_as_of),
+        "started_at": format_time(manifest.started_at),
+        "finished_at": format_time(manifest.finished_at),
+        "duration_ms": manifest.duration_ms,
+        **manifest.extra,
+    }
+    return json.dumps({**document, SEAL: document_seal(document)}, indent=2).encode("ascii") + b"\n"
+
+
+def from_json(content: bytes, name: str) -> Manifest:
+    """The manifest that `content` holds; `name` is the file's, for messages.
+
+    Unknown keys are kept in `extra`. Raises BackupError: `backup.manifest_newer` for a version that this
+    program does not know, `backup.manifest_invalid` for all else that is wrong.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(name, f"is not JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise _invalid(name, "is not a JSON object")
+    version = document.get("version")
+    if isinstance(version, int) and version > VERSION:
+        message = f"manifest {name} has version {version}; this Drillbook reads up to {VERSION}"
+        raise BackupError(message, code="backup.manifest_newer", hint="upgrade Drillbook on this machine")
+    if version != VERSION:
+        raise _invalid(name, f"has no usable version (found {version!r})")
+    if document.get(SEAL) != document_seal(document):
+        raise _invalid(name, "does not match its own seal: it was altered or damaged")
+    try:
+        return _from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _invalid(name, f"is not complete or contradicts itself ({error!r})") from error
+
+
+def _invalid(name: str, what: str) -> BackupError:
+    hint = "the backup can not be trusted; use another one, and keep this one for the investigation"
+    return BackupError(f"manifest {name} {what}", code="backup.manifest_invalid", hint=hint)
+
+
+def _from_document(document: Mapping[str, Any]) -> Manifest:
+    files = tuple(_file_entry(entry) for entry in document["files"])
+    payload = _plain_name(document["payload"])
+    if not files or len({entry.path for entry in files}) != len(files):
+        raise ValueError("no files, or one of them twice")
+    if any(entry.path != payload and not entry.path.startswith(f"{payload}/") for entry in files):
+        raise ValueError("a file that is no part of the payload")
+    source = document["source"]
+    return Manifest(
+        version=document["version"],
+        job_id=_text(document["job_id"]),
+        created_at=parse_time(document["created_at"]),
+        source=SourceInfo(_text(source["name"]), _text(source["kind"]), _text(source["location"])),
+        payload=payload,
+        files=files,
+        measures=_measures(document["measures"], document["engine"]),
+        tool=_texts(document["tool"]),
+        scope=_text(document["scope"]),
+        tags=tuple(_text(tag) for tag in document["tags"]),
+        data_as_of=parse_time(document["data_as_of"]),
+        started_at=parse_time(document["started_at"]),
+        finished_at=parse_time(document["finished_at"]),
+        duration_ms=_count(document["duration_ms"]),
+        extra={key: value for key, value in document.items() if key not in _KNOWN},
+    )
+
+
+def _file_entry(entry: Mapping[str, Any]) -> FileEntry:
+    if not _SHA256.match(entry["sha256"]):
+        message = f"sha256 {entry['sha256']!r}"
+        raise ValueError(message)
+    return FileEntry(_plain_name(entry["path"]), _count(entry["size"]), entry["sha256"])
+
+
+def _measures(document: Mapping[str, Any], engine: Mapping[str, Any]) -> Measures:
+    algorithm = document["digest_algorithm"]
+    return Measures(
+        tables={
+            _text(name): TableMeasure(_count(table["rows"]), _digest(table["digest"]))
+            for name, table in document["tables"].items()
+        },
+        facts={_text(name): _fact(value) for name, value in document["facts"].items()},
+        engine=_texts(engine),
+        digest_algorithm=None if algorithm is None else _text(algorithm),
+    )
+
+
+def _digest(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _plain_name(value: object) -> str:
+    """A relative path that stays inside its folder; the only kind that is ever joined to a folder."""
+    text = _text(value)
+    parts = text.split("/")
+    if not text or text.startswith("/") or "\0" in text or any(part in {"", ".", ".."} for part in parts):
+        message = f"path {text!r} leads out of the backup"
+        raise ValueError(message)
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        message = f"{value!r} is no text"
+        raise TypeError(message)
+    return value
+
+
+def _texts(value: Mapping[str, object]) -> dict[str, str]:
+    return {_text(key): _text(item) for key, item in value.items()}
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        message = f"{value!r} is no count"
+        raise ValueError(message)
+    return value
+
+
+def _fact(value: object) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        message = f"{value!r} is neither text nor number"
+        raise TypeError(message)
+    return value

@@ -1,0 +1,120 @@
+"""The names of the files that make up a backup; the same in every store. Pure.
+
+backup-20260101T000000Z.db                       the payload: a file, or a folder of files
+backup-20260101T000000Z.db.checksum              one line a file, as `sha256sum -c` reads them
+backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
+backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
+backup-20260101T000000Z.db.pin-<time>-<job>.json      somebody's word that it must stay
+backup-20260101T000000Z.db.pruned.json                it is being deleted: what is left of it may go
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from ops.model.manifest import FileEntry
+from ops.units import format_stamp
+
+MANIFEST_SUFFIX: Final = ".manifest.json"
+CHECKSUM_SUFFIX: Final = ".checksum"
+OTHER_CHECKSUM_SUFFIX: Final = ".sha256"
+SAFETY_TAG: Final = "safety"
+"""The tag of backups that a restore made of what it replaced; `latest` never means one of them."""
+TOMBSTONE_SUFFIX: Final = ".pruned.json"
+_RECORD: Final = re.compile(
+    r"\A(?P<payload>.+)\.(?P<action>drill|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
+)
+_PIN: Final = "pin"
+_BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
+_STAMPED: Final = re.compile(r".-\d{8}T\d{6}Z(?:[.\-]|\Z)", re.DOTALL)
+
+
+def payload_name(base: str, moment: datetime, suffix: str) -> str:
+    """`<base>-<YYYYMMDDTHHMMSSZ><suffix>`."""
+    return f"{base}-{format_stamp(moment)}{suffix}"
+
+
+def manifest_key(payload: str) -> str:
+    """Where the manifest of `payload` is."""
+    return payload + MANIFEST_SUFFIX
+
+
+def checksum_key(payload: str) -> str:
+    """Where the checksum file of `payload` is written."""
+    return payload + CHECKSUM_SUFFIX
+
+
+def evidence_key(payload: str, action: str, moment: datetime, job_id: str) -> str:
+    """Where the evidence of one verify or drill of `payload` is."""
+    return f"{payload}.{action}-{format_stamp(moment)}-{job_id[:8]}.json"
+
+
+def payload_of_evidence(key: str) -> str | None:
+    """The payload that an evidence file is about, None when `key` is no evidence file."""
+    match = _RECORD.match(key)
+    return match["payload"] if match and match["action"] != _PIN else None
+
+
+def pin_key(payload: str, moment: datetime, job_id: str) -> str:
+    """Where a pin of `payload` is."""
+    return evidence_key(payload, _PIN, moment, job_id)
+
+
+def payload_of_pin(key: str) -> str | None:
+    """The payload that a pin is about, None when `key` is no pin."""
+    match = _RECORD.match(key)
+    return match["payload"] if match and match["action"] == _PIN else None
+
+
+def named_like_payload(key: str) -> bool:
+    """Whether it has the name of a payload, as they are made without `--out`, and of nothing that lies beside one."""
+    return not key.endswith(_BESIDE) and _STAMPED.search(key) is not None
+
+
+def tombstone_key(payload: str) -> str:
+    """Where it stands that `payload` is being deleted."""
+    return payload + TOMBSTONE_SUFFIX
+
+
+def top_name(key: str) -> str:
+    """The name in the store's folder itself of what `key` is or lies in."""
+    return key.partition("/")[0]
+
+
+def checksum_text(files: Sequence[FileEntry]) -> str:
+    """The checksum file of a payload: one line for each of its files, in their order."""
+    return "".join(checksum_line(entry.sha256, entry.path) for entry in files)
+
+
+def checksum_line(sha256: str, name: str) -> str:
+    """The line that `sha256sum` writes for a file, with its escapes for odd names.
+
+    Source: https://www.gnu.org/software/coreutils/manual/html_node/md5sum-invocation.html
+    """
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
+
+
+def parse_checksum_text(text: str) -> list[tuple[str, str | None]]:
+    """Digest and name of each line of a checksum file; raises ValueError when one can not be read."""
+    lines = text.strip("\r\n \t\ufeff").split("\n")
+    return [parse_checksum_line(line) for line in lines]
+
+
+def parse_checksum_line(text: str) -> tuple[str, str | None]:
+    """Digest (lower case) and file name (None for a bare digest) of a checksum file.
+
+    Raises ValueError when it holds neither.
+    """
+    line = text.strip("\r\n \t\ufeff")
+    match = re.fullmatch(r"(\\?)([0-9A-Fa-f]{64})(?: [ *]?(.+))?", line, re.DOTALL)
+    if match is None or ("\n" in line):
+        message = "no SHA-256 digest in the first line, or more than one line"
+        raise ValueError(message)
+    escaped, digest, name = match.groups()
+    if name is not None and escaped:
+        name = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), name)
+    return digest.lower(), name

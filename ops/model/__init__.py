@@ -1,0 +1,1 @@
+"""Frozen values that cross layers, and small questions about them."""

@@ -1,0 +1,67 @@
+"""What a verify or drill came to, and pins that keep a backup.
+
+Durations are milliseconds (`_ms`), times timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ops.model.findings import Finding, Verdict
+from ops.model.manifest import SourceInfo
+
+
+class Level(enum.StrEnum):
+    """How deep a verify looks: `quick` reads the stored files, `full` restores them into a scratch place."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One timed step of a drill: fetch, load, check or assert."""
+
+    name: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One verify or drill of one backup, as it is kept beside the backup."""
+
+    action: str
+    level: str
+    job_id: str
+    backup: str
+    source: SourceInfo
+    payload_sha256: str
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    phases: tuple[Phase, ...] = ()
+    rto_ms: int | None = None
+    rpo_ms: int | None = None
+    rto_objective_ms: int | None = None
+    rpo_objective_ms: int | None = None
+    rows: int = 0
+    size: int = 0
+    tool: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Somebody's word that a backup must stay: why, and until when (None: until it is released)."""
+
+    backup: str
+    reason: str
+    until: datetime | None
+    pinned_at: datetime
+    job_id: str
+    host: str

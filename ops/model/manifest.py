@@ -1,0 +1,118 @@
+"""A backup as its manifest describes it, and what a source hands over when it was captured.
+
+Sizes are bytes, times timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ops.model.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a payload: path relative to the payload's folder, size in bytes, lower-case hex SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableMeasure:
+    """What one table holds: its row count, and a digest of its content (None: counted only)."""
+
+    rows: int
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """Comparable facts about a live or restored source.
+
+    `digest_algorithm` names how `TableMeasure.digest` was made; digests of different algorithms are not
+    compared. `facts` are further scalar facts of the kind (for SQLite: `schema`, `user_version`, …) that
+    must be equal in a restored copy; `engine` says what measured and is not compared.
+    """
+
+    tables: Mapping[str, TableMeasure] = field(default_factory=dict)
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    engine: Mapping[str, str] = field(default_factory=dict)
+    digest_algorithm: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """All rows of all tables."""
+        return sum(table.rows for table in self.tables.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Which source a backup is of: its configured name, its kind, where it lay (never with a secret)."""
+
+    name: str
+    kind: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """All that is recorded with a backup; see `docs/operations/manifest.md` for the file form.
+
+    `data_as_of` is the moment of the snapshot: every commit that ended before it is in the backup.
+    """
+
+    version: int
+    job_id: str
+    created_at: datetime
+    source: SourceInfo
+    payload: str
+    files: tuple[FileEntry, ...]
+    measures: Measures
+    tool: Mapping[str, str]
+    scope: str
+    tags: tuple[str, ...]
+    data_as_of: datetime
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return sum(entry.size for entry in self.files)
+
+    @property
+    def name(self) -> str:
+        """The name that `backup.list` prints: the payload's."""
+        return self.payload
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made."""
+
+    file: FileEntry
+    data_as_of: datetime
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a source's capture produced.
+
+    `files` have paths relative to the payload's folder (for a payload of one file: its name, whatever it is).
+    `measures` are of the snapshot that was captured, `data_as_of` its moment. `extra` are further entries for
+    the manifest, which `load` gets back. `findings` are what was noticed without being a reason to stop.
+    """
+
+    files: tuple[FileEntry, ...]
+    data_as_of: datetime
+    method: str
+    measures: Measures
+    extra: Mapping[str, object] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()

@@ -1,0 +1,87 @@
+"""What a store promises: what is put stays as it is, whole, under its name. A store never learns about kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from ops.fsio.growing_file import GrowingFile
+from ops.run.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file in a store: its key and size in bytes."""
+
+    key: str
+    size: int
+
+
+class Store(Protocol):
+    """A place where backups live. Methods raise StoreError or SpaceError.
+
+    A key is a name, each written once, or `NAME/…` for a file of the folder that was put as NAME.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its configured name."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people, free of secrets."""
+
+    def stage(self, key: str, *, folder: bool = False) -> AbstractContextManager[Path]:
+        """An empty private file (or folder) for building `key` where `put` can take it without another copy.
+
+        Gone when the block ends, unless it was put. Raises RefusedError when somebody else builds this key.
+        """
+
+    def put(self, key: str, file: Path) -> None:
+        """Store the file or folder as `key`: durable when this returns, whole or not at all, private, never replacing.
+
+        Takes the file over when it came from `stage(key)`. Raises RefusedError when the key exists.
+        """
+
+    def open(self, key: str) -> BinaryIO:
+        """The content from its start, unbuffered. Raises BackupError (`backup.not_found`) when there is none."""
+
+    def get(self, key: str, into: Path, progress: Progress) -> str:
+        """Write the content to the new private file `into`; the SHA-256 of what was written.
+
+        Raises BackupError (`backup.not_found`), and RefusedError when `into` exists.
+        """
+
+    def list(self) -> Iterable[StoredFile]:
+        """All complete files, in no order; never one that is still being written."""
+
+    def delete(self, key: str) -> None:
+        """Remove `key`, a folder with all that is in it; fine when it is gone already."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A store that takes a file while it is still being written, so that writing and sending overlap."""
+
+    def put_growing(self, key: str, file: GrowingFile) -> str:
+        """Like `Store.put`, of what the file holds when its writer is done; the SHA-256 of that.
+
+        Raises StoreError when the writer fails; then, as after every error, nothing is there.
+        """
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """A store whose files programs on this machine can open in place, and lock."""
+
+    def path_of(self, key: str) -> Path:
+        """Where the file of `key` lies (whether it exists or not)."""
+
+    def sweep(self) -> Sequence[str]:
+        """Remove what writers that died left half done; the names that are gone. Living writers are untouched."""
+
+    def lock_path(self, source: str) -> Path:
+        """Where the lock file of a source lies."""

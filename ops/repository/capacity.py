@@ -1,0 +1,91 @@
+"""Looking at how full a store is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+
+from ops.errors import SpaceError
+from ops.fsio.space import free_bytes
+from ops.model.findings import Finding, Severity
+from ops.ports import LocalFiles, Store
+from ops.repository.backup import Catalogue
+from ops.repository.forecast import Habit, Usage, forecast_full
+from ops.repository.retention import Policy
+from ops.repository.retention_candidates import candidates_of
+from ops.units import format_size
+
+
+def usage_of(store: Store, limit: int | None) -> Usage | None:
+    """What the store holds, against its configured limit or what its disk can hold; None where nobody knows that.
+
+    Raises StoreError when the store can not be read.
+    """
+    used = sum(stored.size for stored in store.list())
+    if limit is not None:
+        return Usage(used, limit)
+    if isinstance(store, LocalFiles):
+        return Usage(used, used + free_bytes(store.path_of("payload").parent))
+    return None
+
+
+def require_below_limit(store: Store, limit: int | None, estimate: int) -> None:
+    """Return when `estimate` bytes more stay below the limit; raises SpaceError (`space.limit`)."""
+    if limit is None:
+        return
+    used = sum(stored.size for stored in store.list())
+    if used + estimate > limit:
+        message = (
+            f"store {store.name!r} holds {format_size(used)} of the {format_size(limit)} that it may,"
+            f" and the backup would take up to {format_size(estimate)}"
+        )
+        hint = "look at what backup.prune would delete, or raise `limit` of the store"
+        raise SpaceError(message, code="space.limit", hint=hint, command="backup.prune --dry-run")
+
+
+def warn_when_nearly_full(store: Store, limit: int | None) -> list[Finding]:
+    """A warning when the store is above the warning line."""
+    usage = usage_of(store, limit)
+    return [_nearly_full(store, usage)] if usage is not None and usage.is_high else []
+
+
+def examine_capacity(
+    store: Store, catalogue: Catalogue, limit: int | None, policy_of: Callable[[str], Policy], now: datetime
+) -> list[Finding]:
+    """How full the store is and when it will be full; `policy_of` says what prunes a source's backups there."""
+    usage = usage_of(store, limit)
+    if usage is None:
+        return []
+    when = _when(forecast_full(_habits(store, catalogue, policy_of), usage, now), now)
+    if usage.is_high:
+        return [_nearly_full(store, usage, when)]
+    message = _fullness(store, usage, when)
+    return [Finding(severity=Severity.OK, code="capacity.used", message=message)]
+
+
+def _nearly_full(store: Store, usage: Usage, when: str = "") -> Finding:
+    message = _fullness(store, usage, when)
+    return Finding(severity=Severity.WARNING, code="capacity.high", message=message)
+
+
+def _fullness(store: Store, usage: Usage, when: str) -> str:
+    held = f"{format_size(usage.used)} of {format_size(usage.limit)} ({usage.fraction:.0%})"
+    return f"store {store.name!r} holds {held}{when}"
+
+
+def _when(full: datetime | None, now: datetime) -> str:
+    if full is None:
+        return ""
+    if full <= now:
+        return "; it is full"
+    return f"; full about {full:%Y-%m-%d} if all goes on like this, with backup.prune at work"
+
+
+def _habits(store: Store, catalogue: Catalogue, policy_of: Callable[[str], Policy]) -> list[Habit]:
+    stored = {file.key: file.size for file in store.list()}
+    groups = defaultdict(list)
+    for backup, candidate in zip(catalogue.backups, candidates_of(catalogue.backups, stored), strict=True):
+        manifest = backup.manifest
+        groups[manifest.source.name, manifest.source.kind, manifest.scope].append(candidate)
+    return [Habit(tuple(found), policy_of(source)) for (source, _, _), found in groups.items()]

@@ -1,0 +1,195 @@
+"""What backups there are, in one store, with what is known about each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from ops.errors import BackupError, OpsError
+from ops.formats import evidence as evidence_files
+from ops.formats import manifest as manifest_files
+from ops.formats import pins as pin_files
+from ops.formats.encrypted_manifest import plain_manifest
+from ops.formats.names import (
+    CHECKSUM_SUFFIX,
+    MANIFEST_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    SAFETY_TAG,
+    TOMBSTONE_SUFFIX,
+    manifest_key,
+    named_like_payload,
+    payload_of_evidence,
+    payload_of_pin,
+    top_name,
+)
+from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Manifest
+from ops.ports import Store
+from ops.repository.backup import Backup, Catalogue
+
+_MOST_MANIFEST_BYTES: Final = 64 << 20
+
+
+def manifests_of(store: Store, source: str) -> list[Manifest]:
+    """The manifests of all backups of `source` in `store`, oldest first by the time recorded in them.
+
+    Those that can not be read are left out: the catalogue names them.
+    """
+    found = []
+    for stored in store.list():
+        if _is_manifest(stored.key):
+            with contextlib.suppress(OpsError):
+                manifest = read_manifest(store, stored.key)
+                if manifest.source.name == source:
+                    found.append(manifest)
+    return sorted(found, key=lambda manifest: manifest.created_at)
+
+
+def read_catalogue(store: Store) -> Catalogue:
+    """All backups in `store`, and a finding for every file that should be a part of one and is not.
+
+    Raises StoreError when the store can not be read.
+    """
+    keys = {top_name(stored.key) for stored in store.list()}
+    records = _records(keys)
+    backups, findings = [], []
+    for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
+        backup, problems = read_backup(store, key, records.get(key.removesuffix(MANIFEST_SUFFIX), []))
+        findings += problems
+        backups += [] if backup is None else [backup]
+    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    return Catalogue(tuple(backups), (*findings, *incomplete(keys)))
+
+
+def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | None, list[Finding]]:
+    """The backup whose manifest is at `key`, with its `records`, and what of that can not be read; None without it."""
+    try:
+        manifest = read_manifest(store, key)
+    except OpsError as error:
+        return None, [_problem(error, key)]
+    return _with_records(store, manifest, records)
+
+
+def _records(keys: Iterable[str]) -> dict[str, list[str]]:
+    """By payload the keys of its evidence and pins, sorted."""
+    found = defaultdict(list)
+    for key in sorted(keys):
+        payload = payload_of_evidence(key) or payload_of_pin(key)
+        if payload is not None:
+            found[payload].append(key)
+    return found
+
+
+def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Backup, list[Finding]]:
+    """The backup with what lies beside it, and what of that can not be read."""
+    evidence, problems = _read_evidence(store, [key for key in keys if payload_of_pin(key) is None])
+    pins, bad = [], []
+    for key in keys:
+        if payload_of_pin(key) is None:
+            continue
+        try:
+            with store.open(key) as file:
+                pins.append(pin_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
+        except OpsError as error:
+            bad.append(key)
+            problems.append(_problem(error, key))
+    backup = Backup(store=store, manifest=manifest, evidence=evidence, pins=tuple(pins), bad_pins=tuple(bad))
+    return backup, problems
+
+
+def _is_manifest(key: str) -> bool:
+    return key.endswith(MANIFEST_SUFFIX) and "/" not in key
+
+
+def read_manifest(store: Store, key: str) -> Manifest:
+    """The manifest at `key`; raises BackupError when it is missing, unreadable, or another payload's."""
+    with store.open(key) as file:
+        content = file.read(_MOST_MANIFEST_BYTES)
+    manifest = manifest_files.from_json(content, key)
+    if manifest_key(manifest.payload) != key:
+        message = f"manifest {key} says that it belongs to {manifest.payload}"
+        raise BackupError(
+            message, code="backup.manifest_invalid", hint="it was renamed or swapped; use another backup"
+        )
+    plain_manifest(manifest)  # raises for one that contradicts itself about its sealing
+    return manifest
+
+
+def _read_evidence(store: Store, keys: list[str]) -> tuple[tuple[Evidence, ...], list[Finding]]:
+    found, problems = [], []
+    for key in keys:
+        try:
+            with store.open(key) as file:
+                found.append(evidence_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
+        except OpsError as error:
+            problems.append(_problem(error, key))
+    return tuple(sorted(found, key=lambda item: item.started_at)), problems
+
+
+def _problem(error: OpsError, key: str) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=key)
+
+
+def incomplete(keys: set[str]) -> list[Finding]:
+    """A warning for each payload or checksum file whose manifest is not there; `keys` are names at the top."""
+    checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
+    payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
+    doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
+    unfinished = [
+        Finding(
+            severity=Severity.WARNING,
+            code="prune.unfinished",
+            message=f"{payload} is being deleted; if no prune is at work, run backup.prune again",
+            where=payload,
+        )
+        for payload in sorted(doomed)
+        if manifest_key(payload) not in keys
+    ]
+    payloads -= doomed
+    return unfinished + [
+        Finding(
+            severity=Severity.WARNING,
+            code="backup.incomplete",
+            message=f"{payload} has no manifest: it is no backup, and is never used as one",
+            where=payload,
+        )
+        for payload in sorted(payloads)
+        if manifest_key(payload) not in keys
+    ]
+
+
+def find_backup(store: Store, reference: str, *, source: str | None = None) -> Backup:
+    """The backup that `reference` names: `latest` (of `source`, if given), or a name as `backup.list` prints it.
+
+    Raises BackupError when there is none, or when its manifest can not be read.
+    """
+    if reference == "latest":
+        candidates = [
+            backup
+            for backup in read_catalogue(store).backups
+            if (source is None or backup.manifest.source.name == source)
+            and SAFETY_TAG not in backup.manifest.tags
+        ]
+        if not candidates:
+            of = f" of source {source!r}" if source else ""
+            message = f"there is no backup{of} in store {store.name!r} ({store.location})"
+            raise BackupError(message, hint="take one first", command="backup.create --verify")
+        return candidates[0]
+    name = reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX)
+    keys = {top_name(stored.key) for stored in store.list()}
+    if manifest_key(name) not in keys:
+        raise _not_found(name, keys, store)
+    manifest = read_manifest(store, manifest_key(name))
+    backup, _ = _with_records(store, manifest, _records(keys).get(name, []))
+    return backup
+
+
+def _not_found(name: str, keys: set[str], store: Store) -> BackupError:
+    if name in keys:
+        message = f"{name} is in store {store.name!r}, but has no manifest: it is no backup"
+        return BackupError(message, code="backup.incomplete", hint="use another one; see backup.list")
+    message = f"there is no backup {name!r} in store {store.name!r} ({store.location})"
+    return BackupError(message, hint="names are as backup.list prints them", command="backup.list")

@@ -1,0 +1,68 @@
+"""Backups that need others: which those are in a store, whether a new one may build on them, and all of them fetched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from ops.errors import BackupError, OpsError
+from ops.formats.dependencies import Need, needs_of
+from ops.formats.encrypted_manifest import is_sealed
+from ops.formats.names import MANIFEST_SUFFIX
+from ops.model.manifest import Manifest
+from ops.ports import Store
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_manifest
+from ops.repository.integrity import check_sizes
+
+MOST_NEEDED: Final = 50
+"""Backups that one may need: as many must be fetched, and be right, to restore it."""
+
+
+def needed_backups(backup: Backup) -> list[Backup]:
+    """The backups that `backup` needs, from its own store; raises BackupError (`backup.needed_missing`) for one that is gone."""
+    needs = needs_of(backup.manifest)
+    keys = [stored.key for stored in backup.store.list()] if needs else []
+    return [_found(backup, need, keys) for need in needs]
+
+
+def _found(backup: Backup, need: Need, keys: Iterable[str]) -> Backup:
+    manifest = copy_of(need, backup.store, keys)
+    if manifest is None:
+        message = f"{backup.name} needs {need.backup}, which is not in store {backup.store.name!r}"
+        hint = "pull it from another store, or use an older backup that is whole by itself"
+        raise BackupError(message, code="backup.needed_missing", hint=hint)
+    return replace(backup, manifest=manifest, evidence=(), pins=(), bad_pins=())
+
+
+def copy_of(need: Need, store: Store, keys: Iterable[str]) -> Manifest | None:
+    """The manifest of the needed backup in `store`, plain or sealed; None when none of the `keys` there is it."""
+    mine = re.compile(rf"{re.escape(need.backup)}((\.\d+)?\.\w+)?{re.escape(MANIFEST_SUFFIX)}")
+    for key in sorted(key for key in keys if mine.fullmatch(key)):
+        manifest = read_manifest(store, key)
+        if manifest.job_id == need.job_id:
+            return manifest
+    return None
+
+
+def base_in(store: Store, former: Manifest, full_every: timedelta, now: datetime) -> Manifest | None:
+    """`former`, when a new backup may build on it; None when a whole one must be taken.
+
+    It and all that it needs must be there in full and not known to be bad, none older than `full_every`.
+    """
+    try:
+        base = find_backup(store, former.payload)
+        all_of_them = [base, *(find_backup(store, item.name) for item in needed_backups(base))]
+    except OpsError:
+        return None
+    oldest = min(item.manifest.created_at for item in all_of_them)
+    sound = all(
+        item.good is not False and not is_sealed(item.manifest) and not check_sizes(item)
+        for item in all_of_them
+    )
+    if not sound or len(all_of_them) > MOST_NEEDED or now - oldest > full_every:
+        return None
+    return base.manifest

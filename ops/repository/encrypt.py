@@ -1,0 +1,161 @@
+"""Sealing a backup on its way to a further store, and opening it on its way to a restore.
+
+Plain text is only in the source, in the home store and in private scratch places, never in the store that seals.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ops import __version__
+from ops.errors import BackupError, CipherError, ToolError
+from ops.formats import evidence as evidence_files
+from ops.formats import pins as pin_files
+from ops.formats.encrypted_manifest import cipher_kind, sealed_manifest, sealed_path
+from ops.formats.manifest import payload_sha256
+from ops.formats.names import evidence_key, pin_key
+from ops.fsio.atomic import make_private_folder
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Finding, Severity, Verdict
+from ops.model.manifest import FileEntry, Manifest
+from ops.ports import Cipher, Sealed
+from ops.repository.backup import Backup
+from ops.run.job import Job
+from ops.run.progress import Progress
+
+DAMAGED: Final = frozenset(("cipher.damaged", "cipher.not_encrypted", "cipher.wrong_key_or_damaged"))
+"""What says something about the backup; all else is about the keys and programs of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """How a copy is sealed: by which cipher, with what behind the plain name, and where scratch places are made."""
+
+    cipher: Cipher
+    scratch: Path
+    suffix: str
+
+    @classmethod
+    def by(cls, cipher: Cipher, scratch: Path) -> Sealing:
+        """With the suffix of the cipher."""
+        return cls(cipher, scratch, cipher.suffix)
+
+
+def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progress: Progress) -> Manifest:
+    """Fill the empty private file or folder `into` with the plain `payload`, sealed; the manifest of that.
+
+    What goes in is compared with the manifest in the same pass. Raises BackupError (`backup.checksum_mismatch`) when it
+    is something else, CipherError, ToolError, SpaceError.
+    """
+    sealed, cipher = [], how.cipher
+    for entry in backup.manifest.files:
+        inside = entry.path.removeprefix(backup.name).lstrip("/")
+        target = into
+        if inside:
+            target = into / sealed_path(entry.path, how.suffix).partition("/")[2]
+            make_private_folder(target.parent)
+        progress.step(f"sealing {entry.path}", entry.size)
+        done = cipher.seal(payload / inside if inside else payload, target, progress)
+        require_same_plain(done, entry)
+        sealed.append(done)
+    return sealed_manifest(backup.manifest, cipher.kind, how.suffix, sealed, cipher.sealed_for)
+
+
+def require_same_plain(sealed: Sealed, entry: FileEntry) -> None:
+    """Return when what was sealed is `entry`; raises BackupError (`backup.checksum_mismatch`)."""
+    if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):
+        message = f"{entry.path} is not sealed, because it is not what was stored"
+        raise BackupError(
+            message, code="backup.checksum_mismatch", hint="take a new backup; look at the disk"
+        )
+
+
+def sealed_records(backup: Backup, sealed: Manifest, job: Job) -> list[tuple[str, bytes]]:
+    """What lies beside the copy of `backup` that is `sealed`: its pins, and what is known of it, each with its key.
+
+    Evidence is about bytes, and these are others. So it says no more than how the last look at the plain backup ended
+    before it was sealed, if there was one, and that nobody has opened the copy yet.
+    """
+    name = sealed.payload
+    records = [
+        (pin_key(name, pin.pinned_at, pin.job_id), pin_files.to_json(replace(pin, backup=name)))
+        for pin in backup.pins
+    ]
+    if backup.good is None:
+        return records
+    now = job.clock()
+    evidence = Evidence(
+        action="verify",
+        level=str(Level.QUICK),
+        job_id=job.job_id,
+        backup=name,
+        source=sealed.source,
+        payload_sha256=payload_sha256(sealed),
+        started_at=now,
+        finished_at=now,
+        duration_ms=0,
+        verdict=Verdict.PASSED if backup.good else Verdict.FAILED,
+        findings=(_last_look(backup, name),),
+        rows=sealed.measures.rows,
+        size=sealed.size,
+        tool={"name": "drillbook", "version": __version__},
+        host=socket.gethostname(),
+    )
+    return [*records, (evidence_key(name, "verify", now, job.job_id), evidence_files.to_json(evidence))]
+
+
+def _last_look(backup: Backup, copy: str) -> Finding:
+    ended, severity = ("passed", Severity.OK) if backup.good else ("FAILED", Severity.CRITICAL)
+    message = (
+        f"{backup.name} {ended} its last look before this was made of it; nobody has opened this one yet"
+    )
+    return Finding(severity=severity, code="backup.sealed", message=message, where=copy)
+
+
+def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:
+    """The plain payload, opened from the stored files in `folder`, which are gone afterwards.
+
+    Raises CipherError with a code of `DAMAGED` when the backup can not be opened by anybody, ToolError when it can
+    not be opened here.
+    """
+    ciphers = openers_of(backup)
+    plain = backup.plain
+    for stored, entry in zip(backup.manifest.files, plain.files, strict=True):
+        target = folder / entry.path
+        make_private_folder(target.parent)
+        expected = Sealed(entry.size, entry.sha256, stored.size, stored.sha256)
+        progress.step(f"opening {stored.path}", stored.size)
+        _unseal(ciphers, folder / stored.path, target, expected, progress)
+        (folder / stored.path).unlink()
+    return folder / plain.payload
+
+
+def openers_of(backup: Backup) -> list[Cipher]:
+    """The ciphers at hand that may open it; raises ToolError (`cipher.no_identity`) when there is none."""
+    kind = cipher_kind(backup.manifest)
+    found = [cipher for cipher in backup.openers if cipher.kind == kind and cipher.can_open]
+    if not found:
+        message = (
+            f"{backup.name} is sealed with {kind}, and no identity or passphrase for that is configured here"
+        )
+        hint = "give it in [cipher.NAME], where restores happen: see encryption.md"
+        raise ToolError(message, code="cipher.no_identity", hint=hint)
+    return found
+
+
+def _unseal(ciphers: list[Cipher], sealed: Path, into: Path, expected: Sealed, progress: Progress) -> None:
+    """By the first that has the key. That none has it is a matter of this machine, not of the backup."""
+    wrong: CipherError | None = None
+    for cipher in ciphers:
+        try:
+            cipher.unseal(sealed, into, expected, progress)
+            return
+        except CipherError as error:
+            if error.code in DAMAGED:
+                raise
+            wrong = error
+    if wrong is not None:
+        raise ToolError(wrong.message, code=wrong.code, hint=wrong.hint) from wrong

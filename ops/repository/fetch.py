@@ -1,0 +1,135 @@
+"""Fetch a stored payload, and those that it needs, into a private folder, compared with the manifest on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ops.errors import BackupError, CipherError
+from ops.formats.encrypted_manifest import cipher_kind, is_sealed
+from ops.fsio.atomic import make_private_folder
+from ops.fsio.scratch import scratch_folder
+from ops.model.findings import Finding, Severity, worst
+from ops.ports import Fetched, LocalFiles
+from ops.repository.backup import Backup
+from ops.repository.dependencies import needed_backups
+from ops.repository.encrypt import unseal_payload
+from ops.repository.integrity import (
+    check_sizes,
+    check_stored_files,
+    compare_file,
+    critical,
+    summed_up,
+)
+from ops.run.job import Job
+from ops.run.progress import Progress
+
+
+def fetch_stored(backup: Backup, folder: Path, progress: Progress) -> list[Finding]:
+    """The stored files of the payload copied into `folder`, and whether they arrived as recorded."""
+    findings = []
+    for entry in backup.manifest.files:
+        target = folder / entry.path
+        make_private_folder(target.parent)
+        digest = backup.store.get(entry.path, target, progress)
+        findings.append(compare_file(entry, digest, target.stat().st_size))
+    return summed_up(findings)
+
+
+def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
+    """The payload copied into `folder` and opened where it is sealed, and whether all is as recorded.
+
+    Its digests are of what arrived. Raises ToolError when a sealed one can not be opened here.
+    """
+    found = fetch_stored(backup, folder, progress)
+    if not is_sealed(backup.manifest) or worst(found) is Severity.CRITICAL:
+        return folder / backup.plain.payload, found
+    try:
+        payload = unseal_payload(backup, folder, progress)
+    except CipherError as error:
+        return folder / backup.plain.payload, [*found, critical(error, backup.name)]
+    message = f"opened with {cipher_kind(backup.manifest)}; every plain file as recorded"
+    return payload, [*found, Finding(severity=Severity.OK, code="backup.opened", message=message)]
+
+
+def can_be_opened(backup: Backup) -> bool:
+    """Whether it is plain, or a key may be at hand; it is not tried."""
+    return not is_sealed(backup.manifest) or any(cipher.can_open for cipher in backup.openers)
+
+
+def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Fetched], list[Finding]]:
+    """The payloads of all that `backup` needs, each compared with its own manifest, and what is wrong with them.
+
+    They lie below the private `folder`, or where the store has them. Raises ToolError when a sealed one can not be
+    opened here.
+    """
+    try:
+        needed = needed_backups(backup)
+    except BackupError as error:
+        finding = Finding(
+            severity=Severity.CRITICAL, code=error.code, message=error.message, where=backup.name
+        )
+        return [], [finding]
+    fetched, findings = [], []
+    for number, item in enumerate(needed):
+        one, found = _fetch(item, folder / f"needed-{number}", progress)
+        fetched.append(one)
+        findings += [_of_needed(finding, item) for finding in found if finding.severity is Severity.CRITICAL]
+    if needed and not findings:
+        names = ", ".join(item.name for item in needed)
+        message = f"what it needs is there as recorded: {names}"
+        findings.append(Finding(severity=Severity.OK, code="backup.needed", message=message))
+    return fetched, findings
+
+
+def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, list[Finding]]:
+    if findings := check_sizes(backup):
+        return Fetched(folder, folder, backup.plain), findings
+    if isinstance(backup.store, LocalFiles) and not is_sealed(backup.manifest):
+        place = backup.store.path_of(backup.name)
+        return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)
+    make_private_folder(folder)
+    payload, findings = fetch_payload(backup, folder, progress)
+    return Fetched(payload, folder, backup.plain), findings
+
+
+def _of_needed(finding: Finding, backup: Backup) -> Finding:
+    message = f"{backup.name}, which it needs: {finding.message}"
+    return replace(finding, code="backup.needed_damaged", message=message, where=backup.name)
+
+
+def fetch_whole(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Fetched], list[Finding]]:
+    """The plain payload in `folder`, and behind it those that it needs; what was found. See `fetch_payload`."""
+    payload, findings = fetch_payload(backup, folder, progress)
+    if worst(findings) is Severity.CRITICAL:
+        return [], findings
+    needed, more = fetch_needed(backup, folder, progress)
+    return [Fetched(payload, folder, backup.plain), *needed], [*findings, *more]
+
+
+@contextlib.contextmanager
+def payload_here(backup: Backup, scratch: Path, job: Job, *, compared_later: bool = False) -> Iterator[Path]:
+    """The payload as a file or folder on this machine, after every byte was compared with the manifest.
+
+    With `compared_later` only sizes are, where the files are here: who reads them compares.
+    """
+    if isinstance(backup.store, LocalFiles):
+        findings = check_sizes(backup)
+        if not findings and not compared_later:
+            findings = check_stored_files(backup, job.progress)
+        _require_right(backup, findings)
+        yield backup.store.path_of(backup.name)
+        return
+    with scratch_folder(scratch) as folder:
+        _require_right(backup, fetch_stored(backup, folder, job.progress))
+        yield folder / backup.name
+
+
+def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
+    bad = [item for item in findings if item.severity is Severity.CRITICAL]
+    if bad:
+        message = f"{backup.name} is not copied, because it is damaged: {bad[0].message}"
+        hint = "take a new backup; use a copy in another store, if there is one"
+        raise BackupError(message, code=bad[0].code, hint=hint)

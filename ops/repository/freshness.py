@@ -1,0 +1,128 @@
+"""How old the backups of a source are, and its last proof, against what was promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ops.formats.names import (
+    SAFETY_TAG,
+)
+from ops.model.findings import Finding, Severity
+from ops.model.requests import Objectives
+from ops.repository.backup import Backup, Catalogue
+from ops.units import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupAges:
+    """The newest backup of a source, the moment of its data, the last backup that was proven, and when; None: never.
+
+    `findings`: what of that is not as promised.
+    """
+
+    source: str
+    store: str
+    newest: Backup | None
+    proven: Backup | None
+    proven_at: datetime | None
+    objectives: Objectives
+    findings: tuple[Finding, ...]
+
+
+def ages_of(
+    source: str, store: str, catalogue: Catalogue, objectives: Objectives, now: datetime
+) -> BackupAges:
+    """From all backups of the store in which those of the source are made."""
+    mine = backups_of(source, catalogue)
+    proven = next((backup for backup in mine if backup.proven), None)
+    drill = proven.last("drill") if proven else None
+    return BackupAges(
+        source=source,
+        store=store,
+        newest=mine[0] if mine else None,
+        proven=proven,
+        proven_at=drill.finished_at if drill else None,
+        objectives=objectives,
+        findings=tuple(_promised(source, mine, objectives, now)),
+    )
+
+
+def backups_of(source: str, catalogue: Catalogue) -> list[Backup]:
+    """Newest first, without those that a restore made."""
+    return [
+        backup
+        for backup in catalogue.backups
+        if backup.manifest.source.name == source and SAFETY_TAG not in backup.manifest.tags
+    ]
+
+
+def _promised(source: str, mine: list[Backup], objectives: Objectives, now: datetime) -> list[Finding]:
+    """What is not as it was promised; where nothing was, nothing is."""
+    if not mine:
+        if objectives.every is None:
+            return []
+        return [_warning("doctor.no_backup", f"{source}: there is no backup yet", source)]
+    findings = [*examine_age(mine[0], objectives.every, now)]
+    findings += examine_verified(mine[0], objectives.verify_every, now)
+    if objectives.drill_every is not None:
+        findings.append(examine_proven(mine, objectives.drill_every, now))
+    data_age = now - mine[0].manifest.data_as_of
+    if objectives.rpo is not None and data_age > objectives.rpo:
+        found, expected = (format_duration(age.total_seconds()) for age in (data_age, objectives.rpo))
+        message = f"the newest data in a backup is {found} old, and {expected} was promised"
+        findings.append(_warning("backup.rpo_exceeded", message, mine[0].name))
+    return [
+        replace(item, message=f"{source}: {item.message}")
+        for item in findings
+        if item.severity is not Severity.OK
+    ]
+
+
+def examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[Finding]:
+    """Whether the newest backup is as young as was promised, and not from the future."""
+    created = newest.manifest.created_at
+    age = format_duration(max(0.0, (now - created).total_seconds()))
+    if overdue(created, every, now):
+        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name)]
+    findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
+    if created > now:
+        message = f"{newest.name} is from the future: is the clock right?"
+        findings.append(_warning("clock.behind", message, "clock"))
+    return findings
+
+
+def examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:
+    """Nothing unless regular verifying was promised; a drill looks deeper than a verify and counts as one."""
+    looks = [item.finished_at for item in (newest.last("verify"), newest.last("drill")) if item is not None]
+    if not overdue(max(looks, default=None), verify_every, now):
+        return []
+    return [
+        _warning(
+            "verify.overdue", "the newest backup was not verified in time: run backup.verify", newest.name
+        )
+    ]
+
+
+def examine_proven(mine: list[Backup], drill_every: timedelta | None, now: datetime) -> Finding:
+    """Whether a backup is proven, as lately as was promised."""
+    proven = next((backup for backup in mine if backup.proven), None)
+    drill = proven.last("drill") if proven else None
+    if proven is None or drill is None:
+        return _warning("drill.overdue", "no backup of this source is proven: run backup.drill")
+    if overdue(drill.finished_at, drill_every, now):
+        return _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
+    return _ok("doctor.drill", f"{proven.name} is proven")
+
+
+def _ok(code: str, message: str) -> Finding:
+    return Finding(severity=Severity.OK, code=code, message=message)
+
+
+def _warning(code: str, message: str, where: str = "") -> Finding:
+    return Finding(severity=Severity.WARNING, code=code, message=message, where=where)
+
+
+def overdue(moment: datetime | None, every: timedelta | None, now: datetime) -> bool:
+    """Whether something that should happen `every` so often last happened too long ago, or never."""
+    return every is not None and (moment is None or now - moment > every)

@@ -1,0 +1,180 @@
+"""What lies in a store, for `backup.list`: files that did not change are not read again.
+
+Nothing but a listing may use this: what deletes, restores or says that a backup is good reads the files themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from array import array
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+from ops.formats.names import (
+    CHECKSUM_SUFFIX,
+    MANIFEST_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    TOMBSTONE_SUFFIX,
+    manifest_key,
+    named_like_payload,
+    payload_of_evidence,
+    payload_of_pin,
+    top_name,
+)
+from ops.model.findings import Finding
+from ops.ports import NO_FILE, UNSETTLED, LocalFiles, Stamp, Stamped, Stamps, Store, by_key
+from ops.repository.backup import Backup
+from ops.repository.catalog import incomplete, read_backup, read_catalogue
+from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
+from ops.repository.listing_row import Listed, Rows, listed
+
+_SUFFIX: Final = ".json"
+"""All that is read for a listing ends with it: manifests, evidence, pins."""
+_READERS: Final = 8
+_FEW: Final = 50
+_NEVER: Final = ["/"]
+"""Remembered as what else was there, it is never what is there: a finding is worked out anew each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The backups of a store, newest first by the time in their manifests, and what else lies there."""
+
+    rows: Rows
+    findings: tuple[Finding, ...]
+
+
+def list_backups(store: Store, cache: Path | None) -> Listing:
+    """What is in `store`, with help of what earlier listings kept in the folder `cache`; the same as without.
+
+    Raises StoreError when the store can not be read.
+    """
+    if not isinstance(store, Stamped):
+        catalogue = read_catalogue(store)
+        return Listing(Rows.of([listed(backup) for backup in catalogue.backups]), catalogue.findings)
+    memory = Memory(cache, store.location)
+    recall = functools.cache(memory.recall)
+    found = store.stamps(_SUFFIX, lambda: recall().keys)
+    known = recall()
+    numbers = found.numbers()
+    if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
+        return Listing(known.rows, ())
+    lacking = _incomplete(store, found)
+    renewal = _Renewal(store, known, by_key(found.keys, numbers))
+    try:
+        rows, findings = renewal.read()
+    finally:
+        # Also what was read until somebody lost patience.
+        renewal.remember(memory, _NEVER if lacking else found.others)
+    return Listing(Rows.of(rows), (*findings, *lacking))
+
+
+def _incomplete(store: Store, found: Stamps) -> list[Finding]:
+    """What misses its manifest. The names are looked at closely only when something does."""
+    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if key.endswith(MANIFEST_SUFFIX)}
+    suffixes = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
+    payloads = {key.rsplit(".", 1)[0] for key in found.others if key.endswith(suffixes)}
+    payloads |= {key for key in set(found.others) - whole if named_like_payload(key)}
+    if payloads <= whole and not any(key.endswith(TOMBSTONE_SUFFIX) for key in found.keys):
+        return []
+    return incomplete({top_name(stored.key) for stored in store.list()})
+
+
+def _payload_of(key: str) -> str | None:
+    """Which backup a small file is read for."""
+    if key.endswith(MANIFEST_SUFFIX):
+        return key.removesuffix(MANIFEST_SUFFIX)
+    return payload_of_evidence(key) or payload_of_pin(key)
+
+
+class _Renewal:
+    """Reading what is new or another, and forgetting what is gone."""
+
+    def __init__(self, store: Store, known: Remembered, found: dict[str, Stamp]) -> None:
+        self._store, self._known = store, known
+        self._found = {key: stamp for key, stamp in found.items() if stamp != NO_FILE}
+        before = known.stamps()
+        touched = {
+            _payload_of(key)
+            for key in chain(
+                (key for key, stamp in self._found.items() if stamp == UNSETTLED or before.get(key) != stamp),
+                before.keys() - self._found.keys(),
+            )
+        }
+        self._touched = {payload for payload in touched if payload is not None}
+        self._near = self._files_of_touched()
+        self._rows = [row for row in known.rows.as_list() if row.name not in self._touched]
+        self._sure: list[Listed] = []
+
+    def _files_of_touched(self) -> dict[str, str]:
+        """Each file of a backup that must be read, with the name of that backup."""
+        some = tuple(self._touched)
+        keys = filter(lambda key: key.startswith(some), self._found) if len(some) <= _FEW else self._found
+        return {key: payload for key in keys if (payload := _payload_of(key)) in self._touched and payload}
+
+    def read(self) -> tuple[list[Listed], list[Finding]]:
+        """All rows as they are now, and what can not be read."""
+        records: dict[str, list[str]] = {payload: [] for payload in self._touched}
+        for key in sorted(self._near):
+            if not key.endswith(MANIFEST_SUFFIX):
+                records[self._near[key]].append(key)
+        wanted = sorted(key for key in self._near if key.endswith(MANIFEST_SUFFIX))
+        rows, findings = [*self._rows], []
+        jobs = [(key, records[self._near[key]]) for key in wanted]
+        with contextlib.closing(_read_all(self._store, jobs)) as read:
+            for backup, problems in read:
+                findings += problems
+                if backup is not None:
+                    rows.append(listed(backup))
+                    if not problems and can_be_remembered(rows[-1]):
+                        self._sure.append(rows[-1])
+        return _in_order(rows), findings
+
+    def remember(self, memory: Memory, others: Sequence[str]) -> None:
+        """Keep what was read whole from files that can not change unseen."""
+        settled = {row.name: row for row in self._sure}
+        for key, payload in self._near.items():
+            if self._found[key] == UNSETTLED:
+                settled.pop(payload, None)
+        stamps = {
+            key: stamp
+            for key, stamp in self._found.items()
+            if stamp != UNSETTLED and (key not in self._near or self._near[key] in settled)
+        }
+        numbers = array("Q", chain.from_iterable(stamps.values())).tobytes()
+        rows = Rows.of(_in_order([*self._rows, *settled.values()]))
+        now = Remembered(list(stamps), numbers, others, rows)
+        before = self._known
+        if (now.keys, now.numbers, now.others) != (before.keys, before.numbers, before.others):
+            memory.remember(now)
+
+
+def _in_order(rows: list[Listed]) -> list[Listed]:
+    """As the catalogue has them: newest first, and by the names of their manifests where times are the same."""
+    rows.sort(key=lambda row: manifest_key(row.name))
+    rows.sort(key=attrgetter("created"), reverse=True)
+    return rows
+
+
+def _read_all(
+    store: Store, wanted: Sequence[tuple[str, list[str]]]
+) -> Generator[tuple[Backup | None, list[Finding]], None, None]:
+    """Each manifest with its records, in that order; several at once where each is a question to a server."""
+
+    def read(one: tuple[str, list[str]]) -> tuple[Backup | None, list[Finding]]:
+        return read_backup(store, *one)
+
+    if isinstance(store, LocalFiles):
+        yield from map(read, wanted)
+        return
+    pool = ThreadPoolExecutor(_READERS, "listing")
+    try:
+        yield from pool.map(read, wanted)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,97 @@
+"""What `backup.list` tells of one backup, and nothing else of it: small enough to be remembered a hundred thousand times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from ops.formats.manifest import payload_sha256
+from ops.model.evidence import Evidence
+from ops.repository.backup import Backup
+from ops.units import format_time
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
+
+
+class Listed(NamedTuple):
+    """One copy of a backup. A tuple, because making so many of any other class takes longer than reading them.
+
+    `name` is the payload's, `plain` what it was called before it was sealed. `created` counts microseconds since 1970.
+    Of the last verify and the last drill of exactly these bytes there is the verdict, empty where there was none.
+    """
+
+    name: str
+    plain: str
+    job_id: str
+    created: int
+    source: str
+    kind: str
+    data_as_of: str
+    size: int
+    rows: int
+    sha256: str
+    tags: tuple[str, ...]
+    verified: str
+    verified_level: str
+    drilled: str
+    drilled_on: str
+    opened: str
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made."""
+        return _EPOCH + timedelta(microseconds=self.created)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Many of them, as columns or as rows, whichever is asked for: `column` makes the values of one field."""
+
+    column: Callable[[str], Sequence[Any]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Listed]) -> Rows:
+        """Those that were read one by one."""
+        columns = dict(zip(Listed._fields, zip(*rows, strict=True), strict=False))
+        return cls(lambda name: columns.get(name, ()))
+
+    def as_list(self) -> list[Listed]:
+        """Each as one value."""
+        return list(map(Listed._make, zip(*map(self.column, Listed._fields), strict=True)))
+
+
+def microseconds(moment: datetime) -> int:
+    """How many of them since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def listed(backup: Backup) -> Listed:
+    """The backup as `backup.list` tells it."""
+    manifest, plain = backup.manifest, backup.plain
+    verify, drill = backup.last("verify"), backup.last("drill")
+    return Listed(
+        name=manifest.payload,
+        plain=plain.payload,
+        job_id=manifest.job_id,
+        created=microseconds(manifest.created_at),
+        source=manifest.source.name,
+        kind=manifest.source.kind,
+        data_as_of=format_time(manifest.data_as_of),
+        size=manifest.size,
+        rows=manifest.measures.rows,
+        sha256=payload_sha256(manifest),
+        tags=manifest.tags,
+        verified=_verdict(verify),
+        verified_level="" if verify is None else str(verify.level),
+        drilled=_verdict(drill),
+        drilled_on="" if drill is None else f"{drill.started_at:%Y-%m-%d}",
+        opened=OPENED_WORDS[backup.opened],
+    )
+
+
+def _verdict(evidence: Evidence | None) -> str:
+    return "" if evidence is None else str(evidence.verdict)

@@ -1,0 +1,121 @@
+"""A backup sealed on its way into a store: payload, checksum file, what is known of it, and last the manifest.
+
+Plain text is only in the source, in plain stores and in private scratch places, never in the store that seals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ops.errors import RefusedError
+from ops.formats import manifest as manifest_files
+from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
+from ops.fsio.growing_file import GrowingFile
+from ops.model.manifest import Manifest
+from ops.ports import LocalFiles, Store, Streaming
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_manifest
+from ops.repository.encrypt import Sealing, seal_payload, sealed_records
+from ops.repository.publish import publish
+from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
+from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
+from ops.run.job import Job
+
+
+def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Backup:
+    """The copy of the plain `backup` in the store `to`, made from `payload` when it is not there yet.
+
+    Sealed twice, the same is never the same: what is left of a copy that was cut off is sealed anew. Raises StoreError
+    (`store.conflict`) when something else has its name, BackupError when `payload` is not what was stored, and what
+    the store and the cipher raise.
+    """
+    name = f"{backup.name}{how.suffix}"
+    there = {file.key for file in to.list()}
+    if (copy := sealed_copy_of(backup, to, there)) is not None:
+        return copy
+    if manifest_key(name) in there:
+        raise conflict(name, to)
+    for left in [key for key in there if key == checksum_key(name) or is_about(key, name)]:
+        to.delete(left)
+    try:
+        manifest = _put_sealed(backup, payload, to, how, job)
+    except RefusedError as error:
+        if error.code != "refused.name_taken":
+            raise
+        # Its manifest is not there: it is left of a copy that was cut off. It is asked to go only now, so that keys
+        # which may not delete are enough for all else.
+        to.delete(name)
+        manifest = _put_sealed(backup, payload, to, how, job)
+    require_arrived(manifest, to)
+    return _publish(replace(backup, store=to, manifest=manifest), sealed_records(backup, manifest, job))
+
+
+def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and what was sealed of it already
+    known: Backup, payload: Path, store: Store, how: Sealing, job: Job, ahead: SealedAhead | None = None
+) -> Backup:
+    """A new backup in `store`: the plain `payload` of `known`, sealed, or `ahead`; its manifest is published last.
+
+    Pins and verdict of `known` follow. Raises RefusedError when the name is taken, BackupError when `payload` is not what
+    was stored, and what the store and the cipher raise.
+    """
+    plain = replace(known, manifest=known.plain)
+    name = f"{plain.name}{how.suffix}"
+    with job.step("seal") as facts:
+        if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
+            manifest = begun
+            publish(store, None if ahead.was_sent else ahead.place, manifest)
+        elif isinstance(store, LocalFiles):
+            room = room_to_seal(plain.manifest.size)
+            with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
+                manifest = seal_payload(plain, payload, how, place, job.progress)
+                publish(store, place, manifest)
+        else:
+            manifest = _put_sealed(plain, payload, store, how, job)
+            publish(store, None, manifest)
+        facts.bytes = manifest.size
+    for key, content in sealed_records(known, manifest, job):
+        put_text(store, key, content)
+    return replace(plain, store=store, manifest=manifest, evidence=(), pins=())
+
+
+def sealed_copy_of(backup: Backup, to: Store, keys: Iterable[str]) -> Backup | None:
+    """The copy of the plain `backup` in `to`, sealed once or anew since then; None when there is none."""
+    mine = re.compile(rf"{re.escape(backup.name)}(\.\d+)?\.\w+{re.escape(MANIFEST_SUFFIX)}")
+    for key in sorted(key for key in keys if mine.fullmatch(key)):
+        manifest = read_manifest(to, key)
+        if manifest.job_id == backup.manifest.job_id:
+            return replace(backup, store=to, manifest=manifest, evidence=())
+    return None
+
+
+def _put_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Manifest:
+    """Seal the payload into the store, sending it meanwhile where the store can; the manifest of what is there."""
+    name, room = f"{backup.name}{how.suffix}", room_to_seal(backup.manifest.size)
+    with place_to_seal(to, name, how.scratch, room, folder=_is_folder(backup)) as place:
+        if not (isinstance(to, Streaming) and place.is_file()):
+            manifest = seal_payload(backup, payload, how, place, job.progress)
+            to.put(name, place)
+            return manifest
+        file = GrowingFile(place, room)
+        # Sending begins with the first part that is sealed, and ends soon after the last.
+        with sending(to, name, file) as sent:
+            manifest = seal_payload(backup, payload, how, place, job.progress)
+            file.finish()
+            require_sent(sent.result(), manifest.files[0], to, name)
+    return manifest
+
+
+def _is_folder(backup: Backup) -> bool:
+    return "/" in backup.manifest.files[0].path
+
+
+def _publish(copy: Backup, records: Iterable[tuple[str, bytes]]) -> Backup:
+    manifest: Manifest = copy.manifest
+    put_text(copy.store, checksum_key(copy.name), checksum_content(manifest))
+    for key, content in records:
+        put_text(copy.store, key, content)
+    put_text(copy.store, manifest_key(copy.name), manifest_files.to_json(manifest))
+    return replace(copy, evidence=())

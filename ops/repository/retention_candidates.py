@@ -1,0 +1,63 @@
+"""Stored backups as retention sees them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from ops.errors import BackupError
+from ops.formats.dependencies import Need, needs_of
+from ops.formats.names import SAFETY_TAG
+from ops.repository.backup import Backup
+from ops.repository.retention import Candidate
+
+
+def candidates_of(
+    backups: Iterable[Backup], stored: Mapping[str, int], *, held_at: datetime | None = None
+) -> list[Candidate]:
+    """What retention needs to know of the backups of one store, in their order; with `held_at`, what holds them then.
+
+    `stored`: sizes by key. One whose files, or those of backups that it needs, are not all there in full is not good.
+    """
+    known = list(backups)
+    by_identity = defaultdict(list)
+    for item in known:
+        by_identity[item.plain.payload, item.manifest.job_id].append(item)
+    return [_candidate(item, stored, by_identity, held_at) for item in known]
+
+
+def _candidate(
+    backup: Backup,
+    stored: Mapping[str, int],
+    by_identity: Mapping[tuple[str, str], Sequence[Backup]],
+    held_at: datetime | None,
+) -> Candidate:
+    whole, needed = _is_whole(backup, stored), list[str]()
+    for need in _needs(backup):
+        found = by_identity.get(need.identity, ()) if need else ()
+        whole = whole and any(_is_whole(item, stored) for item in found)
+        needed += [item.name for item in found]
+    return Candidate(
+        name=backup.name,
+        created_at=backup.manifest.created_at,
+        size=backup.manifest.size,
+        good=backup.good if whole else False,
+        proven=backup.proven and whole,
+        aside=SAFETY_TAG in backup.manifest.tags,
+        tags=backup.manifest.tags,
+        held=backup.held_by(held_at) if held_at else (),
+        needs=tuple(needed),
+    )
+
+
+def _needs(backup: Backup) -> Sequence[Need | None]:
+    """What it needs; nothing that could be found where that can not be read."""
+    try:
+        return needs_of(backup.manifest)
+    except BackupError:
+        return (None,)
+
+
+def _is_whole(backup: Backup, stored: Mapping[str, int]) -> bool:
+    return all(stored.get(entry.path) == entry.size for entry in backup.manifest.files)

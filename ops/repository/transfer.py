@@ -1,0 +1,66 @@
+"""The parts of a copy, put into a store one by one. What is there already is compared, never replaced."""
+
+from __future__ import annotations
+
+from ops.errors import OpsError, StoreError
+from ops.formats.names import checksum_text, payload_of_evidence, payload_of_pin
+from ops.fsio.atomic import translated_write_errors
+from ops.model.manifest import Manifest
+from ops.ports import Store
+from ops.repository.backup import Backup
+
+_BLOCK = 1 << 20
+
+
+def put_text(to: Store, key: str, content: bytes) -> None:
+    """Put a small file, or see that the very same is there; raises StoreError (`store.conflict`) for another."""
+    try:
+        with to.stage(key) as staged:
+            with translated_write_errors(staged):
+                staged.write_bytes(content)
+            to.put(key, staged)
+    except OpsError as error:
+        if error.code != "refused.name_taken":
+            raise
+        if content_of(to, key) != content:
+            raise conflict(key, to) from error
+
+
+def content_of(store: Store, key: str) -> bytes:
+    """All that is at `key`."""
+    with store.open(key) as file:
+        return b"".join(iter(lambda: file.read(_BLOCK), b""))
+
+
+def checksum_content(manifest: Manifest) -> bytes:
+    """The checksum file of the payload."""
+    return checksum_text(manifest.files).encode("utf-8", "surrogateescape")
+
+
+def is_about(key: str, payload: str) -> bool:
+    """Whether it is evidence or a pin of that payload."""
+    return (payload_of_evidence(key) or payload_of_pin(key)) == payload
+
+
+def copy_records(backup: Backup, to: Store) -> None:
+    """Put the evidence and pins of `backup` beside its copy, where they are not there yet."""
+    there = {file.key for file in to.list()}
+    for file in backup.store.list():
+        if is_about(file.key, backup.name) and file.key not in there:
+            put_text(to, file.key, content_of(backup.store, file.key))
+
+
+def require_arrived(manifest: Manifest, to: Store) -> None:
+    """Return when every file of the payload is there with its size; raises StoreError."""
+    stored = {file.key: file.size for file in to.list()}
+    lost = [entry.path for entry in manifest.files if stored.get(entry.path) != entry.size]
+    if lost:
+        message = f"{lost[0]} did not arrive whole in store {to.name!r}"
+        raise StoreError(message, code="store.conflict", hint="push it again; look at the store's own log")
+
+
+def conflict(name: str, to: Store) -> StoreError:
+    """Something else has the name."""
+    message = f"something else is called {name} in store {to.name!r} ({to.location})"
+    hint = "look at it; if it is the rest of a copy that was cut off, delete it there and push again"
+    return StoreError(message, code="store.conflict", hint=hint)

@@ -1,0 +1,86 @@
+"""What is recorded of a snapshot: its checksum file, in every form that is in use. And the digest of what is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from ops.errors import SnapshotError, StoreError
+from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_line, parse_checksum_line
+from ops.fsio.copy import sha256_of
+from ops.fsio.output import opened_file
+from ops.run.progress import Progress, silent
+
+SUFFIXES: Final = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
+_LARGEST: Final = 1 << 16
+_OTHER_ALGORITHMS: Final = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
+_HEX: Final = re.compile(r"\\?(?:[A-Za-z0-9-]+ \(.+\) = )?([0-9A-Fa-f]{32,})(?:\s|$)", re.DOTALL)
+_TAGGED: Final = re.compile(r"SHA256 \((?P<name>.+)\) = (?P<digest>[0-9A-Fa-f]{64})", re.DOTALL)
+
+
+def digest_of(path: Path, progress: Progress = silent) -> tuple[str, int]:
+    """The hex SHA-256 and the size in bytes of a regular file; raises SnapshotError when it can not be read."""
+    try:
+        with opened_file(path) as descriptor:
+            return sha256_of(descriptor, progress=progress)
+    except (OSError, StoreError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.message
+        raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
+
+
+def checksum_files_of(path: Path) -> list[Path]:
+    """The checksum files that lie beside `path`: `.checksum`, `.sha256`, both or none."""
+    candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    return [file for file in candidates if os.path.lexists(file)]
+
+
+def checksum_text(path: Path, sha256: str) -> bytes:
+    """The content of the checksum file of `path`, as `sha256sum` writes it."""
+    return os.fsencode(checksum_line(sha256, path.name))
+
+
+def recorded_digest(checksum_file: Path, path: Path) -> str:
+    """The digest that a checksum file records for `path`, in small letters.
+
+    Taken are a bare digest, with or without line end, in any case, and the lines of `sha256sum` (also with `--tag`)
+    and `shasum`; where it has several, the one that names the file. Raises SnapshotError when there is no SHA-256 of
+    that file in it; a digest of another algorithm is named.
+    """
+    text = _content(checksum_file)
+    found = [_parsed(line, checksum_file) for line in text.split("\n") if line.strip()]
+    named = {digest for digest, name in found if name is None or os.path.basename(name) == path.name}  # noqa: PTH119 - no path of this machine
+    if len(named) == 1 and (len(found) == 1 or all(name is not None for _, name in found)):
+        return named.pop()
+    what = "names other files only" if not named and found else "holds no digest, or several"
+    raise _invalid(checksum_file, what)
+
+
+def _content(checksum_file: Path) -> str:
+    try:
+        with opened_file(checksum_file) as descriptor:
+            content = os.read(descriptor, _LARGEST + 1)
+    except (OSError, StoreError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.message
+        raise SnapshotError(f"{checksum_file} can not be read: {why}", code="snapshot.unreadable") from error
+    if len(content) > _LARGEST:
+        raise _invalid(checksum_file, "is too large for a checksum file")
+    return os.fsdecode(content)
+
+
+def _parsed(line: str, checksum_file: Path) -> tuple[str, str | None]:
+    try:
+        if tagged := _TAGGED.fullmatch(line.strip("\r ")):
+            return tagged["digest"].lower(), tagged["name"]
+        return parse_checksum_line(line)
+    except ValueError:
+        pass
+    match = _HEX.match(line.strip())
+    other = _OTHER_ALGORITHMS.get(len(match[1])) if match else None
+    raise _invalid(checksum_file, f"holds a digest of {other}" if other else "holds no SHA-256 digest")
+
+
+def _invalid(checksum_file: Path, what: str) -> SnapshotError:
+    hint = "write it anew with: sha256sum FILE > FILE.checksum, once you know that the file is right"
+    return SnapshotError(f"{checksum_file} {what}", code="snapshot.checksum_invalid", hint=hint)

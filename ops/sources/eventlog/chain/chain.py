@@ -1,0 +1,140 @@
+"""The whole chain: what its segments say of themselves, put together in order. Pure; the snapshot file is never asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ops.sources.eventlog.chain.segment import ABSENT, Broken, SegmentFacts
+
+_LINK: Final = "eventlog.link_broken"
+Neighbours = tuple[int | None, int | None]
+Find = Callable[[str, int], Neighbours]
+"""Where events have that text as their `current_hash`: the last such position before that one, and the first behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One event of the log: its position from 0 on, the segment that it lies in, what is wrong with it."""
+
+    index: int
+    segment: str
+    broken: Broken
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a log is as a whole.
+
+    `verified`: events from the first on that are right. `starts`: whether its first event says that nothing came
+    before; None where there is no event. `broken`: the first event that is wrong, if one is. `unclear`: the first
+    whose hash only the program itself can compute. `gaps`: numbers of segments that are not there between others.
+    """
+
+    events: int = 0
+    verified: int = 0
+    segments: int = 0
+    first_id: str | None = None
+    last_id: str | None = None
+    last_hash: str | None = None
+    starts: bool | None = None
+    broken: Position | None = None
+    unclear: Position | None = None
+    gaps: tuple[int, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing in it is wrong. That it may begin in the middle is another question."""
+        return self.broken is None
+
+
+def walk(segments: Mapping[int, SegmentFacts]) -> Chain:
+    """The chain of the segments with these numbers."""
+    chain, before, former = Chain(segments=len(segments)), None, None
+    for number in sorted(segments):
+        facts = segments[number]
+        skipped = tuple(range(former + 1, number)) if former is not None else ()
+        chain = replace(chain, gaps=(*chain.gaps, *skipped))
+        position = _broken_in(facts, chain, before, skipped)
+        if chain.broken is None:
+            chain = replace(
+                chain,
+                broken=position,
+                verified=chain.events + facts.events if position is None else position.index,
+                unclear=chain.unclear or _at(facts, chain.events, facts.unclear),
+            )
+        if facts.events:
+            chain = _longer(chain, facts)
+            before = facts.last_hash
+        former = number
+    return chain
+
+
+def _longer(chain: Chain, facts: SegmentFacts) -> Chain:
+    is_first = chain.first_id is None
+    return replace(
+        chain,
+        events=chain.events + facts.events,
+        first_id=facts.first_id if is_first else chain.first_id,
+        starts=facts.first_previous is None if is_first else chain.starts,
+        last_id=facts.last_id,
+        last_hash=facts.last_hash,
+    )
+
+
+def _broken_in(
+    facts: SegmentFacts, chain: Chain, before: str | None, skipped: Sequence[int]
+) -> Position | None:
+    """The first thing that is wrong in a segment, or in what it says about the one before it."""
+    start = chain.events
+    if facts.unreadable is not None:
+        return Position(start, facts.name, Broken(0, "", "eventlog.segment_unreadable", facts.unreadable))
+    if facts.events == 0:
+        return None
+    if chain.events == 0:
+        if facts.first_previous == ABSENT:
+            reason = "it does not say what came before it"
+            return Position(start, facts.name, Broken(0, facts.first_id or "", _LINK, reason, ABSENT))
+    elif facts.first_previous != before:
+        first_id, said = facts.first_id or "", facts.first_previous
+        reason = "its previous_hash is not the current_hash of the event before it, in the segment before"
+        broken = Broken(0, first_id, _LINK, reason, said)
+        if skipped:
+            reason = f"segment {skipped[0]:06} is not there"
+            broken = Broken(0, first_id, "eventlog.segment_missing", reason, said)
+        return Position(start, facts.name, broken)
+    return _at(facts, start, facts.broken)
+
+
+def _at(facts: SegmentFacts, start: int, broken: Broken | None) -> Position | None:
+    return None if broken is None else Position(start + broken.index, facts.name, broken)
+
+
+def explained(position: Position, find: Find) -> Position:
+    """The same with a closer look at a broken link: was something taken out, put in, or moved?"""
+    broken = position.broken
+    if broken.code != _LINK or broken.previous == ABSENT:
+        return position
+    if broken.previous is None:
+        reason = "it says that nothing came before it: events were put in front of it, or another log begins"
+        return _named(position, "eventlog.event_inserted", reason)
+    before, behind = find(broken.previous, position.index)
+    if before is None and behind is None:
+        reason = "the event that it follows is not in the log any more"
+        return _named(position, "eventlog.event_removed", reason)
+    if before is None:
+        reason = f"the event that it follows stands behind it, at {behind}"
+        return _named(position, "eventlog.event_reordered", reason)
+    reason = (
+        f"{_events(position.index - 1 - before)} between it and the one that it follows do not belong there"
+    )
+    return _named(position, "eventlog.event_inserted", reason)
+
+
+def _named(position: Position, code: str, reason: str) -> Position:
+    return replace(position, broken=replace(position.broken, code=code, reason=reason))
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"

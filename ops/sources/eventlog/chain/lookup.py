@@ -1,0 +1,85 @@
+"""A second look into segments that were checked: which hash an event has, where a hash is, which time stamps there are.
+
+Nothing that grows with the number of events is held. Who looks reads the text to its end, so that whoever gives it can
+say whether it is still what was checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from ops.sources.eventlog.chain.chain import Chain, Neighbours, explained, walk
+from ops.sources.eventlog.chain.segment import SegmentFacts, elements_in, shown
+
+Text = Iterator[bytes]
+"""The text of a segment in parts, once."""
+
+
+def walk_explained(
+    segments: Mapping[int, SegmentFacts], texts: Callable[[], Iterable[tuple[int, Text]]]
+) -> Chain:
+    """The chain of the segments with these numbers; where a link is broken, with what `explained` finds in the texts.
+
+    `texts`: number and text of each segment, in any order.
+    """
+    chain = walk(segments)
+    if chain.broken is None:
+        return chain
+    position = explained(chain.broken, lambda wanted, index: _neighbours(wanted, index, segments, texts()))
+    return replace(chain, broken=position)
+
+
+def hash_at(
+    segments: Mapping[int, SegmentFacts], number: int, index: int, text: Callable[[], Text]
+) -> str | None:
+    """The `current_hash` of the event at an index (from 0 on) of a segment; None when there is none."""
+    facts = segments.get(number)
+    if facts is None or not 0 <= index < facts.events:
+        return None
+    if index == facts.events - 1:
+        return facts.last_hash
+    found = None
+    for place, hashed in enumerate(_hashes(text(), facts.size)):
+        if place == index:
+            found = hashed
+    return found
+
+
+def newest_timestamp(text: Text, size: int) -> str | None:
+    """The greatest time stamp in a segment, as text; None when it has none."""
+    stamps = (event.get("timestamp") for event in elements_in(text, size) if isinstance(event, dict))
+    return max((stamp for stamp in stamps if isinstance(stamp, str)), default=None)
+
+
+def _neighbours(
+    wanted: str, index: int, segments: Mapping[int, SegmentFacts], texts: Iterable[tuple[int, Text]]
+) -> Neighbours:
+    """The positions nearest to `index` whose hash is that one: before it, and behind it."""
+    starts, start = {}, 0
+    for number in sorted(segments):
+        starts[number] = start
+        start += segments[number].events
+    before: int | None = None
+    behind: int | None = None
+    for number, text in texts:
+        if segments[number].events == 0:
+            continue  # it may be unreadable only behind some events
+        for place, hashed in enumerate(_hashes(text, segments[number].size), starts[number]):
+            if hashed != wanted:
+                continue
+            if place < index:
+                before = place if before is None else max(before, place)
+            elif place > index:
+                behind = place if behind is None else min(behind, place)
+    return before, behind
+
+
+def _hashes(text: Text, size: int) -> Iterator[str]:
+    """The `current_hash` of each event; none behind what is no event, but the text is read all the same."""
+    try:
+        for event in elements_in(text, size):
+            yield shown(event.get("current_hash") if isinstance(event, dict) else None)
+    except ValueError:
+        for _ in text:
+            pass

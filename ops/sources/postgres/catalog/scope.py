@@ -1,0 +1,129 @@
+"""What of a database a backup takes: which tables, which archives, and what is outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ops.errors import SourceError
+from ops.sources.postgres.catalog.identifiers import literal, parse_shown, qualified, quoted, shown
+from ops.sources.postgres.catalog.objects import Table
+from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.options import PostgresOptions
+
+WHOLE: Final = frozenset(("full", "data"))
+"""Scopes that hold all rows of all tables, and the large objects."""
+WITHOUT_ROWS: Final = frozenset(("schema",))
+PARTIAL: Final = frozenset(("data", "tables", "schemas", "tenant"))
+"""Scopes whose main archive can not be restored alone: the whole schema is dumped beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which tables the options choose, and how pg_dump is told so."""
+
+    options: PostgresOptions
+
+    def tables(self, everything: Sequence[Table]) -> list[Table]:
+        """The chosen tables; raises SourceError when one that was named is not there."""
+        if self.options.scope == "tables":
+            return self._named_tables(everything)
+        if self.options.scope == "schemas":
+            self._require_schemas({table.schema for table in everything})
+            return [table for table in everything if table.schema in self.options.schemas]
+        if self.options.scope == "tenant":
+            name = self.options.tenant_column
+            return [table for table in everything if any(column.name == name for column in table.columns)]
+        return list(everything)
+
+    def _named_tables(self, everything: Sequence[Table]) -> list[Table]:
+        names = {shown(*parse_shown(name)) for name in self.options.tables}
+        missing = sorted(names - {table.shown for table in everything})
+        if missing:
+            message = f"tables of scope 'tables' are not there: {', '.join(missing)}"
+            raise SourceError(
+                message, code="source.missing", hint="correct tables = [...] in the source's table"
+            )
+        by_oid = {table.oid: table for table in everything}
+        return [table for table in everything if names & _line(table, by_oid)]
+
+    def _require_schemas(self, there: set[str]) -> None:
+        missing = sorted(set(self.options.schemas) - there)
+        if missing:
+            message = f"schemas of scope 'schemas' hold no table or are not there: {', '.join(missing)}"
+            raise SourceError(
+                message, code="source.missing", hint="correct schemas = [...] in the source's table"
+            )
+
+    def dump_arguments(self, session: Session, chosen: Sequence[Table]) -> list[str]:
+        """What pg_dump is told for the main archive."""
+        scope = self.options.scope
+        if scope == "schema":
+            return ["--schema-only"]
+        if scope == "data":
+            return ["--data-only"]
+        if scope == "schemas":
+            return [f"--schema={quoted(name)}" for name in self.options.schemas]
+        if scope == "tables":
+            names = [table.sql for table in chosen] + sequences_of(session, chosen)
+            return [f"--table={name}" for name in names]
+        return []
+
+
+def _line(table: Table, by_oid: Mapping[int, Table]) -> set[str]:
+    """The names of a table and of all that it is a partition of."""
+    parent = by_oid.get(table.parent) if table.parent is not None else None
+    return {table.shown} | (_line(parent, by_oid) if parent is not None else set())
+
+
+_SEQUENCES_OF: Final = """
+WITH RECURSIVE line AS (
+  SELECT unnest(ARRAY[{oids}]::oid[]) AS oid UNION SELECT h.inhparent FROM pg_inherits h JOIN line ON h.inhrelid = line.oid
+)
+SELECT n.nspname AS schema, s.relname AS name
+FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace n ON n.oid = s.relnamespace
+WHERE d.classid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM line) AND d.deptype = 'a' ORDER BY 1, 2
+"""
+
+
+def sequences_of(session: Session, tables: Sequence[Table]) -> list[str]:
+    """The sequences that belong to columns of the tables or of their parents, as SQL names.
+
+    pg_dump does not follow them by itself.
+    """
+    if not tables:
+        return []
+    rows = session.rows(_SEQUENCES_OF.format(oids=",".join(str(table.oid) for table in tables)))
+    return [qualified(row["schema"], row["name"]) for row in rows]
+
+
+_OUTSIDE: Final = """
+WITH RECURSIVE family AS (
+  SELECT oid, oid AS root, conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+  UNION ALL
+  SELECT k.oid, f.root, k.conrelid, k.confrelid FROM pg_constraint k JOIN family f ON k.conparentid = f.oid
+), leading_out AS (
+  SELECT DISTINCT root FROM family WHERE conrelid IN ({inside}) AND confrelid NOT IN ({inside})
+)
+SELECT i.identity, n.nspname AS schema, c.relname AS name, r.conname AS key
+FROM leading_out l JOIN family f ON f.root = l.root JOIN pg_constraint r ON r.oid = l.root
+JOIN pg_class c ON c.oid = r.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+LATERAL pg_identify_object('pg_constraint'::regclass, f.oid, 0) i ORDER BY 1
+"""
+
+
+def outside_keys(session: Session, chosen: Sequence[Table]) -> dict[str, str]:
+    """Foreign keys of chosen tables whose rows may refer to rows that are not chosen.
+
+    The identity of each -> how an archive lists the key that it belongs to: the keys of partitions are made
+    with their parent's. A key of a table that is not chosen holds no rows, and so no reference.
+    """
+    inside = ",".join(str(table.oid) for table in chosen) or "0"
+    rows = session.rows(_OUTSIDE.format(inside=inside))
+    return {row["identity"]: f"{row['schema']} {row['name']} {row['key']}" for row in rows}
+
+
+def tenant_condition(options: PostgresOptions) -> str:
+    """The SQL condition that a tenant's rows meet; the value is compared as text, whatever the column's type."""
+    return f"{quoted(options.tenant_column)}::text = {literal(str(options.tenant))}"

@@ -1,0 +1,187 @@
+"""Questions to one database, over psycopg; and what goes wrong with them, as our errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ops.errors import SourceError, ToolError
+from ops.host.network import require_allowed
+from ops.sources.postgres.connect.address import Address
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Role and database settings of the server must not end a backup: startup options stand above them.
+STARTUP: Final = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0"
+# Settings that decide how values look as text; digests depend on them.
+_TEXT_FORM: Final = {
+    "search_path": "''",
+    "row_security": "off",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "'UTC'",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "'C'",
+    "standard_conforming_strings": "on",
+    "xmlbinary": "base64",
+    "jit": "off",
+}
+_CANCEL_S: Final = 5.0
+PATIENCE_S: Final = 60.0
+"""How long a session waits for a lock that somebody else holds, unless it is told otherwise."""
+_NEWER: Final = {140000: {"idle_session_timeout": "0"}, 170000: {"transaction_timeout": "0"}}
+
+Row = dict[str, Any]
+
+
+class Session(Protocol):
+    """A connection in which every statement commits by itself, unless a transaction was begun."""
+
+    @property
+    def version(self) -> int:
+        """The server's version as a number, like 170010."""
+
+    def rows(self, sql: str) -> list[Row]:
+        """The rows of one statement, by column; raises SourceError, as `run` does."""
+
+    def run(self, sql: str) -> None:
+        """Execute statements without a result."""
+
+    def cancel(self) -> None:
+        """From another thread: have what runs now end with an error soon."""
+
+
+class DriverSession:
+    """A Session over psycopg."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    @property
+    def version(self) -> int:
+        """As libpq reports it."""
+        return self._connection.info.server_version
+
+    def rows(self, sql: str) -> list[Row]:
+        """All rows of one statement."""
+        with translated_errors():
+            return self._connection.execute(sql.encode()).fetchall()
+
+    def run(self, sql: str) -> None:
+        """Execute statements without a result."""
+        with translated_errors():
+            self._connection.execute(sql.encode())
+
+    def cancel(self) -> None:
+        """Ask the server to cancel the statement that runs now; a server that can not be reached is left alone."""
+        self._connection.cancel_safe(timeout=_CANCEL_S)
+
+
+@contextlib.contextmanager
+def open_session(
+    address: Address, password: str | None, *, patience_s: float = PATIENCE_S
+) -> Iterator[DriverSession]:
+    """A session that nothing but us ends, with values in their portable text form.
+
+    Raises SourceError (`source.unreachable`, `source.refused`) when it can not be had, ToolError when the
+    driver is not installed, or the server is another machine and `--no-network` was given.
+    """
+    try:
+        import psycopg
+        from psycopg.rows import dict_row
+    except ImportError as error:
+        hint = "install it with: pip install 'drillbook[postgres]'"
+        raise ToolError("the PostgreSQL driver is not installed", code="tool.missing", hint=hint) from error
+    require_allowed(address.hosts(), address.location)
+    values = dict(address.parameters)
+    extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
+    # Names come as UTF-8 whatever the database's encoding is; one without encoding (SQL_ASCII) must hold UTF-8 names.
+    extra["client_encoding"] = "UTF8"
+    options = f"{values.get('options', '')} {STARTUP}".strip()
+    with translated_errors(address.location):
+        connection = psycopg.connect(
+            address.lasting.with_parameters(options=options, **extra).conninfo,
+            password=password,
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=None,
+        )
+    with contextlib.closing(connection):
+        session = DriverSession(connection)
+        prepare(session, patience_s=patience_s)
+        yield session
+
+
+def prepare(session: Session, *, patience_s: float = PATIENCE_S) -> None:
+    """Give a session its portable text form, take away the time limits of newer servers, and bound its waiting.
+
+    Even a look at a table's size waits for a lock on it.
+    """
+    session.run(f"SET lock_timeout = {max(1, round(patience_s * 1000))}")
+    for statement in text_form():
+        session.run(statement)
+    for version, settings in _NEWER.items():
+        if session.version >= version:
+            for name, value in settings.items():
+                session.run(f"SET {name} = {value}")
+
+
+def text_form() -> list[str]:
+    """The statements that give a session the portable text form in which digests are computed."""
+    return [f"SET {name} = {value}" for name, value in _TEXT_FORM.items()]
+
+
+_NOT_NOW: Final = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "terminating connection",
+    "not yet accepting",
+)
+_NO_CONNECTIONS: Final = "is not currently accepting connections"
+_REFUSED: Final = ("28000", "28P01", "3D000", "42501", "53300", "55000")
+_LOCKED: Final = ("55P03", "57014", "40P01")
+_DAMAGED: Final = ("XX001", "XX002", "58030")
+
+
+@contextlib.contextmanager
+def translated_errors(where: str = "") -> Iterator[None]:
+    """Turn what psycopg raises into SourceError with a code that says what kind of trouble it is."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise source_error(error.sqlstate or "", text, where) from error
+    except UnicodeError as error:
+        hint = "a database in SQL_ASCII holds names that are no UTF-8; rename them, or convert the database"
+        message = f"{where or 'PostgreSQL'}: text that is not UTF-8 ({error})"
+        raise SourceError(message, code="source.query_failed", hint=hint) from error
+
+
+def source_error(state: str, text: str, where: str = "") -> SourceError:
+    """The error for an SQLSTATE (empty: the server did not give one) and what was said with it."""
+    message = f"{where}: {text}" if where else f"PostgreSQL: {text}"
+    if not state and "FATAL:" in text and not any(words in text for words in _NOT_NOW):
+        # libpq gives no SQLSTATE for a connection that the server refused.
+        state = "28000"
+    if state.startswith(("08", "57P")) or not state:
+        hint = "see the server's log, and that host, port and network are right: psql with the same address"
+        return SourceError(message, code="source.unreachable", hint=hint)
+    if state in _LOCKED:
+        hint = "somebody changes the schema, or holds a lock; see pg_stat_activity, then run it again"
+        return SourceError(message, code="source.locked", hint=hint)
+    if state in _DAMAGED:
+        hint = "the server's own files are damaged; keep them, look at its log and at the disk"
+        return SourceError(message, code="source.corrupt", hint=hint)
+    if _NO_CONNECTIONS in text:
+        hint = "back up another database, or ALTER DATABASE … ALLOW_CONNECTIONS true; template0 is the same on every server"
+        return SourceError(message, code="source.refused", hint=hint)
+    if state in _REFUSED:
+        hint = "check user, password, pg_hba.conf and the role's rights"
+        return SourceError(message, code="source.refused", hint=hint)
+    return SourceError(message, code="source.query_failed")

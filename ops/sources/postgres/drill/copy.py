@@ -1,0 +1,167 @@
+"""A restored database, as an action sees it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from ops.errors import ConfigError, OpsError, SourceError, ToolError
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Measures, TableMeasure
+from ops.proc import worker_count
+from ops.sources.postgres.catalog.definitions import definition_facts
+from ops.sources.postgres.catalog.identifiers import parse_shown, qualified
+from ops.sources.postgres.catalog.objects import (
+    AMCHECK_SCHEMA,
+    list_objects,
+    list_tables,
+    object_facts,
+)
+from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.measure.check import DEFAULT_RIGHTS, Recorded, check_database
+from ops.sources.postgres.measure.tables import (
+    LARGE_OBJECTS,
+    Measuring,
+    measure_large_objects,
+    measure_tables,
+    split_column,
+)
+
+_MOST_ROWS: Final = 100
+_DAMAGED: Final = 2
+"""How pg_amcheck ends when it found something; 1 is an error of its own."""
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Turn the silence of the copy's server into ToolError: it says nothing about the backup."""
+    try:
+        yield
+    except SourceError as error:
+        if error.code != "source.unreachable":
+            raise
+        message = f"the server of the restored copy does not answer any more: {error.message}"
+        hint = "look at memory and disk of this machine (kernel log: out of memory), then run it again"
+        raise ToolError(message, code="tool.failed", hint=hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresCopy:
+    """A database that nobody else uses, reached by `route`."""
+
+    route: Route
+    recorded: Recorded
+    findings: Sequence[Finding] = ()
+    amcheck: bool = False
+
+    @property
+    def place(self) -> str:
+        """Its address as a URI."""
+        return self.route.address.location
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Libpq's own names, so that psql and every driver reach it without arguments."""
+        names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
+        return {names[key]: value for key, value in self.route.address.parameters if key in names}
+
+    def expected(self, recorded: Measures) -> Measures:
+        """Everything; without rows when only the schema was restored, without default rights when no rights were."""
+        if not self.recorded.rights:
+            facts = {name: value for name, value in recorded.facts.items() if name != DEFAULT_RIGHTS}
+            recorded = replace(recorded, facts=facts)
+        if self.recorded.rows:
+            return recorded
+        empty = {name: TableMeasure(0) for name in recorded.tables if name != LARGE_OBJECTS}
+        return replace(recorded, tables=empty, digest_algorithm=None)
+
+    def check(self) -> list[Finding]:
+        """Objects, owners, indexes, sequences, freshness; pg_amcheck where it was asked for."""
+        with answering(), self.route.session() as session:
+            found = check_database(session, self.recorded)
+        return found + (self._amcheck() if self.amcheck else [])
+
+    def measure(self, like: Measures) -> Measures:
+        """Rows and digests of the tables that `like` has, and all facts."""
+        with answering(), self.route.session() as session:
+            tables = [table for table in list_tables(session) if table.shown in like.tables]
+            algorithm = like.digest_algorithm
+            found = measure_tables(self.route, session, tables, Measuring(algorithm), join=lambda _: True)
+            if self.recorded.scope in WHOLE and self.recorded.rows:
+                # Also where `like` has none: what is new there must be seen.
+                large = measure_large_objects(session, digests=algorithm is not None)
+                found |= {LARGE_OBJECTS: large} if large else {}
+            facts = {**object_facts(list_objects(session)), **definition_facts(session)}
+        return Measures(
+            tables=found,
+            facts={name: value for name, value in facts.items() if name in like.facts or not self._partial},
+            engine=like.engine,
+            digest_algorithm=algorithm,
+        )
+
+    @property
+    def _partial(self) -> bool:
+        return bool(self.recorded.needs.outside_keys) or not self.recorded.rights
+
+    def count_rows(self, table: str) -> int:
+        """Rows of `table`, partitions included."""
+        try:
+            name = qualified(*parse_shown(table))
+        except ValueError as error:
+            raise ConfigError(f"assertion can not be asked: {error}") from error
+        ((count,),) = self.query(f"SELECT count(*) FROM {name}")
+        return int(str(count))
+
+    def newest(self, column: str) -> object:
+        """The greatest value of `table.column`, as text."""
+        table, name = split_column(column)
+        ((value,),) = self.query(f"SELECT max({name})::text FROM {table}")
+        return value
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """The first hundred rows of one statement, in a transaction that changes nothing; `public` is searched."""
+        try:
+            with self.route.session() as session:
+                session.run("SET search_path = public")
+                session.run("BEGIN READ ONLY")
+                rows = session.rows(sql)[:_MOST_ROWS]
+        except OpsError as error:
+            if error.code == "source.unreachable":
+                raise
+            hint = "try the statement with psql on the live database"
+            raise ConfigError(f"assertion can not be asked: {error.message} in {sql!r}", hint=hint) from error
+        return [tuple(map(_plain, row.values())) for row in rows]
+
+    def _amcheck(self) -> list[Finding]:
+        """What pg_amcheck found. That it could not look says nothing about the backup."""
+        if self.recorded.scope in WITHOUT_ROWS:
+            return []
+        try:
+            with answering(), self.route.session() as session:
+                session.run(f"CREATE SCHEMA IF NOT EXISTS {AMCHECK_SCHEMA}")
+                session.run(f"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA {AMCHECK_SCHEMA}")
+            ran = self.route.run(
+                "pg_amcheck", "--heapallindexed", "--no-password", f"--jobs={worker_count()}"
+            )
+        except (SourceError, ToolError) as error:
+            message = f"pg_amcheck could not look: {error.message}"
+            return [Finding(severity=Severity.WARNING, code=error.code, message=message, blocking=True)]
+        if ran.exit_code == 0:
+            return [Finding(severity=Severity.OK, code="postgres.amcheck", message="pg_amcheck: ok")]
+        said = " / ".join(ran.messages[-4:]) or f"exit code {ran.exit_code}"
+        if ran.exit_code == _DAMAGED:
+            message = f"pg_amcheck found damage: {said}"
+            return [Finding(severity=Severity.CRITICAL, code="postgres.amcheck", message=message)]
+        message = f"pg_amcheck could not look: {said}"
+        return [Finding(severity=Severity.WARNING, code="tool.failed", message=message, blocking=True)]
+
+
+def _plain(value: object) -> object:
+    """Numbers as Python's own, so that they compare with a configuration's; all else that is no text as text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,253 @@
+"""One consistent backup of a database: dumped and measured in the same exported snapshot.
+
+pg_dump writes the files itself, in parallel, while sessions of ours that hold the same snapshot have the server
+count and hash the rows. Both see exactly one moment, so a restored copy must measure the same to the last row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ops.errors import OpsError, SourceError, ToolError
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Captured, Measures, TableMeasure
+from ops.run.progress import Progress
+from ops.sources.postgres.catalog.definitions import definition_facts
+from ops.sources.postgres.catalog.objects import (
+    DatabaseObject,
+    list_objects,
+    next_values,
+    object_facts,
+)
+from ops.sources.postgres.catalog.requirements import (
+    MANIFEST_KEY,
+    Needs,
+    describe_database,
+    list_extensions,
+    list_roles,
+    uses_icu,
+)
+from ops.sources.postgres.catalog.scope import (
+    PARTIAL,
+    WHOLE,
+    WITHOUT_ROWS,
+    Choice,
+    outside_keys,
+    tenant_condition,
+)
+from ops.sources.postgres.connect.older_client import find_older_client
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.dump.archive import (
+    all_archives,
+    list_entries,
+)
+from ops.sources.postgres.dump.exported_snapshot import Snapshot, held_snapshot, join_snapshot
+from ops.sources.postgres.dump.payload import hash_files, write_objects
+from ops.sources.postgres.dump.pg_dump import Dumping
+from ops.sources.postgres.measure.row_digest_sql import algorithm_for
+from ops.sources.postgres.measure.tables import (
+    LARGE_OBJECTS,
+    Measuring,
+    estimate_rows,
+    measure_large_objects,
+    measure_tables,
+    newest_values,
+)
+from ops.sources.postgres.options import PostgresOptions
+
+_ATTEMPTS: Final = 2
+_WITHOUT_ROWS: Final = {
+    "f": "foreign table: its rows are on another server",
+    "m": "materialized view: filled anew by the restore",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What was asked of the catalogs in the snapshot, before the dump began."""
+
+    objects: Sequence[DatabaseObject]
+    facts: dict[str, str | int]
+    needs: Needs
+    findings: tuple[Finding, ...]
+
+
+def capture_database(
+    route: Route, options: PostgresOptions, into: Path, clock: Callable[[], datetime], progress: Progress
+) -> Captured:
+    """Fill the empty folder `into`; see `Source.capture`.
+
+    Tried twice when DDL that waits for one of our locks makes pg_dump give up: after the first attempt that
+    DDL has had its turn.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return _Capture(route, options, into, clock, progress).run()
+        except SourceError as error:
+            if error.code != "source.locked" or attempt == _ATTEMPTS:
+                raise
+            for left in into.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    """One attempt."""
+
+    route: Route
+    options: PostgresOptions
+    into: Path
+    clock: Callable[[], datetime]
+    progress: Progress
+
+    @property
+    def _dumping(self) -> Dumping:
+        return Dumping(self.route, self.options, self.into)
+
+    def run(self) -> Captured:
+        choose = Choice(self.options).tables
+        with (
+            self.route.session() as session,
+            held_snapshot(session, choose, clock=self.clock) as snapshot,
+        ):
+            described = self._describe(session, snapshot)
+            before = next_values(session)
+            measures = self._dump_and_measure(session, snapshot, described)
+            self._require_alive(session)
+        with self.route.session() as session:
+            sequences = _ranges(before, next_values(session))
+        said = self._dumping.keep_globals()
+        entries = self._toc_entries()
+        needs = replace(described.needs, toc_entries=entries, sequences=sequences)
+        write_objects(self.into, described.objects)
+        self.progress.step("hashing the dump")
+        return Captured(
+            files=tuple(hash_files(self.into)),
+            data_as_of=snapshot.moment,
+            method=f"pg_dump {self.options.format}",
+            measures=measures,
+            extra={MANIFEST_KEY: needs.to_document()},
+            findings=(*described.findings, *said),
+        )
+
+    def _describe(self, session: Session, snapshot: Snapshot) -> Described:
+        objects, database = list_objects(session), describe_database(session)
+        outside = outside_keys(session, snapshot.chosen) if self.options.scope in PARTIAL else {}
+        facts: dict[str, str | int] = {**object_facts(objects), **definition_facts(session)}
+        if outside:
+            # Keys are left out of the restored copy, so these can not be compared there.
+            facts = {name: value for name, value in facts.items() if not _holds_keys(name)}
+        unmeasured = [table for table in snapshot.chosen if table.kind in _WITHOUT_ROWS]
+        estimated = {}
+        if self.options.counts == "estimated" and self.options.scope not in WITHOUT_ROWS:
+            estimated = {
+                table.shown: estimate_rows(session, table) for table in snapshot.chosen if table.holds_rows
+            }
+        older = find_older_client(self.route, session)
+        needs = Needs(
+            server_version=_dotted(session.version),
+            client_version=self.route.client_version,
+            format=self.options.format,
+            parallel=self.route.writes_folders,
+            codec=self._dumping.compression.partition(":")[0],
+            database=database,
+            roles=list_roles(session, objects, database),
+            extensions=list_extensions(session),
+            icu=uses_icu(session, database),
+            newest=newest_values(session, self.options.freshness) if self.options.scope in WHOLE else {},
+            estimated=estimated,
+            not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
+            outside_keys=outside,
+            client_older=bool(older),
+        )
+        unlogged = [table.shown for table in snapshot.chosen if table.persistence == "u"]
+        return Described(objects, facts, needs, (*older, *_unlogged(unlogged)))
+
+    def _dump_and_measure(self, session: Session, snapshot: Snapshot, described: Described) -> Measures:
+        algorithm = algorithm_for(session.version) if self.options.digests else None
+        if self.options.scope in WITHOUT_ROWS or described.needs.estimated:
+            algorithm = None
+        with ThreadPoolExecutor(1) as pool:
+            measuring = pool.submit(self._measure, session, snapshot, described.needs, algorithm)
+            try:
+                self.progress.step("dumping and measuring")
+                self._dumping.dump(session, snapshot)
+                found = measuring.result()
+            except BaseException as error:
+                with contextlib.suppress(Exception):
+                    session.cancel()
+                # What ended the dump may have ended the session first: that says more.
+                if isinstance(error, ToolError) and isinstance(cause := measuring.exception(), OpsError):
+                    raise self._both(error, cause) from error
+                raise
+        engine = {
+            "server": _dotted(session.version),
+            "client": self.route.client_version,
+            "encoding": str(described.needs.database["encoding"]),
+            "collation": str(described.needs.database["collate"]),
+        }
+        return Measures(
+            tables=found, facts=described.facts, engine=engine, digest_algorithm=algorithm if found else None
+        )
+
+    @staticmethod
+    def _both(dump: ToolError, session: OpsError) -> OpsError:
+        if session.code in {"source.unreachable", "source.corrupt"}:
+            return SourceError(f"{session.message}; {dump.message}", code=session.code, hint=session.hint)
+        return dump
+
+    def _measure(
+        self, session: Session, snapshot: Snapshot, needs: Needs, algorithm: str | None
+    ) -> dict[str, TableMeasure]:
+        if self.options.scope in WITHOUT_ROWS:
+            return {}
+        how = Measuring(algorithm)
+        if self.options.scope == "tenant":
+            how = Measuring(algorithm, where=tenant_condition(self.options))
+        # Estimated is what takes time: large objects are counted in their catalog all the same.
+        tables = [] if needs.estimated else snapshot.chosen
+        found = measure_tables(
+            self.route, session, tables, how, join=lambda other: join_snapshot(other, snapshot)
+        )
+        if self.options.scope in WHOLE:
+            large = measure_large_objects(session, digests=algorithm is not None)
+            found |= {LARGE_OBJECTS: large} if large else {}
+        return found
+
+    @staticmethod
+    def _require_alive(session: Session) -> None:
+        """The snapshot was held to the end: our own transaction still answers."""
+        session.rows("SELECT 1 AS alive")
+
+    def _toc_entries(self) -> int:
+        return sum(len(list_entries(self.route, archive)) for archive in all_archives(self.into))
+
+
+def _holds_keys(fact: str) -> bool:
+    return fact in {"key definitions", "table constraint"}
+
+
+def _unlogged(names: list[str]) -> list[Finding]:
+    if not names:
+        return []
+    message = f"unlogged tables are in the backup, but a crash of the server empties them: {', '.join(names)}"
+    return [Finding(severity=Severity.OK, code="postgres.unlogged", message=message)]
+
+
+def _dotted(version: int) -> str:
+    return f"{version // 10000}.{version % 10000}"
+
+
+def _ranges(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """For each sequence that was there before the dump, the next values between which the archive's is."""
+    return {name: (value, after.get(name, value)) for name, value in sorted(before.items())}

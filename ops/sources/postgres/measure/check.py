@@ -1,0 +1,213 @@
+"""What is looked at in a restored database beside rows: every object, owners, sequences, indexes, freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ops.model.findings import Finding, Severity
+from ops.sources.postgres.catalog.objects import (
+    FIRST_NORMAL_OID,
+    NO_MEMBER,
+    DatabaseObject,
+    invalid_indexes,
+    list_objects,
+    list_tables,
+    next_values,
+    one,
+    owned_sequences,
+)
+from ops.sources.postgres.catalog.requirements import Needs
+from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
+from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.measure.tables import newest_values
+
+DEFAULT_RIGHTS: Final = "default acl"
+"""What pg_identify_object calls ALTER DEFAULT PRIVILEGES: left away together with GRANT."""
+_MOST_NAMED: Final = 20
+_ROWS_FACTOR: Final = 2
+_CONSTRAINTS: Final = f"""
+SELECT count(*) FILTER (WHERE k.convalidated) AS checked, count(*) FILTER (WHERE NOT k.convalidated) AS unchecked
+FROM pg_constraint k WHERE k.oid >= {FIRST_NORMAL_OID} AND k.conrelid <> 0 AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+  AND {NO_MEMBER.format("'pg_class'", "k.conrelid")}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded of the source: what a restore needs, the objects, the scope; and what was asked for now."""
+
+    needs: Needs
+    objects: Sequence[DatabaseObject]
+    scope: str
+    owners: bool = True
+    rights: bool = True
+    rows: bool = True
+
+
+def check_database(session: Session, recorded: Recorded) -> list[Finding]:
+    """All that differs from what was recorded; empty never."""
+    findings = _check_objects(session, recorded)
+    findings += _check_indexes(session)
+    if recorded.rows and recorded.scope not in WITHOUT_ROWS:
+        findings += _check_sequences(session, recorded)
+        findings += _check_newest(session, recorded)
+        findings += _check_estimates(session, recorded)
+    return findings
+
+
+def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
+    found = {(item.type, item.identity): item.owner for item in list_objects(session)}
+    outside = recorded.needs.outside_keys
+    missing = [
+        item
+        for item in recorded.objects
+        if (item.type, item.identity) not in found
+        and item.identity not in outside
+        and (recorded.rights or item.type != DEFAULT_RIGHTS)
+    ]
+    findings = [
+        _critical("postgres.object_missing", f"{item.type} {item.identity} was not restored", item.identity)
+        for item in missing[:_MOST_NAMED]
+    ]
+    if len(missing) > _MOST_NAMED:
+        message = f"and {len(missing) - _MOST_NAMED} more objects were not restored"
+        findings.append(_critical("postgres.object_missing", message, ""))
+    if recorded.owners:
+        findings += _check_owners(recorded, found)
+    if findings:
+        return findings
+    without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
+    message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
+    return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
+
+
+def _validated(session: Session, recorded: Recorded) -> str:
+    """How many constraints the server checked against the rows while it built them, and how many it was told not to."""
+    if not recorded.rows or recorded.scope in WITHOUT_ROWS:
+        return ""
+    row = one(session, _CONSTRAINTS)
+    unchecked = f", {row['unchecked']} are NOT VALID" if row["unchecked"] else ""
+    return f"; {row['checked']} constraints were built anew over the rows{unchecked}"
+
+
+def _check_owners(recorded: Recorded, found: dict[tuple[str, str], str]) -> list[Finding]:
+    wrong = [
+        (item, owner)
+        for item in recorded.objects
+        if item.owner and (owner := found.get((item.type, item.identity))) not in {None, item.owner}
+    ]
+    return [
+        Finding(
+            severity=Severity.CRITICAL,
+            code="postgres.owner_differs",
+            message=f"{item.type} {item.identity} belongs to another role",
+            where=item.identity,
+            expected=item.owner,
+            found=str(owner),
+        )
+        for item, owner in wrong[:_MOST_NAMED]
+    ]
+
+
+def _check_indexes(session: Session) -> list[Finding]:
+    return [
+        _critical("postgres.index_invalid", f"index {name} is not valid", name)
+        for name in invalid_indexes(session)
+    ]
+
+
+def _check_sequences(session: Session, recorded: Recorded) -> list[Finding]:
+    """Values as during the dump, where the archive holds them; and none behind its column."""
+    found = next_values(session)
+    ranges = recorded.needs.sequences if recorded.scope in WHOLE else {}
+    findings = [
+        finding
+        for name, (before, after) in ranges.items()
+        if name in found
+        for finding in _compare_sequence(name, before, after, found[name])
+    ]
+    findings += _behind(session, found)
+    if findings:
+        return findings
+    compared = len(ranges.keys() & found.keys())
+    stand = f"{compared} sequences stand where they stood, " if ranges else "sequences: "
+    message = f"{stand}none behind its column"
+    return [Finding(severity=Severity.OK, code="postgres.sequences", message=message)]
+
+
+def _compare_sequence(name: str, before: int, after: int, value: int) -> list[Finding]:
+    # A sequence is no part of a snapshot: the archive has its value at some moment of the dump.
+    if min(before, after) <= value <= max(before, after):
+        return []
+    return [
+        Finding(
+            severity=Severity.CRITICAL,
+            code="postgres.sequence_differs",
+            message=f"sequence {name} gives another value next than during the dump",
+            where=name,
+            expected=str(before) if before == after else f"{before} to {after}",
+            found=str(value),
+        )
+    ]
+
+
+def _behind(session: Session, values: dict[str, int]) -> list[Finding]:
+    findings = []
+    for owned in owned_sequences(session):
+        greatest = one(session, f"SELECT max({owned.column}) AS value FROM {owned.table}")["value"]
+        if greatest is not None and owned.shown in values and greatest >= values[owned.shown]:
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    code="postgres.sequence_behind",
+                    message=f"sequence {owned.shown} is behind its column, as it was in the source: the next insert may collide",
+                    where=owned.shown,
+                    expected=f"more than {greatest}",
+                    found=str(values[owned.shown]),
+                    inherited=True,
+                )
+            )
+    return findings
+
+
+def _check_newest(session: Session, recorded: Recorded) -> list[Finding]:
+    found = newest_values(session, list(recorded.needs.newest))
+    return [
+        Finding(
+            severity=Severity.OK if found[column] == value else Severity.CRITICAL,
+            code="postgres.newest",
+            message=f"newest {column}",
+            where=column,
+            expected=str(value),
+            found=str(found[column]),
+        )
+        for column, value in recorded.needs.newest.items()
+    ]
+
+
+def _check_estimates(session: Session, recorded: Recorded) -> list[Finding]:
+    """Counts against the planner's expectation in the source: only an order of magnitude, and a warning."""
+    tables = {table.shown: table for table in list_tables(session)}
+    findings = []
+    for name, estimate in recorded.needs.estimated.items():
+        if name not in tables:
+            continue
+        rows = int(one(session, f"SELECT count(*) AS n FROM ONLY {tables[name].sql}")["n"])
+        near = estimate / _ROWS_FACTOR - 100 <= rows <= estimate * _ROWS_FACTOR + 100
+        findings.append(
+            Finding(
+                severity=Severity.OK if near else Severity.WARNING,
+                code="postgres.rows_estimated",
+                message=f"rows of {name}, which were only estimated in the source",
+                where=name,
+                expected=f"about {estimate}",
+                found=str(rows),
+            )
+        )
+    return findings
+
+
+def _critical(code: str, message: str, where: str) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)

@@ -1,0 +1,41 @@
+"""Filling an empty database of ours with a payload: the same for drills and restores."""
+
+from __future__ import annotations
+
+from ops.model.findings import Finding
+from ops.ports import Fetched
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.drill.copy import answering
+from ops.sources.postgres.dump.payload import read_objects
+from ops.sources.postgres.measure.check import Recorded
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs.archive_reader import reading_route
+from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.pg_restore import Restoration, restore_payload
+
+
+def fill_database(
+    route: Route, holder: Session, fetched: Fetched, options: PostgresOptions, wanted: Restoration
+) -> tuple[list[Finding], Recorded]:
+    """Restore the payload into the database of `route`, in which `holder` is a session of ours.
+
+    What was noticed, and what the copy must be compared with. Raises ToolError when the server stopped answering
+    meanwhile: that says nothing about the backup; SpaceError when its disk is full.
+    """
+    manifest, needs = fetched.manifest, needs_of(fetched.manifest.extra)
+    reading = reading_route(route, needs, options, server_major=holder.version // 10000)
+    findings = restore_payload(reading, fetched.payload, needs, wanted, Release.of_server(holder.version))
+    with answering():
+        holder.rows("SELECT 1 AS alive")
+    asked = wanted.options
+    recorded = Recorded(
+        needs,
+        read_objects(fetched.payload),
+        manifest.scope,
+        owners=not asked.no_owner,
+        rights=not asked.no_acl,
+        rows=not asked.schema_only,
+    )
+    return findings, recorded

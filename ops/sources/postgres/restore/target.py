@@ -1,0 +1,123 @@
+"""The verbs that replace a live database, for the source driver: which way leads to a target, and what is done there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ops.errors import OpsError, RefusedError
+from ops.host.secret import Secret
+from ops.model.findings import Finding, Severity
+from ops.model.requests import RestoreOptions
+from ops.ports import Fetched
+from ops.run.progress import Progress
+from ops.sources.postgres.catalog.identifiers import quoted
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.open import (
+    open_route,
+    source_address,
+)
+from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.programs.discover import Programs
+from ops.sources.postgres.restore.databases import (
+    RESTORE_PREFIX,
+    administration,
+    claim,
+    create_database,
+    drop_database,
+    new_name,
+    server_route,
+    sweep_databases,
+)
+from ops.sources.postgres.restore.fill import fill_database
+from ops.sources.postgres.restore.pg_restore import Restoration
+from ops.sources.postgres.restore.swap import BuiltCopy
+
+
+@contextlib.contextmanager
+def open_target(options: PostgresOptions, target: str, installed: Sequence[Programs]) -> Iterator[Route]:
+    """The way to a target that `target_of` gave; through the source's own server where it is that one.
+
+    The source's password is used only for the source's own host, port and user.
+    """
+    address = parse_address(target)
+    if is_same_server(options, target):
+        with open_route(options, installed) as route:
+            yield route.to(address.database)
+        return
+    yield server_route(address, Secret("password"), installed)
+
+
+def is_same_server(options: PostgresOptions, target: str) -> bool:
+    """Whether a target is on the source's own server (or in its container), by its address."""
+    return source_address(options).with_database(parse_address(target).database).location == target
+
+
+@contextlib.contextmanager
+def built_beside(
+    route: Route, fetched: Fetched, options: PostgresOptions, wanted: RestoreOptions, progress: Progress
+) -> Iterator[BuiltCopy]:
+    """The payload restored into a new database on the target's server, where nobody else may connect.
+
+    It is dropped at the end, unless it got another name meanwhile.
+    """
+    manifest = fetched.manifest
+    needs, name = needs_of(manifest.extra), new_name(RESTORE_PREFIX)
+    beside = route.to(name)
+    with administration(route) as session:
+        claim(session, name)
+        findings = sweep_databases(session, RESTORE_PREFIX)
+        findings += create_database(session, name, needs, strict=True)
+        try:
+            if not wanted.no_owner:
+                # The owner may create in the schema public; without that, objects could not be given to it.
+                session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
+            with contextlib.ExitStack() as held:
+                holder = held.enter_context(beside.session())
+                progress.step(f"restoring {manifest.payload} beside {route.address.database}")
+                restoration = Restoration(
+                    options=wanted,
+                    jobs=options.jobs,
+                    tablespaces=True,
+                    allowed=options.allowed_errors or {},
+                )
+                filled, recorded = fill_database(beside, holder, fetched, options, restoration)
+                findings += filled
+                yield BuiltCopy(beside, recorded, tuple(findings), held=held)
+        finally:
+            # After the swap there is none of that name. One that can not be dropped is found by its prefix later.
+            with contextlib.suppress(OpsError):
+                drop_database(session, name)
+
+
+def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:
+    """Run the operator's SQL files in the copy, each whole or not at all, before anybody else can connect.
+
+    Raises RefusedError (`refused.not_anonymized`) when one fails; the copy is dropped then.
+    """
+    for file in files:
+        # Messages of the server may quote rows, and these are what must not be seen: only file, line and SQLSTATE.
+        arguments = (
+            "--no-psqlrc",
+            "--set=VERBOSITY=sqlstate",
+            "--quiet",
+            "--no-password",
+            "--set=ON_ERROR_STOP=1",
+            "--single-transaction",
+        )
+        ran = (
+            route.run("psql", *arguments, f"--file={file}")
+            if route.writes_folders
+            else route.run("psql", *arguments, "--file=-", stdin=file)
+        )
+        if ran.exit_code:
+            said = " / ".join(ran.messages[-1:])
+            message = f"anonymization by {file.name} failed, so the copy was dropped: {said}"
+            raise RefusedError(
+                message, code="refused.not_anonymized", hint="correct the file, then run it again"
+            )
+    names = ", ".join(file.name for file in files)
+    return [Finding(severity=Severity.OK, code="restore.anonymized", message=f"anonymized by {names}")]

@@ -1,0 +1,237 @@
+"""The collection `backup`: flags and help. What the tasks do is in `work`, `work`, `work`, `work`, `work`.
+
+Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
+"""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from ops.tasks.command import BACKUP, WAIT, Flags, command
+
+
+@command(
+    iterable=["tag"],
+    help={
+        "source": "name of the source (default: all)",
+        "from_": "an SQLite file to back up instead of the configured sources",
+        "out": "file name or folder for the backup (default: in the source's first store)",
+        "verify": "restore the new backup into a scratch place and compare it",
+        "tag": "a tag for the backup; may be given several times",
+        "yes": "accepted for scripts; nothing here asks",
+        "dry_run": "say what would be backed up, write nothing",
+        "wait": WAIT,
+    },
+)
+def create(
+    flags: Flags,
+    source: str = "",
+    from_: str = "",
+    out: str = "",
+    verify: bool = False,
+    tag: list[str] | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+    wait: str = "0",
+) -> None:
+    """Take a backup of one source, or of all."""
+    from ops.tasks.backup import create as work
+    from ops.tasks.session import conduct
+
+    wanted = work.Wanted(
+        source=source, file=from_, out=out, verify=verify, tags=tuple(tag or ()), dry_run=dry_run, wait=wait
+    )
+    conduct("backup.create", flags, lambda session: work.create(session, wanted))
+
+
+@command(
+    name="list",
+    help={"source": "only backups of this source"},
+)
+def list_(
+    flags: Flags,
+    source: str = "",
+) -> None:
+    """Show what backups there are: age, size, verified, proven."""
+    from ops.tasks.backup import list as work
+    from ops.tasks.session import conduct
+
+    conduct("backup.list", flags, lambda session: work.list_all(session, source))
+
+
+@command(positional=["backup"], help={"backup": BACKUP, "source": "whose latest"})
+def show(
+    flags: Flags,
+    backup: str,
+    source: str = "",
+) -> None:
+    """Show one backup whole: manifest, tables, verifies and drills."""
+    from ops.tasks.backup import show as work
+    from ops.tasks.session import conduct
+
+    conduct("backup.show", flags, lambda session: work.show(session, backup, source))
+
+
+@command(
+    positional=["backup"],
+    help={
+        "backup": f"{BACKUP} (default: the latest of each source)",
+        "all": "every backup in every store",
+        "level": "quick (checksums and structure) or full (restored into a scratch place and measured)",
+        "source": "whose backups",
+    },
+)
+def verify(
+    flags: Flags,
+    backup: str = "",
+    all: bool = False,
+    level: str = "quick",
+    source: str = "",
+) -> None:
+    """Look at stored backups; change nothing."""
+    from ops.tasks.backup import verify as work
+    from ops.tasks.session import conduct
+
+    wanted = work.WantedVerify(backup=backup or "", everything=all, level=level, source=source)
+    conduct("backup.verify", flags, lambda session: work.verify(session, wanted))
+
+
+@command(
+    iterable=["table"],
+    help={
+        "from_": f"{BACKUP} (default: latest)",
+        "source": "whose latest",
+        "to": "file or database to restore to (default with --yes: the source's own; without: a scratch place)",
+        "table": "restore only this table, into data that is there; may be given several times",
+        "truncate": "PostgreSQL: replace the rows that a table of --table has",
+        "schema_only": "PostgreSQL: structure without rows",
+        "no_owner": "PostgreSQL: everything belongs to the role that restores",
+        "no_acl": "PostgreSQL: leave rights (GRANT, REVOKE) away",
+        "yes": "really replace what is there; it is kept as a safety backup first",
+        "dry_run": "say what would be done, step by step, and do nothing",
+        "verify": "accepted for scripts; every restore is verified",
+        "wait": WAIT,
+    },
+)
+def restore(
+    flags: Flags,
+    from_: str = "latest",
+    source: str = "",
+    to: str = "",
+    table: list[str] | None = None,
+    truncate: bool = False,
+    schema_only: bool = False,
+    no_owner: bool = False,
+    no_acl: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    verify: bool = False,
+    wait: str = "0",
+) -> None:
+    """Restore a backup: into a scratch place, unless told otherwise."""
+    from ops.tasks.backup import restore as work
+    from ops.tasks.session import conduct
+
+    wanted = work.Wanted(
+        backup=from_,
+        source=source,
+        to=to,
+        tables=tuple(table or ()),
+        truncate=truncate,
+        schema_only=schema_only,
+        no_owner=no_owner,
+        no_acl=no_acl,
+        yes=yes,
+        dry_run=dry_run,
+        wait=wait,
+    )
+    conduct(
+        "backup.restore",
+        flags,
+        lambda session: work.restore(session, wanted),
+    )
+
+
+@command(
+    help={
+        "source": "name of the source (default: all)",
+        "from_": f"{BACKUP} (default: the latest of each source)",
+        "junit": "also write the result as JUnit XML to this file",
+        "keep": "leave the restored copy in its scratch place and say where",
+    },
+)
+def drill(
+    flags: Flags,
+    source: str = "",
+    from_: str = "",
+    junit: str = "",
+    keep: bool = False,
+) -> None:
+    """Restore into a scratch place, check, assert, time it, keep the evidence."""
+    from ops.tasks.backup import drill as work
+    from ops.tasks.session import conduct
+
+    wanted = work.Wanted(source=source, backup=from_, junit=junit, keep=keep)
+    conduct("backup.drill", flags, lambda session: work.drill(session, wanted))
+
+
+@command(
+    help={
+        "source": "name of the source (default: all)",
+        "yes": "really delete",
+        "dry_run": "say what would be deleted, and by which rule the others stay; delete nothing",
+        "wait": WAIT,
+    },
+)
+def prune(
+    flags: Flags,
+    source: str = "",
+    yes: bool = False,
+    dry_run: bool = False,
+    wait: str = "0",
+) -> None:
+    """Delete the backups that no rule keeps."""
+    from ops.tasks.backup import prune as work
+    from ops.tasks.session import conduct
+
+    wanted = work.Wanted(source=source, yes=yes, dry_run=dry_run, wait=wait)
+    conduct("backup.prune", flags, lambda session: work.prune_all(session, wanted))
+
+
+@command(
+    positional=["backup"],
+    help={
+        "backup": BACKUP,
+        "reason": "why it must stay",
+        "until": 'a day like 2027-03-01 or a duration like "90d" (default: until it is released)',
+        "source": "whose latest",
+    },
+)
+def keep(
+    flags: Flags,
+    backup: str,
+    reason: str = "",
+    until: str = "",
+    source: str = "",
+) -> None:
+    """Pin a backup: no retention deletes it."""
+    from ops.tasks.backup import keep as work
+    from ops.tasks.session import conduct
+
+    conduct("backup.keep", flags, lambda session: work.keep(session, backup, source, reason, until))
+
+
+@command(positional=["backup"], help={"backup": BACKUP, "source": "whose latest"})
+def release(
+    flags: Flags,
+    backup: str,
+    source: str = "",
+) -> None:
+    """Take back all pins of a backup."""
+    from ops.tasks.backup import keep as work
+    from ops.tasks.session import conduct
+
+    conduct("backup.release", flags, lambda session: work.release(session, backup, source))
+
+
+namespace = Collection("backup", create, list_, show, verify, restore, drill, prune, keep, release)

@@ -1,0 +1,164 @@
+"""What `backup.create` does with its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ops.actions.backup import BackupRequest, Made, make
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.config.model import ConfiguredSource
+from ops.config.reading import source_of_kind, store_at
+from ops.errors import ConfigError, OpsError, ToolError
+from ops.model.evidence import Level
+from ops.model.findings import Finding, Severity
+from ops.model.requests import Objectives
+from ops.ports import Source, Store
+from ops.report.documents import backup_document, evidence_document, findings_document, taken_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import evidence_text, findings_text, taken_text
+from ops.repository.backup import Backup
+from ops.run.job import Job
+from ops.tasks.flag_values import seconds
+from ops.tasks.session import Session
+from ops.tasks.store.copy import bring_up_to_date
+from ops.units import format_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `backup.create`."""
+
+    source: str
+    file: str
+    out: str
+    verify: bool
+    tags: tuple[str, ...]
+    dry_run: bool
+    wait: str
+
+
+def create(session: Session, wanted: Wanted) -> None:
+    """Back up each chosen source; one that fails does not stop the others."""
+    wait_s = seconds("--wait", wanted.wait)
+    chosen = _chosen(session, wanted)
+    if wanted.out and len(chosen) > 1 and not Path(wanted.out).is_dir():
+        hint = f"add --source, one of: {', '.join(item.name for item in chosen)}"
+        raise ConfigError(
+            "--out names one file, and there are several sources", code="usage.bad_value", hint=hint
+        )
+    for configured in chosen:
+        try:
+            if wanted.dry_run:
+                _say(session, configured, wanted)
+            else:
+                _take(session, configured, wanted, wait_s)
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+
+
+def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
+    if not wanted.file:
+        return session.chosen(wanted.source)
+    path = Path(wanted.file).absolute()
+    for configured in session.config.sources.values():
+        if configured.source.info.location == str(path):
+            return [configured]
+    adhoc = source_of_kind("sqlite", wanted.source or "file", str(path))
+    return [
+        ConfiguredSource(
+            source=adhoc,
+            stores=(next(iter(session.config.stores)),),
+            objectives=Objectives(),
+            assertions=(),
+            tags=(),
+            min_free=None,
+            owner="",
+            description="",
+        )
+    ]
+
+
+def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[Store, str | None]:
+    """Store and payload name (None: a fresh one) that `--out` means."""
+    if not out:
+        return session.config.home_of(configured), None
+    path = Path(out).absolute()
+    if path.is_dir() or out.endswith("/"):
+        return store_at(path), None
+    return store_at(path.parent), path.name
+
+
+def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
+    source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    estimate, found = source.estimate(), source.probe()
+    document = {
+        "source": configured.name,
+        "store": store.name,
+        "name": name,
+        "estimate": estimate,
+        "dry_run": True,
+    }
+    where = f"{store.location}{f'/{name}' if name else ''}"
+    text = f"Would back up {source.info.location} ({format_size(estimate)}, {found.text}) to {where}; nothing was written"
+    session.outcome.add(document, text)
+
+
+Report: TypeAlias = tuple[dict[str, Any], str, int]
+"""Document, text and exit code."""
+
+
+def _report(made: Made) -> Report:
+    taken, evidence = made.taken, made.looked
+    if evidence is None:
+        return taken_document(taken), taken_text(taken), exit_code_of(taken.findings)
+    verified = replace(taken, backup=replace(taken.backup, evidence=(evidence,)))
+    document = {**taken_document(verified), "verification": evidence_document(evidence)}
+    code = max(exit_code_of(taken.findings), exit_code_of(evidence.findings, evidence.verdict))
+    return document, f"{taken_text(taken)}\n{evidence_text(evidence)}", code
+
+
+def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyRequest, job: Job) -> Report:
+    """With a look at what was stored, opened where a key is here; a key that does not fit is a warning."""
+    document, text, code = report
+    look, noticed = replace(look, level=Level.QUICK), []
+    try:
+        evidence = verify_backup(sealed, source, look, job)
+    except ToolError as error:
+        noticed = [Finding(severity=Severity.WARNING, code=error.code, message=error.message)]
+        evidence = verify_backup(replace(sealed, openers=()), source, look, job)
+    findings = [*evidence.findings, *noticed]
+    document = {
+        **document,
+        **backup_document(replace(sealed, evidence=(evidence,))),
+        "stored": {**evidence_document(evidence), "findings": findings_document(findings)},
+    }
+    text = "\n".join([text, evidence_text(evidence), *filter(None, [findings_text(noticed)])])
+    return document, text, max(code, exit_code_of(findings, evidence.verdict))
+
+
+def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s: float) -> None:
+    source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    job = session.job.of_source(configured.name)
+    request = BackupRequest(
+        name=name,
+        tags=(*configured.tags, *wanted.tags),
+        min_free=configured.min_free,
+        limit=session.config.settings_of(store.name).limit,
+        wait_s=wait_s,
+    )
+    look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
+    destination = session.destination(store)
+    made = make(source, destination, request, look, job)
+    report = _report(made)
+    if look is not None and destination.sealed is not None:
+        report = _with_stored(report, session.with_openers(made.taken.backup), source, look, job)
+    document, text, code = report
+    further = [] if wanted.out else session.config.further_stores(configured)
+    if further:
+        copies = bring_up_to_date(session, configured, further)
+        document = {**document, "copies": findings_document(copies)}
+        text += f"\n{findings_text(copies, all_of_them=True)}" if copies else ""
+        code = max(code, exit_code_of(copies))
+    session.outcome.add(document, text, code)

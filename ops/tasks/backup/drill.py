@@ -1,0 +1,81 @@
+"""What `backup.drill` does with its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.actions.drill import DrillRequest, run_drill
+from ops.errors import OpsError
+from ops.fsio.atomic import make_private_folder, replace_durably, staged_file, write_all
+from ops.model.evidence import Evidence
+from ops.report.documents import evidence_document
+from ops.report.junit import to_junit
+from ops.report.outcome import exit_code_of
+from ops.report.text import drills_text
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `backup.drill`."""
+
+    source: str
+    backup: str
+    junit: str
+    keep: bool
+
+
+def drill(session: Session, wanted: Wanted) -> None:
+    """Drill the chosen backups, all of them, whatever is found; one table at the end."""
+    drills = []
+    for backup in _chosen(session, wanted):
+        try:
+            drills.append(_drill_one(session, backup, wanted))
+        except OpsError as error:
+            session.outcome.fail(error, backup.manifest.source.name)
+    for evidence in drills:
+        session.outcome.add(
+            evidence_document(evidence), "", exit_code_of(evidence.findings, evidence.verdict)
+        )
+    if drills:
+        session.outcome.text.append(drills_text(drills))
+    if wanted.junit:
+        _write_junit(Path(wanted.junit).absolute(), drills)
+
+
+def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
+    if wanted.backup and wanted.backup != "latest":
+        return [session.find(wanted.backup, wanted.source)]
+    found = []
+    for configured in session.chosen(wanted.source):
+        try:
+            latest = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+            found.append(session.with_openers(latest))
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+    return found
+
+
+def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
+    configured = session.config.sources.get(backup.manifest.source.name)
+    request = DrillRequest(scratch=session.config.scratch, keep_scratch=wanted.keep)
+    if configured is not None:
+        request = DrillRequest(
+            scratch=session.config.scratch,
+            assertions=configured.assertions,
+            objectives=configured.objectives,
+            keep_scratch=wanted.keep,
+        )
+    return run_drill(
+        backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name)
+    )
+
+
+def _write_junit(path: Path, drills: list[Evidence]) -> None:
+    make_private_folder(path.parent)
+    with staged_file(path.parent, path.name) as staged:
+        write_all(staged, to_junit(drills))
+        replace_durably(staged.path, path)

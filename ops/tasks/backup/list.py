@@ -1,0 +1,119 @@
+"""What `backup.list` does with its flags."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ops.errors import OpsError
+from ops.fsio.user_cache import cache_folder
+from ops.report.listing import copy_document, copy_text, listed_document, listed_text
+from ops.repository.listing import Listing, list_backups
+from ops.repository.listing_row import Listed, Rows
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """One copy of a backup, and the store that it is in."""
+
+    store: str
+    row: Listed
+
+
+def list_all(session: Session, source: str) -> None:
+    """All backups of all stores, newest first."""
+    if source:
+        session.config.source(source)
+    with _without_collector():
+        listings = _read_all(session)
+        rows = None if source or session.flags.format == "json" else _single(session, listings)
+        if rows is not None:
+            session.outcome.text.append(listed_text(rows, session.job.clock()))
+        else:
+            _tell(session, _together(listings, source))
+    session.outcome.notice([finding for listing in listings.values() for finding in listing.findings])
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """No search for garbage: of the millions of values of a long listing none is a part of a cycle."""
+    was_at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_at_work:
+            gc.enable()
+
+
+def _read_all(session: Session) -> dict[str, Listing]:
+    """What each store says; one that can not be read is an error, and the others may be the only ones left."""
+    cache, listings = cache_folder(os.environ), {}
+    for name, store in session.config.stores.items():
+        try:
+            listings[name] = list_backups(store, cache)
+        except OpsError as error:
+            session.outcome.fail(error)
+    return listings
+
+
+def _single(session: Session, listings: Mapping[str, Listing]) -> Rows | None:
+    """The rows of the only store, when each is a backup of its own: as they are, without looking at each."""
+    if len(session.config.stores) != 1 or not listings:
+        return None
+    (listing,) = listings.values()
+    plain = listing.rows.column("plain")
+    return listing.rows if len(set(plain)) == len(plain) else None
+
+
+def _together(listings: Mapping[str, Listing], source: str) -> list[list[_Copy]]:
+    """The copies of each backup, newest backup first."""
+    copies = [
+        _Copy(name, row)
+        for name, listing in listings.items()
+        for row in listing.rows.as_list()
+        if not source or row.source == source
+    ]
+    copies.sort(key=lambda copy: copy.row.created, reverse=True)
+    places: dict[tuple[str, str], list[_Copy]] = {}
+    for copy in copies:
+        # The same in each copy of a backup, sealed or not.
+        places.setdefault((copy.row.plain, copy.row.job_id), []).append(copy)
+    return list(places.values())
+
+
+def _tell(session: Session, backups: list[list[_Copy]]) -> None:
+    if session.flags.format == "json":
+        session.outcome.results += map(_document, backups)
+        return
+    several = len(session.config.stores) > 1
+    where = [_places(session, same) for same in backups] if several else None
+    rows = Rows.of([same[0].row for same in backups])
+    session.outcome.text.append(listed_text(rows, session.job.clock(), where))
+
+
+def _document(same: list[_Copy]) -> dict[str, object]:
+    first = same[0]
+    return {
+        **listed_document(first.store, first.row),
+        "stores": [copy.store for copy in same],
+        "copies": [copy_document(copy.store, copy.row) for copy in same],
+    }
+
+
+def _places(session: Session, same: list[_Copy]) -> str:
+    """How many of its source's stores have it, which stores those are, and whether sealed ones were ever opened."""
+    there = [copy.store for copy in same]
+    shown = ", ".join(copy_text(copy.store, copy.row) for copy in same)
+    configured = session.config.sources.get(same[0].row.source)
+    if configured is None:
+        return shown
+    # What a store with a policy of its own does not have, it may not want; doctor knows.
+    expected = [
+        name for name in configured.stores if name in there or session.config.settings_of(name).policy is None
+    ]
+    return f"{sum(name in there for name in expected)} of {len(expected)}: {shown}"

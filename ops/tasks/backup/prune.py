@@ -1,0 +1,66 @@
+"""What `backup.prune`, `backup.keep` and `backup.release` do with their flags."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from ops.actions.prune import Pruned, PruneRequest, prune
+from ops.config.model import ConfiguredSource
+from ops.errors import OpsError, RefusedError
+from ops.report.outcome import exit_code_of
+from ops.report.retention import pruned_document, pruned_text
+from ops.tasks.flag_values import seconds
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `backup.prune`."""
+
+    source: str
+    yes: bool
+    dry_run: bool
+    wait: str
+
+
+def prune_all(session: Session, wanted: Wanted) -> None:
+    """Prune each chosen source in each of its stores; one that fails does not stop the others."""
+    wait_s = seconds("--wait", wanted.wait)
+    if not wanted.dry_run and not wanted.yes and not _confirmed(session, wanted):
+        hint = "look at it with --dry-run, then add --yes"
+        raise RefusedError("backup.prune deletes backups", code="refused.interactive_only", hint=hint)
+    for configured in session.chosen(wanted.source):
+        for store in configured.stores:
+            try:
+                pruned = _prune_one(session, configured, store, dry_run=wanted.dry_run, wait_s=wait_s)
+            except OpsError as error:
+                session.outcome.fail(error, configured.name)
+                continue
+            session.outcome.add(
+                pruned_document(pruned, dry_run=wanted.dry_run),
+                pruned_text(pruned, session.job.clock(), dry_run=wanted.dry_run),
+                exit_code_of(pruned.findings),
+            )
+
+
+def _prune_one(
+    session: Session, configured: ConfiguredSource, store: str, *, dry_run: bool, wait_s: float = 0
+) -> Pruned:
+    policy = session.config.policy_of(configured, store)
+    request = PruneRequest(source=configured.name, policy=policy, dry_run=dry_run, wait_s=wait_s)
+    return prune(session.config.stores[store], request, session.job.of_source(configured.name))
+
+
+def _confirmed(session: Session, wanted: Wanted) -> bool:
+    """Show a person at a terminal what would go, and ask; False where nobody can be asked."""
+    if not sys.stdin.isatty():
+        return False
+    now = session.job.clock()
+    for configured in session.chosen(wanted.source):
+        for store in configured.stores:
+            plan = _prune_one(session, configured, store, dry_run=True)
+            sys.stderr.write(pruned_text(plan, now, dry_run=True) + "\n\n")
+    sys.stderr.write("Delete them? Type yes: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"

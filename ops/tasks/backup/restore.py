@@ -1,0 +1,89 @@
+"""What `backup.restore` does with its flags."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+
+from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
+from ops.errors import RefusedError
+from ops.model.requests import RestoreOptions
+from ops.ports import Restorable, Source
+from ops.report.documents import restored_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import printable, restored_text
+from ops.run.job import milliseconds
+from ops.tasks.flag_values import seconds
+from ops.tasks.session import Session, program_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `backup.restore`."""
+
+    backup: str
+    source: str
+    to: str
+    tables: tuple[str, ...]
+    truncate: bool
+    schema_only: bool
+    no_owner: bool
+    no_acl: bool
+    yes: bool
+    dry_run: bool
+    wait: str
+
+
+def restore(session: Session, wanted: Wanted) -> None:
+    """Restore one backup, or say what would be done."""
+    backup = session.find(wanted.backup, wanted.source)
+    source = session.source_of(backup)
+    job = session.job.of_source(backup.manifest.source.name)
+    request = RestoreRequest(
+        scratch=session.config.scratch,
+        safety=session.safety(backup),
+        sources=[configured.source for configured in session.config.sources.values()],
+        assertions=session.assertions_of(backup),
+        to=wanted.to or None,
+        options=RestoreOptions(
+            tables=wanted.tables,
+            truncate=wanted.truncate,
+            schema_only=wanted.schema_only,
+            no_owner=wanted.no_owner,
+            no_acl=wanted.no_acl,
+        ),
+        yes=wanted.yes,
+        command=program_name(),
+        flags=session.config_flag,
+        wait_s=seconds("--wait", wanted.wait),
+    )
+    if wanted.tables and not wanted.yes and not wanted.dry_run:
+        hint = "add --yes; all that is there is kept as a safety backup first"
+        raise RefusedError("--table changes data that is there", code="refused.interactive_only", hint=hint)
+    if wanted.dry_run:
+        steps = plan_restore(backup, source, request)
+        text = "\n".join(
+            ["Would:", *(f"  {number}. {printable(step)}" for number, step in enumerate(steps, 1))]
+        )
+        session.outcome.add({"backup": backup.name, "dry_run": True, "steps": steps}, text)
+        return
+    started = job.clock()
+    restored: Restored = restore_backup(backup, source, _confirmed(source, request), job)
+    duration_ms = milliseconds(started, job.clock())
+    session.outcome.add(
+        restored_document(backup, restored, job.job_id, duration_ms),
+        restored_text(backup, restored, job.job_id, duration_ms),
+        exit_code_of(restored.findings),
+    )
+
+
+def _confirmed(source: Source, request: RestoreRequest) -> RestoreRequest:
+    """The request with `yes` when a person at a terminal says so; unchanged where nobody can be asked."""
+    if request.yes or request.to is None or not sys.stdin.isatty() or not isinstance(source, Restorable):
+        return request
+    target = source.target_of(request.to)
+    if not source.is_there(target):
+        return request
+    sys.stderr.write(f"{printable(target)} exists. Replace it, keeping it as a safety backup? Type yes: ")
+    sys.stderr.flush()
+    return replace(request, yes=sys.stdin.readline().strip() == "yes")

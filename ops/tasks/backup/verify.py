@@ -1,0 +1,74 @@
+"""What `backup.show` and `backup.verify` do with their flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import OpsError
+from ops.model.findings import Finding
+from ops.report.documents import evidence_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import evidence_text
+from ops.repository.backup import Backup
+from ops.repository.catalog import find_backup, read_catalogue
+from ops.tasks.flag_values import level
+from ops.tasks.session import Session
+
+
+def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
+    backups: list[Backup] = []
+    findings: list[Finding] = []
+    for store in session.config.stores.values():
+        try:
+            catalogue = read_catalogue(store)
+        except OpsError as error:
+            # The others are shown all the same: they may be the only ones left.
+            session.outcome.fail(error)
+            continue
+        backups += [item for item in catalogue.backups if not source or item.manifest.source.name == source]
+        findings += catalogue.findings
+    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    return backups, findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedVerify:
+    """The flags of `backup.verify`."""
+
+    backup: str
+    everything: bool
+    level: str
+    source: str
+
+
+def verify(session: Session, wanted: WantedVerify) -> None:
+    """Verify the chosen backups, all of them, whatever is found."""
+    request = VerifyRequest(level(wanted.level), session.config.scratch)
+    if wanted.everything:
+        backups, findings = _everything(session, wanted.source)
+        session.outcome.notice(findings)
+        for backup in backups:
+            _verify_one(session, backup, request)
+        return
+    if wanted.backup:
+        _verify_one(session, session.find(wanted.backup, wanted.source), request)
+        return
+    for configured in session.chosen(wanted.source):
+        try:
+            backup = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+            continue
+        _verify_one(session, backup, request)
+
+
+def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> None:
+    job = session.job.of_source(backup.manifest.source.name)
+    try:
+        evidence = verify_backup(session.with_openers(backup), session.source_of(backup), request, job)
+    except OpsError as error:
+        session.outcome.fail(error, backup.name)
+        return
+    code = exit_code_of(evidence.findings, evidence.verdict)
+    session.outcome.add(evidence_document(evidence), evidence_text(evidence), code)

@@ -1,0 +1,85 @@
+"""The task `logs`: what ingest jobs logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ops.errors import ConfigError
+from ops.ingest_monitor.entry import Entry, wanted_words
+from ops.ingest_monitor.history import History, Query
+from ops.ingest_monitor.timestamps import moment_of
+from ops.model.findings import Finding, Severity
+from ops.report.ingest import (
+    entries_text,
+    entry_document,
+)
+from ops.tasks.flag_values import number
+from ops.tasks.ingest.metrics import (
+    _MOST,
+    _SUFFIX,
+    opened_history,
+)
+from ops.tasks.session import Session
+from ops.units import parse_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedLogs:
+    """The flags of `logs`."""
+
+    ticker: str
+    since: str
+    status: str
+    limit: str
+    offset: str
+
+
+def show_logs(session: Session, wanted: WantedLogs) -> None:
+    """A page of entries; failures that were asked for and found are a warning."""
+    limit, offset = number("--limit", wanted.limit), number("--offset", wanted.offset)
+    if limit > _MOST:
+        raise ConfigError(
+            f"--limit {limit} is more than {_MOST}", code="usage.bad_value", hint="use --offset"
+        )
+    since = None if not wanted.since else _since(wanted.since, session.job.clock())
+    words = wanted_words(wanted.status) if wanted.status else None
+    with opened_history(session) as history:
+        ticker = _known(history, wanted.ticker)
+        query = Query(ticker=ticker, since=since, words=words, limit=limit, offset=offset)
+        entries = history.newest(query)
+        findings = list(history.findings)
+    session.outcome.answer = {"limit": limit, "offset": offset}
+    for entry in entries:
+        session.outcome.add(entry_document(entry), "")
+    session.outcome.text.append(entries_text(entries) if entries else "No entries.")
+    session.outcome.notice([*findings, *_failures(entries, asked=words is not None)])
+
+
+def _failures(entries: Sequence[Entry], *, asked: bool) -> list[Finding]:
+    failed = [entry for entry in entries if entry.succeeded is False]
+    if not asked or not failed:
+        return []
+    tickers = sorted({entry.ticker or "?" for entry in failed})
+    shown = ", ".join(tickers[:5]) + (f" and {len(tickers) - 5} more" if len(tickers) > 5 else "")  # noqa: PLR2004 - names
+    message = f"{len(failed)} failed jobs on this page: {shown}"
+    return [Finding(severity=Severity.WARNING, code="ingest.failures", message=message)]
+
+
+def _known(history: History, ticker: str) -> str | None:
+    if not ticker or not ticker.endswith(_SUFFIX):
+        return ticker or None
+    known = history.tickers()
+    return ticker if ticker in known else ticker.removesuffix(_SUFFIX)
+
+
+def _since(text: str, now: datetime) -> datetime:
+    moment = moment_of(text)
+    if moment is not None:
+        return moment
+    try:
+        return now - parse_duration(text)
+    except (ValueError, OverflowError) as error:
+        hint = "a date like 2026-03-01, a time like 2026-03-01T08:00:00Z, or an age like 7d"
+        raise ConfigError(f"--since {text!r} is no time", code="usage.bad_value", hint=hint) from error

@@ -1,0 +1,147 @@
+"""What `metrics`, `logs` and `test-conn` do with their flags."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ops.config.model import ConfiguredSource
+from ops.errors import ConfigError, OpsError
+from ops.ingest_monitor.history import History
+from ops.ingest_monitor.jsonl_history import LinesHistory
+from ops.ingest_monitor.metrics import measure
+from ops.ingest_monitor.table_history import TableHistory, examine_index, opened_table
+from ops.model.findings import Finding
+from ops.report.ingest import (
+    ages_document,
+    ages_text,
+    metrics_document,
+    metrics_text,
+)
+from ops.repository.backup import Catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.freshness import BackupAges, ages_of
+from ops.repository.integrity import critical
+from ops.sources.sqlite.source import SqliteSource
+from ops.tasks.flag_values import number
+from ops.tasks.session import Session
+from ops.units import format_duration
+
+_SUFFIX = ".SA"
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedMetrics:
+    """The flags of `metrics`."""
+
+    ticker: str
+    limit: str
+    offset: str
+
+
+def show_metrics(session: Session, wanted: WantedMetrics) -> None:
+    """Each ticker, then each source's backups."""
+    offset = number("--offset", wanted.offset)
+    limit = number("--limit", wanted.limit) if wanted.limit else None
+    now = session.job.clock()
+    page = slice(offset, None if limit is None else offset + limit)
+    settings = session.config.ingest.settings
+    try:
+        with opened_history(session) as history:
+            measured = measure(history, settings, _meant(wanted.ticker), page, now)
+    except OpsError as error:
+        session.outcome.fail(error)
+    else:
+        session.outcome.answer = {"total": measured.total, "limit": limit, "offset": offset}
+        for item in measured.tickers:
+            session.outcome.add(metrics_document(item), "")
+        window = format_duration(settings.window.total_seconds())
+        if measured.tickers:
+            session.outcome.text.append(metrics_text(measured.tickers, window))
+        session.outcome.notice(measured.findings)
+    if not wanted.ticker:
+        _show_ages(session, now)
+
+
+def _show_ages(session: Session, now: datetime) -> None:
+    catalogues: dict[str, Catalogue] = {}
+    all_ages = []
+    for configured in session.config.sources.values():
+        try:
+            all_ages.append(_ages(session, configured, catalogues, now))
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+    session.outcome.answer = {
+        **session.outcome.answer,
+        "backups": [ages_document(ages, now) for ages in all_ages],
+    }
+    if all_ages:
+        session.outcome.text.append(ages_text(all_ages, now))
+    session.outcome.notice([finding for ages in all_ages for finding in ages.findings])
+
+
+def _ages(
+    session: Session, configured: ConfiguredSource, catalogues: dict[str, Catalogue], now: datetime
+) -> BackupAges:
+    store = session.config.home_of(configured)
+    if store.name not in catalogues:
+        catalogues[store.name] = read_catalogue(store)
+    return ages_of(configured.name, store.name, catalogues[store.name], configured.objectives, now)
+
+
+@contextlib.contextmanager
+def opened_history(session: Session) -> Iterator[History]:
+    """Where `[ingest]` says; else the table of the only SQLite source, or of the one that is called `default` or `prices`."""
+    settings = session.config.ingest.settings
+    if settings.log is not None:
+        yield LinesHistory(settings.log, settings.columns)
+        return
+    with _opened_table(session) as history:
+        yield history
+
+
+def examine_history(session: Session) -> list[Finding]:
+    """Whether an index serves `metrics` and `logs`; nothing where no table has such a history."""
+    if session.config.ingest.settings.log is not None:
+        return []
+    try:
+        with _opened_table(session) as history:
+            return [examine_index(history)]
+    except OpsError as error:
+        # Who has no such table, or more than one database, has not asked for it; a source that fails is told elsewhere.
+        wanted = session.config.ingest.settings.source is not None
+        return [critical(error, "ingest")] if wanted else []
+
+
+@contextlib.contextmanager
+def _opened_table(session: Session) -> Iterator[TableHistory]:
+    settings = session.config.ingest.settings
+    source = _source(session, settings.source)
+    timeout_s = source.options.busy_timeout.total_seconds()
+    with opened_table(Path(source.options.path), settings, timeout_s) as history:
+        yield history
+
+
+def _source(session: Session, name: str | None) -> SqliteSource:
+    sources = {
+        configured.name: configured.source
+        for configured in session.config.sources.values()
+        if isinstance(configured.source, SqliteSource)
+    }
+    if name is not None and name not in sources:
+        raise ConfigError(f"[ingest]: source {name!r} is no SQLite database", code="config.unknown_source")
+    candidates = [name] if name else list(sources) if len(sources) == 1 else ["default", "prices"]
+    found = next((sources[candidate] for candidate in candidates if candidate in sources), None)
+    if found is None:
+        hint = f"say which with source, or a file with log, in [ingest]: {', '.join(sources) or 'no SQLite source'}"
+        raise ConfigError("which source has the ingest history?", code="config.missing_key", hint=hint)
+    return found
+
+
+def _meant(ticker: str) -> list[str] | None:
+    """The names that a ticker may have in the history: programs leave the exchange's suffix away."""
+    return [ticker, ticker.removesuffix(_SUFFIX)] if ticker else None

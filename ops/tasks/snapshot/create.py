@@ -1,0 +1,72 @@
+"""What `snapshot.create`, `snapshot.verify` and `snapshot.restore-verify` do with their flags."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.errors import ConfigError
+from ops.report.snapshots import (
+    written_document,
+    written_text,
+)
+from ops.snapshots.create import CreateRequest, create_snapshot
+from ops.snapshots.definition import Definition
+from ops.snapshots.table import Live
+from ops.sources.sqlite.source import SqliteSource
+from ops.tasks.flag_values import seconds
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedCreate:
+    """The flags of `snapshot.create`."""
+
+    ticker: str | None
+    source: str
+    name: str
+    form: str
+    out: str
+    replace: bool
+    wait: str
+
+
+def create(session: Session, wanted: WantedCreate) -> None:
+    """Write one snapshot."""
+    definition = session.config.snapshots.definition(wanted.name)
+    name, live = _live(session, wanted.source, definition)
+    request = CreateRequest(
+        folder=session.config.snapshots.folder,
+        ticker=wanted.ticker,
+        form=wanted.form,
+        out=Path(wanted.out).absolute() if wanted.out else None,
+        replace=wanted.replace,
+        wait_s=seconds("--wait", wanted.wait),
+    )
+    job = session.job.of_source(name)
+    started = time.monotonic()
+    written = create_snapshot(live, definition, request, job)
+    elapsed_s = time.monotonic() - started
+    document = written_document(written, job.job_id, elapsed_s)
+    session.outcome.add(document, written_text(written, job.job_id, elapsed_s))
+    session.outcome.answer = {key: document[key] for key in ("job_id", "elapsed_sec", "snapshot", "rows")}
+
+
+def _live(session: Session, source: str, definition: Definition) -> tuple[str, Live]:
+    """The SQLite source to read: the one that is named, or configured, or called like the snapshot, or the only one."""
+    named = source or definition.source
+    sources = session.config.sources
+    fitting = [name for name, item in sources.items() if isinstance(item.source, SqliteSource)]
+    if not named:
+        named = fitting[0] if len(fitting) == 1 else definition.name
+    if not source and named not in sources:
+        hint = f"say which with --source: {', '.join(fitting) or 'there is none'}"
+        raise ConfigError("a snapshot of which source?", code="usage.bad_value", hint=hint)
+    driver = session.config.source(named).source
+    if not isinstance(driver, SqliteSource):
+        hint = f"SQLite sources: {', '.join(fitting) or 'none'}"
+        message = f"source {named!r} is no SQLite database"
+        raise ConfigError(message, code="usage.bad_value", hint=hint)
+    timeout_s = driver.options.busy_timeout.total_seconds()
+    return named, Live(path=driver.options.path, timeout_s=timeout_s)

@@ -1,0 +1,67 @@
+"""What `snapshot.purge` does with its flags."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops.errors import ConfigError, RefusedError
+from ops.report.outcome import exit_code_of
+from ops.report.snapshots import purged_document, purged_text
+from ops.snapshots.purge import PurgeRequest, purge_snapshots
+from ops.tasks.flag_values import days, number, seconds
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `snapshot.purge`."""
+
+    older_than: str
+    keep_latest: str
+    archive_dir: str
+    dry_run: bool
+    confirm: bool
+    wait: str
+
+
+def purge(session: Session, wanted: Wanted) -> None:
+    """Remove what is old; a person at a terminal sees the plan first and is asked."""
+    request = _request(session, wanted)
+    job = session.job.of_source("")
+    if not wanted.dry_run and not wanted.confirm:
+        _ask(purged_text(purge_snapshots(replace(request, dry_run=True), job), dry_run=True))
+    purged = purge_snapshots(request, job)
+    text = purged_text(purged, dry_run=request.dry_run)
+    document = purged_document(purged, dry_run=request.dry_run)
+    session.outcome.add(document, text, exit_code_of(purged.findings))
+
+
+def _request(session: Session, wanted: Wanted) -> PurgeRequest:
+    if wanted.dry_run and wanted.confirm:
+        raise ConfigError("--dry-run and --confirm exclude each other", code="usage.bad_value")
+    settings = session.config.snapshots
+    folder = settings.folder.absolute()
+    archive = Path(wanted.archive_dir).absolute() if wanted.archive_dir else None
+    if archive is not None and archive.resolve() == folder.resolve():
+        raise ConfigError("--archive-dir is the folder of snapshots itself", code="usage.bad_value")
+    return PurgeRequest(
+        folder=folder,
+        older_than=days("--older-than", wanted.older_than) if wanted.older_than else settings.retention_days,
+        keep_latest=number("--keep-latest", wanted.keep_latest),
+        archive=archive,
+        dry_run=wanted.dry_run,
+        wait_s=seconds("--wait", wanted.wait),
+    )
+
+
+def _ask(plan: str) -> None:
+    """Return when a person at a terminal says yes to the plan; raises RefusedError."""
+    hint = "look at it with --dry-run, then add --confirm"
+    if sys.stdin.isatty():
+        sys.stderr.write(f"{plan}\n\nRemove them? Type yes: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip() == "yes":
+            return
+    raise RefusedError("snapshot.purge removes snapshots", code="refused.interactive_only", hint=hint)

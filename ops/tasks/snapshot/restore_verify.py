@@ -1,0 +1,45 @@
+"""The task `snapshot.restore-verify`: a snapshot loaded and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.errors import ConfigError
+from ops.report.outcome import CRITICAL, OK, WARNING, exit_code_of
+from ops.report.snapshots import (
+    proof_document,
+    proof_text,
+)
+from ops.snapshots.restore_verify import RestoreRequest, prove_snapshot
+from ops.tasks.session import Session
+from ops.tasks.snapshot.create import _live
+
+_WORDS = {OK: "passed", WARNING: "WARNING", CRITICAL: "FAILED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedProof:
+    """The flags of `snapshot.restore-verify`."""
+
+    path: str
+    name: str
+    source: str
+
+
+def prove(session: Session, wanted: WantedProof) -> None:
+    """Prove that one snapshot can be restored."""
+    path = Path(wanted.path).absolute()
+    if path.suffix == ".json":
+        hint = "the CSV form is the one that is restored; compare JSON with snapshot.verify"
+        raise ConfigError(f"{path.name} is no CSV", code="usage.bad_value", hint=hint)
+    settings = session.config.snapshots
+    definition = settings.definition(wanted.name) if wanted.name else settings.definition_of_file(path.name)
+    against = _live(session, wanted.source, definition)[1] if wanted.source else None
+    request = RestoreRequest(
+        path=path, scratch=session.config.scratch, definition=definition, against=against
+    )
+    job = session.job.of_source(wanted.source)
+    proof = prove_snapshot(request, job)
+    code = exit_code_of(proof.findings)
+    session.outcome.add(proof_document(proof, job.job_id), proof_text(proof, _WORDS[code], job.job_id), code)

@@ -1,0 +1,63 @@
+"""The task `snapshot.verify`: checksums recomputed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.model.findings import Finding
+from ops.report.outcome import exit_code_of
+from ops.report.snapshots import (
+    compared_document,
+    compared_text,
+    verified_document,
+    verified_text,
+)
+from ops.snapshots.folder_manifest import FILE_NAME
+from ops.snapshots.folder_verify import update_folder, verify_folder
+from ops.snapshots.update import Changes, former_manifest, update_snapshots
+from ops.snapshots.verify import Verified, verify_snapshots
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedVerify:
+    """The flags of `snapshot.verify`."""
+
+    manifest: str
+    path: str
+    update: bool
+
+
+def verify(session: Session, wanted: WantedVerify) -> None:
+    """Compare the folder of snapshots, or any folder, with what is recorded; or record it."""
+    manifest = Path(wanted.manifest).absolute() if wanted.manifest else None
+    if wanted.path:
+        folder = Path(wanted.path).absolute()
+        _verify_folder(session, folder, manifest or folder / FILE_NAME, update=wanted.update)
+        return
+    folder = manifest.parent if manifest else session.config.snapshots.folder.absolute()
+    job = session.job.of_source("")
+    known = manifest or folder / FILE_NAME
+    if wanted.update:
+        former, warnings = former_manifest(known)
+        verified = verify_snapshots(folder, known if former else None, job)
+        changes = update_snapshots(verified, known, job)
+        # Looked at again, with the manifest that is there now: what it says is what was just written.
+        _tell(session, verify_snapshots(folder, known, job), changes, warnings)
+        return
+    _tell(session, verify_snapshots(folder, known if manifest or known.exists() else None, job), None, [])
+
+
+def _tell(session: Session, verified: Verified, changes: Changes | None, warnings: list[Finding]) -> None:
+    session.outcome.notice([*warnings, *verified.findings])
+    findings = [finding for item in verified.looked for finding in item.findings]
+    text = verified_text(verified, changes)
+    session.outcome.add(verified_document(verified, changes), text, exit_code_of(findings))
+
+
+def _verify_folder(session: Session, folder: Path, manifest: Path, *, update: bool) -> None:
+    job = session.job.of_source("")
+    compared = (update_folder if update else verify_folder)(folder, manifest, job)
+    text = compared_text(compared, update=update)
+    session.outcome.add(compared_document(compared), text, exit_code_of(compared.findings))

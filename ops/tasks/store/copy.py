@@ -1,0 +1,54 @@
+"""What `store.check`, `store.push` and `store.pull` do with their flags; and how `backup.create` makes copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.config.model import ConfiguredSource
+from ops.errors import OpsError
+from ops.model.findings import Finding
+from ops.report.documents import backup_document
+from ops.report.text import printable
+from ops.repository.backup import Backup
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `store.push` and `store.pull`."""
+
+    backup: str
+    store: str
+    source: str
+
+
+def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
+    """Copy to these stores what of the source's backups should be there and is not."""
+    tiers = [_tier(session, name) for name in names]
+    home = session.config.home_of(configured)
+    job = session.job.of_source(configured.name)
+    return copy_missing(configured.name, home, tiers, session.config.scratch, job)
+
+
+def _copy(session: Session, backup: Backup, name: str) -> None:
+    source, to = backup.manifest.source.name, session.config.stores[name]
+    if name == backup.store.name:
+        text = f"{printable(backup.name)} is in store {printable(name)} already"
+        session.outcome.add({**backup_document(backup), "to": name}, text)
+        return
+    tier = _tier(session, name)
+    try:
+        copy_backup(backup, tier, session.config.scratch, session.job.of_source(source))
+    except OpsError as error:
+        session.outcome.fail(error, source)
+        return
+    sealed = f", sealed with {tier.cipher.name}" if tier.cipher else ""
+    text = f"{printable(backup.name)} is in store {printable(name)} ({printable(to.location)}{sealed})"
+    session.outcome.add({**backup_document(backup), "to": name}, text)
+
+
+def _tier(session: Session, name: str) -> Tier:
+    said = session.config.settings_of(name)
+    return Tier(session.config.stores[name], said.policy, said.limit, said.cipher)

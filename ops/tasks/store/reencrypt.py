@@ -1,0 +1,110 @@
+"""What `store.reencrypt` does with its flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
+from ops.config.model import ConfiguredSource
+from ops.errors import ConfigError, OpsError, RefusedError
+from ops.ports import Cipher, Store
+from ops.report.documents import findings_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import findings_text, printable
+from ops.tasks.flag_values import seconds
+from ops.tasks.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The flags of `store.reencrypt`."""
+
+    store: str
+    source: str
+    yes: bool
+    dry_run: bool
+    wait: str
+
+
+def reencrypt_all(session: Session, wanted: Wanted) -> None:
+    """Each store that holds sealed backups, or the one that is named, source by source, homes first.
+
+    One that fails does not stop the others.
+    """
+    wait_s = seconds("--wait", wanted.wait)
+    work = [
+        (configured, store, cipher)
+        for configured in session.chosen(wanted.source)
+        for store, cipher in _sealed_stores(session, configured, wanted.store)
+    ]
+    if not work:
+        message = f"store {wanted.store!r} does not seal" if wanted.store else "no store seals"
+        hint = 'a store that seals says encrypt = "CIPHER", and so does one whose copies come from it'
+        raise ConfigError(message, code="usage.bad_value", hint=hint)
+    if not wanted.dry_run and not wanted.yes:
+        hint = "look at it with --dry-run, then add --yes"
+        message = "store.reencrypt deletes what it has sealed anew"
+        raise RefusedError(message, code="refused.interactive_only", hint=hint)
+    for configured, store, cipher in work:
+        request = _request(session, configured, store, cipher)
+        request = replace(request, dry_run=wanted.dry_run, wait_s=wait_s)
+        try:
+            done = reencrypt(store, request, session.job.of_source(configured.name))
+        except OpsError as error:
+            session.outcome.fail(error, configured.name)
+            continue
+        document, text = _document(done, dry_run=wanted.dry_run), _text(done, dry_run=wanted.dry_run)
+        session.outcome.add(document, text, exit_code_of(done.findings))
+
+
+def _sealed_stores(session: Session, configured: ConfiguredSource, name: str) -> list[tuple[Store, Cipher]]:
+    """The source's stores that hold sealed backups, and by what: of their own, or as they come from their home."""
+    config = session.config
+    if name:
+        config.store(name)
+    of_home = config.settings_of(configured.stores[0]).cipher
+    ciphers = {item: config.settings_of(item).cipher or of_home for item in configured.stores}
+    return [
+        (config.stores[item], cipher)
+        for item, cipher in ciphers.items()
+        if cipher is not None and (not name or item == name)
+    ]
+
+
+def _request(
+    session: Session, configured: ConfiguredSource, store: Store, cipher: Cipher
+) -> ReencryptRequest:
+    own = session.config.settings_of(store.name)
+    return ReencryptRequest(
+        source=configured.name,
+        cipher=cipher,
+        openers=tuple(session.config.ciphers.values()),
+        scratch=session.config.scratch,
+        source_of=session.source_of,
+        limit=own.limit,
+        elsewhere=session.config.home_of(configured) if own.cipher is None else None,
+    )
+
+
+def _document(done: Reencrypted, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "source": done.source,
+        "store": done.store.name,
+        "dry_run": dry_run,
+        "renewed": [{"old": old, "new": new} for old, new in done.renewed],
+        "current": done.current,
+        "findings": findings_document(done.findings),
+    }
+
+
+def _text(done: Reencrypted, *, dry_run: bool) -> str:
+    verb = "would be sealed anew as" if dry_run else "is sealed anew as"
+    lines = [
+        f"{done.source} in {printable(done.store.name)}: {done.current} already sealed for the keys of today"
+    ]
+    lines += [f"  {printable(old)} {verb} {printable(new)}" for old, new in done.renewed]
+    if done.renewed and dry_run:
+        lines.append("  nothing was changed")
+    elif done.renewed:
+        lines.append("  nothing proves these yet: drill the newest, backup.drill --from STORE:latest")
+    return "\n".join([*lines, *filter(None, [findings_text(done.findings)])])
