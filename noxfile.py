@@ -20,10 +20,7 @@ nox.options.reuse_venv = "yes"
 
 Out = IO[str] | None
 LOCKS = Path("locks")
-ALONE = (
-    *("tests/ciphers", "tests/faults", "tests/fsio"),
-    *(f"tests/test_{name}.py" for name in ("demo", "demo_petshop", "filters", "proc", "terminal")),
-)
+ALONE = tuple(f"tests/{place}" for place in ("ciphers", "demo", "faults", "fsio", "observers", "proc"))
 WITHOUT_PROJECT = ("build", "lint")
 COMPILE = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
 

@@ -17,6 +17,7 @@ import pytest
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
+from tests.keys import Keys
 
 CONSOLE = Path(sys.executable).with_name("drillbook")
 AGAIN_S = 30.0
@@ -155,3 +156,9 @@ def scratch(tmp_path: Path) -> Path:
 def job() -> Job:
     """A job that nobody listens to."""
     return Job(source="prices")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """The key in escrow, that backups are encrypted for."""
+    return Keys(tmp_path, "escrow")

@@ -29,19 +29,19 @@ CONDITIONS = "tests/faults/test_conditions.py"
 DRILLS = "tests/actions/test_drill.py"
 CONTRACT = "tests/stores/test_contract.py"
 POSTGRES = "ops/sources/postgres"
-PG_CREATING = "tests/sources/postgres/test_creating.py"
-PG_RESTORING = "tests/sources/postgres/test_restoring.py"
+PG_CREATING = "tests/sources/postgres/dump/test_capture.py"
+PG_RESTORING = "tests/sources/postgres/restore/test_restore.py"
 PG_FAULTS = "tests/sources/postgres/test_faults.py"
-PG_TEXT = "tests/sources/postgres/test_text.py"
-PG_DIGESTS = "tests/sources/postgres/test_digests.py"
+PG_TEXT = "tests/sources/postgres/connect/test_text.py"
+PG_DIGESTS = "tests/sources/postgres/measure/test_row_digest_sql.py"
 RETENTION = "ops/repository/retention.py"
 PRUNE = "ops/actions/prune.py"
 DELETING = "ops/repository/delete.py"
 COPYING = "ops/actions/copy.py"
-PRUNING = "tests/actions/test_prune.py tests/test_retention.py"
-COPIES = "tests/actions/test_copying.py"
-SEALING = "tests/actions/test_sealing.py"
-SEALED_HOME = "tests/actions/test_sealed_home.py"
+PRUNING = "tests/actions/test_prune.py tests/repository/test_retention.py"
+COPIES = "tests/actions/test_copy.py"
+SEALING = "tests/repository/test_encrypt.py"
+SEALED_HOME = "tests/actions/test_encrypted_store.py"
 REENCRYPT = "tests/actions/test_reencrypt.py"
 CANARIES = "tests/secrets/test_canaries.py"
 SNAPSHOTS_CREATE = "tests/snapshots/test_create.py"
@@ -50,10 +50,10 @@ SNAPSHOTS_VERIFY = "tests/snapshots/test_verify.py tests/snapshots/test_update.p
 WRONG_PLACES = "tests/secrets/test_wrong_places.py"
 EVENTLOG = "ops/sources/eventlog"
 LOG_TESTS = "tests/sources/eventlog"
-AHEAD = "tests/actions/test_ahead.py"
-INCREMENTAL = "tests/sources/eventlog/test_incremental.py"
-INGEST_TABLE = "tests/ingest/test_table.py"
-PROVIDERS = "tests/ingest/test_providers.py"
+AHEAD = "tests/repository/test_upload.py"
+INCREMENTAL = "tests/sources/eventlog/archive/test_shared_segments.py"
+INGEST_TABLE = "tests/ingest_monitor/test_table_history.py"
+PROVIDERS = "tests/ingest_monitor/test_providers.py"
 LOG_FIXTURES = "tests/fixtures_ci/test_eventlogs.py"
 
 
@@ -83,7 +83,7 @@ MUTATIONS = [
     Mutation("ops/config/tables.py", "if any(_LOOKS_SECRET.match(text) for text in texts):", "if False:", WRONG_PLACES),
     Mutation("ops/config/tables.py", "        remember_variable(text)\n", "", WRONG_PLACES),
     Mutation("ops/proc/query.py", "            elif ended is not None:", "            elif ended is not None and not is_open:", WRONG_PLACES),
-    Mutation("ops/stores/s3/abort_stale.py", ' and is_claimed(connection, key.partition("/")[0])', "", "tests/stores/test_s3_stale.py"),
+    Mutation("ops/stores/s3/abort_stale.py", ' and is_claimed(connection, key.partition("/")[0])', "", "tests/stores/s3/test_abort_stale.py"),
     Mutation("ops/actions/doctor.py", "        if missing:\n", "        if False:\n", "tests/actions/test_doctor.py"),
     Mutation(CAPTURE, "amend=None if plan.overlay is None else", "amend=None if True else", LIVE),
     Mutation(CAPTURE, 'if mode != "wal":', "if True:", LIVE),
@@ -93,13 +93,13 @@ MUTATIONS = [
     Mutation(INSPECTION, "if size != entry.size:", "if False:", "tests/fixtures_ci"),
     Mutation(INSPECTION, "if sha256 != entry.sha256:", "if False:", CORRUPTION),
     Mutation(INSPECTION, "if contradiction := _contradiction(found, backup.manifest):", "if contradiction := None:", CORRUPTION),
-    Mutation(INSPECTION, "return compare_measures(recorded, found)", "return []", CORRUPTION),
+    Mutation("ops/actions/rehearsal.py", "return compare_measures(recorded, found)", "return []", CORRUPTION),
     Mutation("ops/formats/manifest.py", "if document.get(SEAL) != document_seal(document):", "if False:", CORRUPTION),
     Mutation("ops/formats/manifest.py", "if isinstance(version, int) and version > VERSION:", "if False:", "tests/fixtures_ci"),
-    Mutation("ops/formats/manifest.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
+    Mutation("ops/model/compare_measures.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
     Mutation("ops/driverkit/row_digest.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
     Mutation("ops/repository/catalog.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
-    Mutation("ops/repository/catalog.py", "and item.payload_sha256 == digest", "", DRILLS),
+    Mutation("ops/repository/backup.py", "and item.payload_sha256 == digest", "", DRILLS),
     Mutation("ops/repository/catalog.py", "and SAFETY_TAG not in backup.manifest.tags", "", RESTORING),
     Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
     Mutation("ops/sources/sqlite/source.py", "promote.require_idle(place)", "pass", RESTORING),
@@ -116,25 +116,25 @@ MUTATIONS = [
     Mutation("ops/fsio/atomic.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
     Mutation("ops/actions/backup.py", "if newest is None or newest < now:", "if True:", CONDITIONS),
     Mutation("ops/sources/sqlite/check.py", 'calls = ["quick_check", *', "calls = [*", "tests/sources"),
-    Mutation("ops/sources/sqlite/measures.py", "if measure.rows != counts[name]:", "if False:", "tests/sources/test_btree.py"),
-    Mutation("ops/sources/sqlite/btree.py", "pages = [*inner, *level] if is_index else level", "pages = level", "tests/sources/test_btree.py"),
-    Mutation("ops/sources/sqlite/btree.py", "page[start if with_rowid else at : end]", "page[at:end]", "tests/sources/test_btree.py"),
+    Mutation("ops/sources/sqlite/measures.py", "if measure.rows != counts[name]:", "if False:", "tests/sources/sqlite/test_btree.py"),
+    Mutation("ops/sources/sqlite/btree.py", "pages = [*inner, *level] if is_index else level", "pages = level", "tests/sources/sqlite/test_btree.py"),
+    Mutation("ops/sources/sqlite/btree.py", "page[start if with_rowid else at : end]", "page[at:end]", "tests/sources/sqlite/test_btree.py"),
     Mutation("ops/actions/assertions.py", "passed &= count >= assertion.min", "pass", DRILLS),
     Mutation("ops/actions/assertions.py", "passed=ended.exit_code == 0", "passed=True", DRILLS),
-    Mutation("ops/model.py", "if any(finding.blocking for finding in findings):", "if False:", DRILLS),
-    Mutation(f"{POSTGRES}/snapshot.py", "        require_all_rows(before)\n", "", PG_CREATING),
-    Mutation(f"{POSTGRES}/snapshot.py", "    if filtered:", "    if False:", PG_CREATING),
-    Mutation(f"{POSTGRES}/session.py", 'f"SET lock_timeout = {max(1, round(patience_s * 1000))}"', '"SELECT 1"', PG_CREATING),
-    Mutation(f"{POSTGRES}/check.py", "if (item.type, item.identity) not in found", "if False", PG_FAULTS),
-    Mutation(f"{POSTGRES}/restoring.py", "    if ran.exit_code and not findings:", "    if False:", PG_FAULTS),
-    Mutation(f"{POSTGRES}/restoring.py", "    if reason is None:", "    if False:", PG_FAULTS),
-    Mutation(f"{POSTGRES}/archive.py", "return entry.rest.startswith(_AFTER_ROWS) and", "return False and", PG_TEXT),
-    Mutation(f"{POSTGRES}/promote.py", "is not Severity.CRITICAL:", "is not None:", PG_RESTORING),
-    Mutation(f"{POSTGRES}/tables.py", "after += _after(session, chosen.replaced)", "pass", PG_RESTORING),
+    Mutation("ops/model/findings.py", "if any(finding.blocking for finding in findings):", "if False:", DRILLS),
+    Mutation(f"{POSTGRES}/dump/exported_snapshot.py", "        require_all_rows(before)\n", "", PG_CREATING),
+    Mutation(f"{POSTGRES}/dump/exported_snapshot.py", "    if filtered:", "    if False:", PG_CREATING),
+    Mutation(f"{POSTGRES}/connect/session.py", 'f"SET lock_timeout = {max(1, round(patience_s * 1000))}"', '"SELECT 1"', PG_CREATING),
+    Mutation(f"{POSTGRES}/measure/check.py", "if (item.type, item.identity) not in found", "if False", PG_FAULTS),
+    Mutation("ops/sources/postgres/restore/messages.py", "    if ran.exit_code and not findings:", "    if False:", PG_FAULTS),
+    Mutation("ops/sources/postgres/restore/messages.py", "    if reason is None:", "    if False:", PG_FAULTS),
+    Mutation(f"{POSTGRES}/dump/archive.py", "return entry.rest.startswith(_AFTER_ROWS) and", "return False and", PG_TEXT),
+    Mutation(f"{POSTGRES}/restore/swap.py", "is not Severity.CRITICAL:", "is not None:", PG_RESTORING),
+    Mutation(f"{POSTGRES}/restore/tables.py", "after += _after(session, chosen.replaced)", "pass", PG_RESTORING),
     Mutation(f"{POSTGRES}/source.py", "return there is not None and here is not None and there.is_same(here)", "return False", PG_RESTORING),
-    Mutation(f"{POSTGRES}/address.py", '_SECRET_KEYWORDS: Final = ("password", ', "_SECRET_KEYWORDS: Final = (", PG_TEXT),
-    Mutation(f"{POSTGRES}/scratch.py", "require_extensions(session, needs)", "pass", PG_RESTORING),
-    Mutation(f"{POSTGRES}/digests.py", "coalesce(sum({row_hash}), 0)::text", "count(*)::text", PG_DIGESTS),
+    Mutation(f"{POSTGRES}/connect/address.py", '_SECRET_KEYWORDS: Final = ("password", ', "_SECRET_KEYWORDS: Final = (", PG_TEXT),
+    Mutation(f"{POSTGRES}/drill/scratch.py", "require_extensions(session, needs)", "pass", PG_RESTORING),
+    Mutation(f"{POSTGRES}/measure/row_digest_sql.py", "coalesce(sum({row_hash}), 0)::text", "count(*)::text", PG_DIGESTS),
     Mutation(RETENTION, "for item in reversed(_sound(ranked)):", "for item in _sound(ranked):", PRUNING),
     Mutation(RETENTION, "reference = min(now, ranked[0].created_at)", "reference = now", PRUNING),
     Mutation(RETENTION, "            if item.good:\n                first_good.setdefault(period, item)\n", "", PRUNING),
@@ -147,7 +147,7 @@ MUTATIONS = [
     Mutation(DELETING, "for key in dict.fromkeys([manifest_key(payload), *about, payload]):", "for key in dict.fromkeys([payload, *about, manifest_key(payload)]):", PRUNING),
     Mutation(DELETING, "            _bury(backup, job)\n", "", PRUNING),
     Mutation(PRUNE, 'if item.code != "backup.pin_invalid"', "if False", PRUNING),
-    Mutation(COPYING, "        _require_right(backup, findings)\n", "", COPIES),
+    Mutation("ops/repository/fetch.py", "        _require_right(backup, findings)\n", "", COPIES),
     Mutation(COPYING, "_digest(to, key) == entries[key].sha256", "True", COPIES),
     Mutation(COPYING, "candidates[item.name].good is not False", "True", COPIES),
     Mutation("ops/repository/transfer.py", "        if content_of(to, key) != content:", "        if False:", COPIES),
@@ -157,65 +157,65 @@ MUTATIONS = [
     Mutation("ops/repository/encrypt.py", "    if backup.good is None:\n        return records\n", "", SEALED_HOME),
     Mutation("ops/repository/encrypt.py", "if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
     Mutation("ops/repository/encrypt.py", "Verdict.PASSED if backup.good else Verdict.FAILED", "Verdict.PASSED", SEALED_HOME),
-    Mutation("ops/actions/taking.py", "if to.sealed is not None:", "if False:", SEALED_HOME),
+    Mutation("ops/actions/backup.py", "if to.sealed is not None:", "if False:", SEALED_HOME),
     Mutation("ops/actions/reencrypt.py", "if not any(finding.code == OPENED for finding in looked.findings):", "if False:", REENCRYPT),
     Mutation("ops/actions/reencrypt.py", "sealed_for(backup.manifest) == today", "True", REENCRYPT),
     Mutation("ops/actions/reencrypt.py", "        self._clear(name)\n", "", REENCRYPT),
     Mutation("ops/formats/encrypted_manifest.py", "            _require_same(path, payload, suffix, stored)\n", "", SEALING),
-    Mutation("ops/repository/forecast.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/test_capacity.py"),
-    Mutation("ops/host/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/test_network.py"),
-    Mutation(f"{EVENTLOG}/segment.py", 'event.get("previous_hash", ABSENT) != before or before is None', "False", f"{LOG_TESTS}/test_chain.py"),
-    Mutation(f"{EVENTLOG}/segment.py", 'if event.get("current_hash") != event_hash(event):', "if event_hash(event) is None:", f"{LOG_TESTS}/test_chain.py"),
-    Mutation(f"{EVENTLOG}/chain.py", "elif facts.first_previous != before:", "elif False:", f"{LOG_TESTS}/test_chain.py"),
-    Mutation(f"{EVENTLOG}/quick.py", "if found != [event.current_hash for event in events]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
-    Mutation(f"{EVENTLOG}/quick.py", "if [event.previous_hash for event in events[1:]] != found[:-1]:", "if False:", f"{LOG_TESTS}/test_rule.py {LOG_TESTS}/test_chain.py"),
-    Mutation(f"{EVENTLOG}/quick.py", "or not _are_canonical([event.timestamp for event in events])", "", f"{LOG_TESTS}/test_rule.py"),
-    Mutation(f"{EVENTLOG}/quick.py", "(before is not None and group.first_previous != before.last_hash)", "False", f"{LOG_TESTS}/test_elements.py"),
-    Mutation(f"{EVENTLOG}/elements.py", "end + _CUT_OFF_A_NUMBER < len(self._text)", "end < len(self._text)", f"{LOG_TESTS}/test_elements.py"),
-    Mutation(f"{EVENTLOG}/former.py", "if hash_at(number, before.events - 1) != before.last_hash:", "if False:", f"{LOG_TESTS}/test_former.py"),
-    Mutation(f"{EVENTLOG}/former.py", "        if now.events < before.events:", "        if False:", f"{LOG_TESTS}/test_former.py"),
-    Mutation(f"{EVENTLOG}/former.py", "findings += _gone(former, segments)", "pass", f"{LOG_TESTS}/test_former.py"),
-    Mutation(f"{EVENTLOG}/archive.py", "        if header.size > most:", "        if False:", LOG_FIXTURES),
-    Mutation(f"{EVENTLOG}/archive.py", "        if header.name in seen:", "        if False:", LOG_FIXTURES),
-    Mutation(f"{EVENTLOG}/archive.py", "if any(zeros) or count > _MOST_ZEROS:", "if any(zeros):", LOG_FIXTURES),
-    Mutation(f"{EVENTLOG}/tarform.py", "if kind not in (*_FILE_TYPES, _FOLDER_TYPE):", "if False:", LOG_FIXTURES),
-    Mutation(f"{EVENTLOG}/archive.py", "elif found.sha256 != expected.sha256:", "elif False:", f"{LOG_TESTS}/test_archive.py"),
-    Mutation(f"{EVENTLOG}/marked.py", "    if as_before != opened.mark:", "    if False:", f"{LOG_TESTS}/test_large.py"),
-    Mutation(f"{EVENTLOG}/marked.py", "    if found is None or found.mark != mark:", "    if found is None:", f"{LOG_TESTS}/test_reading.py"),
-    Mutation(f"{EVENTLOG}/packing.py", "        if _is(facts, held):\n            return facts, False", "        return facts, False", f"{LOG_TESTS}/test_large.py"),
-    Mutation(f"{EVENTLOG}/quick.py", 'b"[" + text[cut + 1 :]', 'b"[" + text[cut:]', f"{LOG_TESTS}/test_elements.py"),
-    Mutation(f"{EVENTLOG}/lookup.py", "max(before, place)", "min(before, place)", f"{LOG_TESTS}/test_lookup.py"),
-    Mutation(f"{EVENTLOG}/elements.py", "    if characters > _LARGEST:", "    if False:", f"{LOG_TESTS}/test_elements.py"),
-    Mutation(f"{EVENTLOG}/snapshot.py", 'if found != document.get("last_current_hash"):', "if False:", LOG_FIXTURES),
-    Mutation(f"{EVENTLOG}/promote.py", "if unchanged_since is not None and change_mark(target) != unchanged_since:", "if False:", f"{LOG_TESTS}/test_log.py"),
+    Mutation("ops/repository/forecast.py", "    others = usage.used - sum(item.size for item in going)", "    others = 0", "tests/repository/test_capacity.py"),
+    Mutation("ops/host/network.py", "    if not _FORBIDDEN.is_set():", "    if True:", "tests/host/test_network.py"),
+    Mutation(f"{EVENTLOG}/chain/segment.py", 'event.get("previous_hash", ABSENT) != before or before is None', "False", f"{LOG_TESTS}/chain/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain/segment.py", 'if event.get("current_hash") != event_hash(event):', "if event_hash(event) is None:", f"{LOG_TESTS}/chain/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain/chain.py", "elif facts.first_previous != before:", "elif False:", f"{LOG_TESTS}/chain/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain/fast_segment.py", "if found != [event.current_hash for event in events]:", "if False:", f"{LOG_TESTS}/chain/test_event_hash.py {LOG_TESTS}/chain/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain/fast_segment.py", "if [event.previous_hash for event in events[1:]] != found[:-1]:", "if False:", f"{LOG_TESTS}/chain/test_event_hash.py {LOG_TESTS}/chain/test_chain.py"),
+    Mutation(f"{EVENTLOG}/chain/fast_segment.py", "or not _are_canonical([event.timestamp for event in events])", "", f"{LOG_TESTS}/chain/test_event_hash.py"),
+    Mutation(f"{EVENTLOG}/chain/fast_segment.py", "(before is not None and group.first_previous != before.last_hash)", "False", f"{LOG_TESTS}/chain/test_json_elements.py"),
+    Mutation(f"{EVENTLOG}/chain/json_elements.py", "end + _CUT_OFF_A_NUMBER < len(self._text)", "end < len(self._text)", f"{LOG_TESTS}/chain/test_json_elements.py"),
+    Mutation(f"{EVENTLOG}/chain/continuity.py", "if hash_at(number, before.events - 1) != before.last_hash:", "if False:", f"{LOG_TESTS}/chain/test_continuity.py"),
+    Mutation(f"{EVENTLOG}/chain/continuity.py", "        if now.events < before.events:", "        if False:", f"{LOG_TESTS}/chain/test_continuity.py"),
+    Mutation(f"{EVENTLOG}/chain/continuity.py", "findings += _gone(former, segments)", "pass", f"{LOG_TESTS}/chain/test_continuity.py"),
+    Mutation(f"{EVENTLOG}/archive/read.py", "        if header.size > most:", "        if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive/read.py", "        if header.name in seen:", "        if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive/read.py", "if any(zeros) or count > _MOST_ZEROS:", "if any(zeros):", LOG_FIXTURES),
+    Mutation("ops/driverkit/tar_header.py", "if kind not in (*_FILE_TYPES, _FOLDER_TYPE):", "if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/archive/read.py", "elif found.sha256 != expected.sha256:", "elif False:", f"{LOG_TESTS}/archive/test_read.py"),
+    Mutation(f"{EVENTLOG}/log/open_files.py", "    if as_before != opened.mark:", "    if False:", f"{LOG_TESTS}/archive/test_large.py"),
+    Mutation(f"{EVENTLOG}/log/open_files.py", "    if found is None or found.mark != mark:", "    if found is None:", f"{LOG_TESTS}/log/test_live_reader.py"),
+    Mutation(f"{EVENTLOG}/archive/pack.py", "        if _is(facts, held):\n            return facts, False", "        return facts, False", f"{LOG_TESTS}/archive/test_large.py"),
+    Mutation(f"{EVENTLOG}/chain/fast_segment.py", 'b"[" + text[cut + 1 :]', 'b"[" + text[cut:]', f"{LOG_TESTS}/chain/test_json_elements.py"),
+    Mutation(f"{EVENTLOG}/chain/lookup.py", "max(before, place)", "min(before, place)", f"{LOG_TESTS}/chain/test_lookup.py"),
+    Mutation(f"{EVENTLOG}/chain/json_elements.py", "    if characters > _LARGEST:", "    if False:", f"{LOG_TESTS}/chain/test_json_elements.py"),
+    Mutation(f"{EVENTLOG}/log/snapshot_file.py", 'if found != document.get("last_current_hash"):', "if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/swap.py", "if unchanged_since is not None and change_mark(target) != unchanged_since:", "if False:", f"{LOG_TESTS}/log/test_log.py"),
     Mutation(f"{EVENTLOG}/source.py", "        remove_stale_scratch(place.parent)\n", "", "tests/faults/test_log_killed.py"),
     Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),
     # Backups that need others, and what is sent ahead.
     Mutation("ops/repository/upload.py", "        require_same_plain(sealed, plain.files[0])\n", "", f"{SEALED_HOME} {AHEAD}"),
     Mutation("ops/repository/upload.py", "            raise _GivenUpError", "            return", AHEAD),
     Mutation("ops/repository/upload.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
-    Mutation("ops/actions/keeping.py", "if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "if False:", "tests/actions/test_deleted_meanwhile.py"),
-    Mutation("ops/repository/catalog.py", " | set(filter(named_like_payload, keys))", "", "tests/actions/test_listing.py"),
+    Mutation("ops/repository/locks.py", "if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "if False:", "tests/actions/test_deleted_meanwhile.py"),
+    Mutation("ops/repository/catalog.py", " | set(filter(named_like_payload, keys))", "", "tests/repository/test_listing.py"),
     Mutation("ops/repository/dependencies.py", "        if manifest.job_id == need.job_id:", "        if True:", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "item.good is not False and ", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "and not check_sizes(item)", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "now - oldest > full_every", "False", INCREMENTAL),
-    Mutation("ops/repository/dependencies.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
+    Mutation("ops/repository/fetch.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
     Mutation("ops/repository/retention_candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
     Mutation("ops/actions/copy.py", "    _copy_needed(backup, tier, scratch, job)\n", "", INCREMENTAL),
     Mutation("ops/actions/backup.py", " and SAFETY_TAG not in request.tags:", ":", INCREMENTAL),
     Mutation("ops/actions/backup.py", "if former is not None and not suffix and", "if former is not None and", INCREMENTAL),
     Mutation(RETENTION, "and not newest.needs", "", INCREMENTAL),
-    Mutation(f"{EVENTLOG}/inspection.py", "            if wrong := differences(part.used, found.files):\n                return wrong\n", "", INCREMENTAL),
-    Mutation(f"{EVENTLOG}/sharing.py", "or not known.keys() >= set(paths)", "", INCREMENTAL),
+    Mutation(f"{EVENTLOG}/archive/inspect.py", "            if wrong := differences(part.used, found.files):\n                return wrong\n", "", INCREMENTAL),
+    Mutation(f"{EVENTLOG}/archive/shared_segments.py", "or not known.keys() >= set(paths)", "", INCREMENTAL),
     # The ingest side.
     Mutation("ops/ingest_monitor/timestamp_forms.py", "begin = since - SLACK if", "begin = since if", INGEST_TABLE),
     Mutation("ops/ingest_monitor/table_history.py", "            if form.holds(row[self._time_at]):", "            if True:", INGEST_TABLE),
     Mutation("ops/ingest_monitor/table_history.py", "begun <= best[0] - 2 * SLACK", "begun <= best[0]", INGEST_TABLE),
     Mutation("ops/ingest_monitor/table_columns.py", ' WHERE "partial" = 0', "", INGEST_TABLE),
-    Mutation("ops/ingest_monitor/metrics.py", "(settings.lag_critical, Severity.CRITICAL", "(settings.lag_critical, Severity.WARNING", "tests/ingest/test_metrics.py"),
-    Mutation("ops/ingest_monitor/metrics.py", "            return  # a step of a job", "            pass  # a step of a job", "tests/ingest"),
-    Mutation("ops/ingest_monitor/jsonl_history.py", " or entry.kind is not Kind.RUN", "", "tests/ingest/test_lines.py"),
+    Mutation("ops/ingest_monitor/metrics.py", "(settings.lag_critical, Severity.CRITICAL", "(settings.lag_critical, Severity.WARNING", "tests/ingest_monitor/test_metrics.py"),
+    Mutation("ops/ingest_monitor/metrics.py", "            return  # a step of a job", "            pass  # a step of a job", "tests/ingest_monitor"),
+    Mutation("ops/ingest_monitor/jsonl_history.py", " or entry.kind is not Kind.RUN", "", "tests/ingest_monitor/test_jsonl_history.py"),
     Mutation("ops/ingest_monitor/provider_request.py", ", provider.auth_header}", "}", PROVIDERS),
     Mutation("ops/ingest_monitor/provider_request.py", "                raise WaitTooLongError", "                pass", PROVIDERS),
     Mutation("ops/ingest_monitor/provider_request.py", "                require_allowed([host]", "                len([host]", PROVIDERS),

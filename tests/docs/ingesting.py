@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.docs.fixtures import backed_up, demo
 from tests.docs.place import Place
-from tests.ingest.serving import Answer, serving
+from tests.ingest_monitor.serving import Answer, serving
 
 _PROVIDER: Final = "127.0.0.1:8080"
 _AGE: Final = timedelta(hours=2, minutes=1)
