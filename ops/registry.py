@@ -9,7 +9,9 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
-from ops.ports import Cipher, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource

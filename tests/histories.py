@@ -13,7 +13,7 @@ from ops.formats.names import checksum_key, checksum_text, evidence_key, manifes
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
 from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 
 

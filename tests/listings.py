@@ -10,7 +10,8 @@ from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import sealed_manifest
 from ops.formats.names import checksum_key, evidence_key, manifest_key
 from ops.model.findings import Finding, Severity, Verdict
-from ops.ports import Sealed, Store
+from ops.ports.cipher import Sealed
+from ops.ports.store import Store
 from ops.repository.pins import keep_backup
 from ops.run.job import Job
 from ops.stores.memory import MemoryStore

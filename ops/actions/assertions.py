@@ -13,7 +13,7 @@ from ops.errors import OpsError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, TableMeasure
 from ops.model.requests import Assertion
-from ops.ports import Copy, Queryable
+from ops.ports.source import Copy, Queryable
 from ops.proc import run_program
 from ops.units import format_duration, format_time
 

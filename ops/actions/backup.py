@@ -13,26 +13,27 @@ from pathlib import Path
 
 from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import SAFETY_TAG, checksum_key, manifest_key, payload_name, top_name
-from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
+from ops.formats.names import SAFETY_TAG
+from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room, require_space
+from ops.fsio.space import require_room
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Captured, FileEntry, Manifest
-from ops.ports import Continuing, Dependent, LocalFiles, MeasuredLater, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
-from ops.repository.capacity import require_below_limit, warn_when_nearly_full
+from ops.repository.capacity import require_room_for, warn_when_nearly_full
 from ops.repository.catalog import manifests_of
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
 from ops.repository.locks import held_lock
-from ops.repository.publish import publish
+from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.recovery import sweep
+from ops.repository.repository import Repository
 from ops.repository.upload import sealed_ahead, sent_ahead
 from ops.run.job import Job, milliseconds
 
@@ -42,15 +43,11 @@ _TOOL = {"name": "drillbook", "version": __version__}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRequest:
-    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand.
-
-    `limit`: bytes that the store may hold.
-    """
+    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand."""
 
     name: str | None = None
     tags: tuple[str, ...] = ()
     min_free: int | None = None
-    limit: int | None = None
     wait_s: float = 0
 
 
@@ -63,21 +60,21 @@ class Taken:
     findings: tuple[Finding, ...]
 
 
-def take_backup(source: Source, store: Store, request: BackupRequest, job: Job) -> Taken:
-    """Capture `source` into `store`; the published backup.
+def take_backup(source: Source, to: Repository, request: BackupRequest, job: Job) -> Taken:
+    """Capture `source`, plain; the published backup.
 
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
     nothing that was there before has changed.
     """
-    with held_lock(source.info.name, store, request.wait_s, job):
-        return take_backup_under_lock(source, store, request, job)
+    with held_lock(source.info.name, to.store, request.wait_s, job):
+        return take_backup_under_lock(source, to, request, job)
 
 
-def take_backup_under_lock(source: Source, store: Store, request: BackupRequest, job: Job) -> Taken:
+def take_backup_under_lock(source: Source, to: Repository, request: BackupRequest, job: Job) -> Taken:
     """The same for a caller that holds the source's lock already."""
-    begun = begin_backup(source, store, request, job)
-    taken = make_backup(source, store, begun, request.tags, job)
-    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, request.limit))
+    begun = begin_backup(source, to, request, job)
+    taken = make_backup(source, to, begun, request.tags, job)
+    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(to.store, to.limit))
     return replace(taken, findings=findings)
 
 
@@ -96,46 +93,46 @@ class Begun:
     base: Manifest | None = None
 
 
-def begin_backup(source: Source, store: Store, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
+def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
     """Clean up after the dead, ask for space, and find the name, which is free also with `suffix` behind it.
 
     Raises SpaceError, SourceError, StoreError, RefusedError.
     """
-    started = job.clock()
-    findings = _clean_up(store)
+    started, store = job.clock(), to.store
+    findings = sweep(to)
     with job.step("check space"):
-        _require_room(source, store, request)
+        require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
     known = manifests_of(store, source.info.name)
     created, warning = _recorded_time(known, started)
-    name = request.name or _free_name(source, store, started, suffix)
-    _require_free(store, f"{name}{suffix}")
+    name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
+    require_free(store, f"{name}{suffix}")
     former = next((item for item in reversed(known) if SAFETY_TAG not in item.tags), None)
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
-        base = _base(source, store, former, started)
+        base = _base(source, to, former, started)
     return Begun(started, created, name, (*findings, *warning), former, base)
 
 
-def _base(source: Source, store: Store, former: Manifest, now: datetime) -> Manifest | None:
+def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
     """What the new backup may build on, where the source has that: never in a store that seals, which nobody here reads."""
     if not isinstance(source, Dependent) or source.full_every is None:
         return None
-    return base_in(store, former, source.full_every, now)
+    return base_in(to.store, former, source.full_every, now)
 
 
 def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload before it is measured
     source: Source,
-    store: Store,
+    to: Repository,
     begun: Begun,
     tags: tuple[str, ...],
     job: Job,
     on_copied: OnCopied | None = None,
 ) -> Taken:
-    """Capture `source` into `store` under the name that was found, and publish it.
+    """Capture `source` under the name that was found, and publish it.
 
     `on_copied`: called with a payload of one file as soon as its bytes are final, before it is measured.
     """
-    name = begun.name
+    name, store = begun.name, to.store
     if isinstance(source, Continuing) and begun.former is not None:
         source = source.after(begun.former)
     if isinstance(source, Dependent) and begun.base is not None:
@@ -165,30 +162,6 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
 
 
-def _clean_up(store: Store) -> list[Finding]:
-    if not isinstance(store, LocalFiles):
-        return []
-    return [
-        Finding(
-            severity=Severity.OK,
-            code="store.swept",
-            message=f"removed {name}, left by a run that was killed",
-            where=name,
-        )
-        for name in store.sweep()
-    ]
-
-
-def _require_room(source: Source, store: Store, request: BackupRequest) -> None:
-    estimate = source.estimate()
-    require_below_limit(store, request.limit, estimate)
-    if isinstance(store, LocalFiles):
-        folder = store.path_of("payload").parent
-        require_space(
-            folder, estimate, min_free=request.min_free, purpose=f"a backup of {source.info.name!r}"
-        )
-
-
 def _recorded_time(known: Sequence[Manifest], now: datetime) -> tuple[datetime, list[Finding]]:
     """`now`, or the instant after the newest backup of the source when the clock stands before that.
 
@@ -200,38 +173,6 @@ def _recorded_time(known: Sequence[Manifest], now: datetime) -> tuple[datetime, 
     message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"
     warning = Finding(severity=Severity.WARNING, code="clock.behind", message=message, where="clock")
     return newest + timedelta(milliseconds=1), [warning]
-
-
-def _free_name(source: Source, store: Store, moment: datetime, added: str) -> str:
-    """The payload name for `moment`, or for the next second in which none of its files exists, with `added` or without."""
-    base, suffix = source.base_and_suffix
-    taken = {top_name(stored.key) for stored in store.list()}
-    for seconds in range(3600):
-        name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
-        if all(_is_free(store, full, taken) for full in {name, f"{name}{added}"}):
-            return name
-    raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
-
-
-def _is_free(store: Store, name: str, taken: set[str]) -> bool:
-    return taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name)
-
-
-def _require_free(store: Store, name: str) -> None:
-    """Raise RefusedError before the work begins when a file of the backup-to-be exists."""
-    taken = {top_name(stored.key) for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
-    if taken:
-        message = f"{', '.join(sorted(taken))} exists in {store.location}"
-        hint = "names are never reused; choose another with --out, or leave --out away"
-        raise RefusedError(message, code="refused.name_taken", hint=hint)
-
-
-def _is_staged(store: Store, name: str) -> bool:
-    """Whether somebody is writing that very name now; what the dead had staged was swept before."""
-    if not isinstance(store, LocalFiles):
-        return False
-    path = store.path_of(name)
-    return path.with_name(f"{STAGED_PREFIX}{name}").exists()
 
 
 def _capture(source: Source, staged: Path, on_copied: OnCopied, job: Job) -> Captured:
@@ -265,7 +206,7 @@ class Made:
 
 
 def make(
-    source: Source, to: Destination, request: BackupRequest, look: VerifyRequest | None, job: Job
+    source: Source, to: Repository, request: BackupRequest, look: VerifyRequest | None, job: Job
 ) -> Made:
     """Capture `source` into its store, and look at it.
 
@@ -273,39 +214,47 @@ def make(
     published, and nothing that was there before has changed.
     """
     with held_lock(source.info.name, to.store, request.wait_s, job):
-        made = make_under_lock(source, to, request, None if to.sealed is None else look, job)
-    if to.sealed is None and look is not None:
+        made = make_under_lock(source, to, request, None if to.encryption is None else look, job)
+    if to.encryption is None and look is not None:
         return replace(made, looked=verify_backup(made.taken.backup, source, look, job))
     return made
 
 
 def make_under_lock(
-    source: Source, to: Destination, request: BackupRequest, look: VerifyRequest | None, job: Job
+    source: Source, to: Repository, request: BackupRequest, look: VerifyRequest | None, job: Job
 ) -> Made:
     """The same for a caller that holds the source's lock already."""
-    if to.sealed is not None:
-        return _make_sealed(source, to.store, to.sealed, request, look, job)
-    taken = take_backup_under_lock(source, to.store, request, job)
+    if to.encryption is not None:
+        return _make_encrypted(source, to, to.encryption, request, look, job)
+    taken = take_backup_under_lock(source, to, request, job)
     return Made(taken, verify_backup(taken.backup, source, look, job) if look else None)
 
 
-def _make_sealed(  # noqa: PLR0913, PLR0917 - a backup, and how it is sealed
-    source: Source, store: Store, how: SealedHow, request: BackupRequest, look: VerifyRequest | None, job: Job
+def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypted
+    source: Source,
+    to: Repository,
+    cipher: Cipher,
+    request: BackupRequest,
+    look: VerifyRequest | None,
+    job: Job,
 ) -> Made:
     """One that fails the look is stored all the same, with the verdict beside it: it may be all that there is."""
-    sealing = Sealing.by(how.cipher, how.scratch)
-    begun = begin_backup(source, store, request, job, sealing.suffix)
-    require_room(how.scratch, source.estimate())
-    name = f"{begun.name}{sealing.suffix}"
-    with scratch_folder(how.scratch) as folder, sealed_ahead(store, name, sealing) as ahead:
-        taken = make_backup(source, how.plain_store(folder), begun, request.tags, job, ahead.begin)
+    if to.plain_store is None:
+        raise TypeError(to)
+    how, store = Sealing.by(cipher, to.scratch), to.store
+    begun = begin_backup(source, to, request, job, how.suffix)
+    require_room(to.scratch, source.estimate())
+    name = f"{begun.name}{how.suffix}"
+    with scratch_folder(to.scratch) as folder, sealed_ahead(store, name, how) as ahead:
+        plain = Repository(store=to.plain_store(folder), scratch=to.scratch)
+        taken = make_backup(source, plain, begun, request.tags, job, ahead.begin)
         looked = None
         if look is not None:
             looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
         known = replace(taken.backup, evidence=(looked,) if looked else ())
-        with payload_here(known, how.scratch, job, compared_later=True) as payload:
-            sealed = publish_sealed(known, payload, store, sealing, job, ahead)
-    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, request.limit))
+        with payload_here(known, to.scratch, job, compared_later=True) as payload:
+            sealed = publish_sealed(known, payload, store, how, job, ahead)
+    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, to.limit))
     return Made(Taken(sealed, taken.captured, findings), looked)
 
 

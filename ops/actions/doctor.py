@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sqlite3
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,26 +13,27 @@ from pathlib import Path
 from ops import DISTRIBUTION
 from ops.actions.copy import Home, missing_copies
 from ops.errors import OpsError
-from ops.fsio.locks import is_held, read_holder
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
-from ops.ports import LocalFiles, Source, Store
+from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.catalog import read_catalogue
+from ops.repository.examine import examine_folder, examine_room
 from ops.repository.freshness import backups_of, examine_age, examine_proven, examine_verified
 from ops.repository.integrity import critical
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """One source with its home store and what was promised about it."""
+    """One source, where its backups are made, and what was promised about it."""
 
     source: Source
-    store: Store
+    repository: Repository
     objectives: Objectives
     min_free: int | None
 
@@ -69,9 +69,9 @@ def examine(patient: Patient, scratch: Path, now: datetime) -> list[Finding]:
     """All that stands in the way of the next backup, restore or drill of one source."""
     findings = _examine_source(patient.source)
     try:
-        catalogue = read_catalogue(patient.store)
+        catalogue = read_catalogue(patient.repository.store)
     except OpsError as error:
-        return [*findings, critical(error, patient.store.name)]
+        return [*findings, critical(error, patient.repository.name)]
     return [
         *findings,
         *_examine_store(patient),
@@ -126,51 +126,23 @@ def _examine_source(source: Source) -> list[Finding]:
 
 
 def _examine_store(patient: Patient) -> list[Finding]:
-    store, findings = patient.store, []
-    if not isinstance(store, LocalFiles):
-        return []
-    folder = store.path_of("payload").parent
-    try:
-        with store.stage("doctor-probe") as staged:
-            staged.write_bytes(b"x")
-    except (OpsError, OSError) as error:
-        return [
-            _critical("store.unwritable", f"store {store.name!r} can not be written: {error}", str(folder))
-        ]
-    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        message = f"{folder} can be read by others (mode {stat.S_IMODE(folder.stat().st_mode):04o})"
-        findings.append(_warning("doctor.permissions", f"{message}; chmod 700 it", str(folder)))
-    lock = store.lock_path(patient.source.info.name)
-    if is_held(lock):
-        findings.append(_ok("doctor.lock", f"at work now: {read_holder(lock) or 'a run that just started'}"))
-    return [*findings, *_examine_space(patient, folder)]
-
-
-def _examine_space(patient: Patient, folder: Path) -> list[Finding]:
     try:
         estimate = patient.source.estimate()
     except OpsError:
-        return []
-    reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
-    return [_room(folder, reserve, "the next backup")]
+        reserve = None
+    else:
+        reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
+    return examine_folder(patient.repository, patient.source.info.name, reserve)
 
 
 def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Finding]:
     """Whether the newest backup could be drilled here: room, and whatever its kind needs."""
-    findings = [_room(scratch, source.room_to_load(newest.manifest), "the next drill")]
+    findings = [examine_room(scratch, source.room_to_load(newest.manifest), "the next drill")]
     try:
         findings += source.require_loadable(newest.manifest)
     except OpsError as error:
         findings.append(critical(error, newest.name))
     return findings
-
-
-def _room(place: Path, needed: int, purpose: str) -> Finding:
-    free = free_bytes(place)
-    text = f"{format_size(free)} free in {place}, {format_size(needed)} needed for {purpose}"
-    if free >= needed:
-        return _ok("doctor.space", text)
-    return _critical("space.insufficient", text, str(place))
 
 
 def _examine_history(patient: Patient, catalogue: Catalogue, scratch: Path, now: datetime) -> list[Finding]:

@@ -25,7 +25,7 @@ from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Phase
 from ops.model.findings import Finding, Severity, verdict_of, worst
 from ops.model.requests import Assertion, Objectives
-from ops.ports import Source
+from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import fetch_whole
 from ops.repository.integrity import check_checksum_file, check_sizes, critical, undecided

@@ -7,19 +7,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
 
-from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
-from ops.ports import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import read_catalogue
+from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
+from ops.repository.recovery import give_up_uploads
+from ops.repository.repository import Repository
 from ops.repository.retention import Plan, Policy, plan_retention
 from ops.repository.retention_candidates import candidates_of
 from ops.run.job import Job
-from ops.units import format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,48 +34,41 @@ class PruneRequest:
     stale_after: timedelta = timedelta(days=7)
 
 
-@runtime_checkable
-class Uploading(Protocol):
-    """A store in which a run that is cut off leaves parts that no listing shows."""
-
-    def abort_stale_uploads(self, older_than: timedelta) -> Sequence[str]:
-        """Give up uploads that were begun longer ago; their keys. Raises StoreError when that may not be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What was planned for each group of like backups (kind and scope), what is gone, and what was noticed."""
 
     source: str
-    store: Store
+    store: str
     plans: dict[str, Plan]
     deleted: tuple[str, ...]
     freed: int
     findings: tuple[Finding, ...]
 
 
-def prune(store: Store, request: PruneRequest, job: Job) -> Pruned:
+def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
     """Apply the policy to the backups of one source in one store.
 
     Raises LockHeldError when another run works on the source, StoreError when the store can not be read.
     """
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
-            stack.enter_context(held_lock(request.source, store, request.wait_s, job))
-        return _Pruning(store, request, job).run()
+            stack.enter_context(held_lock(request.source, repository.store, request.wait_s, job))
+        return _Pruning(repository, request, job).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Pruning:
-    store: Store
+    repository: Repository
     request: PruneRequest
     job: Job
 
     def run(self) -> Pruned:
+        store = self.repository.store
         with self.job.step("plan"):
-            resumed = [] if self.request.dry_run else finish_deletions(self.store, self.request.source)
-            catalogue = read_catalogue(self.store)
-            stored = {file.key: file.size for file in self.store.list()}
+            resumed = [] if self.request.dry_run else finish_deletions(store, self.request.source)
+            catalogue = read_catalogue(store)
+            stored = sizes_in(store)
             mine = [item for item in catalogue.backups if item.manifest.source.name == self.request.source]
             unreadable = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
             plans = _stopped_by(unreadable, self._plan(mine, stored))
@@ -87,7 +78,7 @@ class _Pruning:
         by_name, about = {item.name: item for item in mine}, beside(stored)
         if self.request.dry_run:
             locked = filter(None, (locked_finding(by_name[name], self.job) for name in doomed))
-            return Pruned(self.request.source, self.store, plans, (), 0, (*findings, *locked))
+            return Pruned(self.request.source, self.repository.name, plans, (), 0, (*findings, *locked))
         deleted, freed = [], 0
         with self.job.step("prune") as facts:
             for name in doomed:
@@ -98,27 +89,10 @@ class _Pruning:
                 else:
                     findings.append(problem)
             facts.bytes = freed
-        findings += self._give_up_uploads()
-        return Pruned(self.request.source, self.store, plans, (*resumed, *deleted), freed, tuple(findings))
-
-    def _give_up_uploads(self) -> list[Finding]:
-        if not isinstance(self.store, Uploading):
-            return []
-        try:
-            keys = self.store.abort_stale_uploads(self.request.stale_after)
-        except OpsError as error:
-            message = f"unfinished uploads stay: {error.message}"
-            return [
-                Finding(
-                    severity=Severity.WARNING, code="prune.uploads_kept", message=message, where=error.code
-                )
-            ]
-        return [self._given_up(key) for key in keys]
-
-    def _given_up(self, key: str) -> Finding:
-        age = format_duration(self.request.stale_after.total_seconds())
-        message = f"gave up an upload of {key} that was begun more than {age} ago and never finished"
-        return Finding(severity=Severity.OK, code="prune.upload_given_up", message=message, where=key)
+        findings += give_up_uploads(self.repository, self.request.stale_after)
+        return Pruned(
+            self.request.source, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
+        )
 
     def _plan(self, mine: Sequence[Backup], stored: dict[str, int]) -> dict[str, Plan]:
         now, groups = self.job.clock(), defaultdict(list)

@@ -13,44 +13,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.actions.backup import passed
-from ops.actions.copy import Tier, copy_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, ConfigError, OpsError, ToolError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
-from ops.formats.names import checksum_key, evidence_key, top_name
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding, Severity
-from ops.ports import Cipher, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
 from ops.repository.backup import OPENED, Backup
 from ops.repository.capacity import require_below_limit
-from ops.repository.catalog import read_catalogue
+from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions
 from ops.repository.encrypt import Sealing, openers_of
 from ops.repository.fetch import fetch_payload, payload_here
 from ops.repository.integrity import critical
 from ops.repository.locks import being_read, held_lock
-from ops.repository.publish_encrypted import publish_sealed
-from ops.repository.transfer import content_of, put_text
+from ops.repository.publish_encrypted import clear_name, publish_sealed
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
+from ops.repository.transfer import keep_history
 from ops.run.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReencryptRequest:
-    """Which source's backups, by the cipher of today; `openers`: all ciphers here that may open them.
+    """Which source's backups; while one is encrypted anew both lie in the repository.
 
-    `limit`: bytes that the store may hold; while one is sealed anew both lie there. `elsewhere`: a store that was done
-    before, from which those that are right there are copied as they are. `dry_run`: only say which.
+    `elsewhere`: one that was done before, from which those that are right there are copied as they are. `dry_run`:
+    only say which.
     """
 
     source: str
-    cipher: Cipher
-    openers: tuple[Cipher, ...]
-    scratch: Path
     source_of: Callable[[Backup], Source]
-    limit: int | None = None
-    elsewhere: Store | None = None
+    elsewhere: Repository | None = None
     dry_run: bool = False
     wait_s: float = 0
 
@@ -60,47 +57,53 @@ class Reencrypted:
     """Old and new name of each that was sealed anew, how many were right already, and what was noticed."""
 
     source: str
-    store: Store
+    store: str
     renewed: tuple[tuple[str, str], ...]
     current: int
     findings: tuple[Finding, ...]
 
 
-def reencrypt(store: Store, request: ReencryptRequest, job: Job) -> Reencrypted:
-    """Seal the backups of one source in `store` anew that are not sealed for the keys of today, newest first.
+def reencrypt(repository: Repository, request: ReencryptRequest, job: Job) -> Reencrypted:
+    """Encrypt the backups of one source anew that are not encrypted for the keys of today, newest first.
 
-    One that can not be is a finding, and stays as it is. Raises LockHeldError, StoreError, ConfigError.
+    The keys are those of the repository's cipher. One that cannot be is a finding, and stays as it is. Raises
+    LockHeldError, StoreError, ConfigError.
     """
-    if request.cipher.sealed_for is None and not request.cipher.by_passphrase:
+    cipher, store = repository.encryption, repository.store
+    if cipher is None:
+        raise ConfigError(f"store {repository.name!r} does not encrypt", code="usage.bad_value")
+    if cipher.sealed_for is None and not cipher.by_passphrase:
         # Whichever key of the keyring opens a file, nothing says that it is sealed for the one that is meant today.
-        message = (
-            f"cipher {request.cipher.name!r} names keys by address: what they mean today can not be told"
-        )
+        message = f"cipher {cipher.name!r} names keys by address: what they mean today can not be told"
         raise ConfigError(message, hint="write the whole fingerprint of each recipient")
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
             stack.enter_context(held_lock(request.source, store, request.wait_s, job))
             finish_deletions(store, request.source)
-        return _Run(store, request, job).run()
+        return _Run(repository, cipher, request, job).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    store: Store
+    repository: Repository
+    cipher: Cipher
     request: ReencryptRequest
     job: Job
 
     def run(self) -> Reencrypted:
-        request, catalogue = self.request, read_catalogue(self.store)
+        request, repository = self.request, self.repository
+        catalogue = read_catalogue(repository.store)
         mine = [
-            replace(item, openers=request.openers)
+            replace(item, openers=repository.decryptors)
             for item in catalogue.backups
             if item.manifest.source.name == request.source
         ]
         findings = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
         renewed: list[tuple[str, str]] = []
         done = self._done(mine)
-        there = {} if request.elsewhere is None else self._done(read_catalogue(request.elsewhere).backups)
+        there = (
+            {} if request.elsewhere is None else self._done(read_catalogue(request.elsewhere.store).backups)
+        )
         old = [item for item in mine if done.get(item.manifest.job_id) is not item and not self._fits(item)]
         taken = {item.name for item in mine}
         for backup in old:
@@ -115,7 +118,7 @@ class _Run:
             except OpsError as error:
                 findings.append(critical(error, backup.name))
         current = len(mine) - len(old)
-        return Reencrypted(request.source, self.store, tuple(renewed), current, tuple(findings))
+        return Reencrypted(request.source, repository.name, tuple(renewed), current, tuple(findings))
 
     def _done(self, backups: Iterable[Backup]) -> dict[str, Backup]:
         """By job those that are sealed for the keys of today."""
@@ -123,21 +126,22 @@ class _Run:
 
     def _copied(self, other: Backup) -> Backup:
         """The same, sealed for the keys of today, as it is in another store."""
-        require_below_limit(self.store, self.request.limit, other.manifest.size)
-        copy_backup(other, Tier(self.store), self.request.scratch, self.job)
-        return replace(other, store=self.store)
+        to = self.repository
+        require_below_limit(to.store, to.limit, other.manifest.size)
+        copy_backup(other, to, self.job)
+        return replace(other, store=to.store)
 
     def _is_said_current(self, backup: Backup) -> bool:
         """Whether its manifest says that it is sealed for exactly the keys of today."""
-        today = self.request.cipher.sealed_for
+        today = self.cipher.sealed_for
         return today is not None and self._is_of_kind(backup) and sealed_for(backup.manifest) == today
 
     def _is_of_kind(self, backup: Backup) -> bool:
-        return is_sealed(backup.manifest) and cipher_kind(backup.manifest) == self.request.cipher.kind
+        return is_sealed(backup.manifest) and cipher_kind(backup.manifest) == self.cipher.kind
 
     def _fits(self, backup: Backup) -> bool:
         """For a passphrase, of which nothing may be written down: whether today's opens it."""
-        cipher = self.request.cipher
+        cipher = self.cipher
         if cipher.sealed_for or not self._is_of_kind(backup) or sealed_for(backup.manifest):
             return False
         try:
@@ -148,7 +152,7 @@ class _Run:
 
     def _new_name(self, old: Backup, taken: set[str]) -> str:
         """The plain name with the cipher's suffix, and before that a number that no former one had."""
-        plain, suffix = old.plain.payload, self.request.cipher.suffix
+        plain, suffix = old.plain.payload, self.cipher.suffix
         former = re.fullmatch(r"\.(\d+)\.\w+", old.name.removeprefix(plain))
         number = int(former[1]) + 1 if former else 1
         while (name := f"{plain}{f'.{number}' if number > 1 else ''}{suffix}") in taken:
@@ -157,26 +161,19 @@ class _Run:
         return name
 
     def _seal_anew(self, old: Backup, name: str) -> Backup:
-        request = self.request
-        require_below_limit(self.store, request.limit, old.manifest.size * 101 // 100)
-        self._clear(name)
-        how = Sealing(request.cipher, request.scratch, name.removeprefix(old.plain.payload))
+        to = self.repository
+        require_below_limit(to.store, to.limit, old.manifest.size * 101 // 100)
+        clear_name(to.store, name)
+        how = Sealing(self.cipher, to.scratch, name.removeprefix(old.plain.payload))
         with being_read(old), self._opened(old) as payload:
-            new = publish_sealed(old, payload, self.store, how, self.job)
-        self._keep_history(old, new)
+            new = publish_sealed(old, payload, to.store, how, self.job)
+        keep_history(old, new)
         return new
-
-    def _clear(self, name: str) -> None:
-        """What has the name and no manifest is left of a run that was cut off."""
-        there = {top_name(file.key) for file in self.store.list()}
-        for key in (name, checksum_key(name)):
-            if key in there:
-                self.store.delete(key)
 
     @contextlib.contextmanager
     def _opened(self, backup: Backup) -> Iterator[Path]:
         """The plain payload, every byte as recorded, or compared when it is sealed; raises BackupError, ToolError."""
-        scratch = self.request.scratch
+        scratch = self.repository.scratch
         if not is_sealed(backup.manifest):
             with payload_here(backup, scratch, self.job, compared_later=True) as payload:
                 yield payload
@@ -190,17 +187,9 @@ class _Run:
                 raise BackupError(bad[0].message, code=bad[0].code, hint="use another copy")
             yield payload
 
-    def _keep_history(self, old: Backup, new: Backup) -> None:
-        """What was found about the old one stays readable beside the new one; it says nothing about its bytes."""
-        for item in old.evidence:
-            written = evidence_key(old.name, item.action, item.started_at, item.job_id)
-            kept = evidence_key(new.name, item.action, item.started_at, item.job_id)
-            with contextlib.suppress(BackupError):
-                put_text(self.store, kept, content_of(self.store, written))
-
     def _look(self, new: Backup) -> Evidence:
         """At what is stored, opened where the new key is here; who only has the old one sees no further."""
-        cipher, look = self.request.cipher, VerifyRequest(Level.QUICK, self.request.scratch)
+        cipher, look = self.cipher, VerifyRequest(Level.QUICK, self.repository.scratch)
         source, sealed = self.request.source_of(new), replace(new, openers=())
         if cipher.can_open:
             with contextlib.suppress(ToolError):
@@ -217,7 +206,7 @@ class _Run:
             # A typing error in the new public key would else cost every backup.
             message = f"{old.name} stays too: {new.name} was not opened here; run this where the new key is"
             return [Finding(severity=Severity.WARNING, code="seal.unopened", message=message, where=new.name)]
-        stored = {file.key: file.size for file in self.store.list()}
+        stored = sizes_in(self.repository.store)
         problem = delete_backup(old, beside(stored)[old.name], self.job)
         if problem is None:
             return []

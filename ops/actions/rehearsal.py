@@ -12,10 +12,10 @@ from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity, worst
-from ops.model.manifest import Measures
-from ops.ports import Copy, Dependent, Fetched, LocalFiles, Source
+from ops.model.manifest import Fetched, Measures
+from ops.ports.source import Copy, Dependent, Source
 from ops.repository.backup import Backup
-from ops.repository.fetch import can_be_opened, fetch_payload
+from ops.repository.fetch import can_be_opened, fetch_payload, path_in_store
 from ops.repository.integrity import (
     critical,
     undecided,
@@ -35,8 +35,9 @@ def room_to_open(backup: Backup, source: Source) -> int:
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
     """The kind's look at the stored payload, where it lies if it can be opened there."""
     sealed = is_sealed(backup.manifest)
-    if isinstance(backup.store, LocalFiles) and not sealed:
-        return source.inspect(backup.store.path_of(backup.name), backup.manifest)
+    place = None if sealed else path_in_store(backup)
+    if place is not None:
+        return source.inspect(place, backup.manifest)
     if not can_be_opened(backup):
         message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
         return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]

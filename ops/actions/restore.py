@@ -24,13 +24,14 @@ from ops.formats.names import SAFETY_TAG
 from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
+from ops.model.manifest import Fetched
 from ops.model.requests import Assertion, KeptTarget, RestoreOptions
-from ops.ports import Copy, Fetched, Restorable, Source
+from ops.ports.source import Copy, Restorable, Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import fetch_whole
 from ops.repository.integrity import check_checksum_file, check_sizes, critical
 from ops.repository.locks import being_read, held_lock
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.units import format_stamp
 
@@ -46,7 +47,7 @@ class RestoreRequest:
     """
 
     scratch: Path
-    safety: Destination
+    safety: Repository
     sources: Sequence[Source] = ()
     assertions: Sequence[Assertion] = ()
     to: str | None = None
@@ -75,9 +76,7 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
         return [
             f"restore {backup.name} into a scratch place under {request.scratch}, verify it there, and remove it"
         ]
-    return list(
-        _restorable(source).plan(target, backup.manifest, request.options, request.safety.store.location)
-    )
+    return list(_restorable(source).plan(target, backup.manifest, request.options, request.safety.location))
 
 
 def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
@@ -225,10 +224,8 @@ class _Restore:
 
     def _undone_elsewhere(self, name: str) -> list[Finding]:
         """A warning when the safety backup is sealed and nothing here opens it."""
-        sealed = self.request.safety.sealed
-        if sealed is None or any(
-            item.can_open and item.kind == sealed.cipher.kind for item in self.backup.openers
-        ):
+        cipher = self.request.safety.encryption
+        if cipher is None or any(item.can_open and item.kind == cipher.kind for item in self.backup.openers):
             return []
         message = (
             f"safety backup {name} is sealed, and no key is here: going back needs a machine that has it"

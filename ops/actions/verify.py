@@ -14,7 +14,7 @@ from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding, Severity, verdict_of, worst
-from ops.ports import Source
+from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
 from ops.repository.integrity import check_checksum_file, check_sizes, check_stored_files, critical, undecided

@@ -34,7 +34,7 @@ from ops.errors import CipherError, ConfigError
 from ops.fsio.scratch import scratch_folder
 from ops.host.secret import Secret
 from ops.model.findings import Finding
-from ops.ports import Sealed
+from ops.ports.cipher import Sealed
 from ops.proc import run_program
 from ops.proc.filter import SECRET_HERE, Filter, Filtered
 from ops.run.progress import Progress, silent

@@ -26,7 +26,7 @@ from ops.driverkit.filter_cipher import (
 from ops.errors import CipherError, ConfigError
 from ops.host.secret import Secret
 from ops.model.findings import Finding
-from ops.ports import Sealed
+from ops.ports.cipher import Sealed
 from ops.proc.filter import SECRET_HERE, Filter, Filtered
 from ops.run.progress import Progress, silent
 

@@ -10,7 +10,9 @@ from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
 from ops.model.requests import Assertion, Objectives
-from ops.ports import Cipher, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.repository.retention import DEFAULT_POLICY, Policy
 
 

@@ -20,7 +20,9 @@ from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.model.requests import Assertion, Objectives
-from ops.ports import Cipher, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.repository.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size

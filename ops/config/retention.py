@@ -9,7 +9,7 @@ from typing import Any, Final
 from ops.config.model import StoreSettings
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
-from ops.ports import Cipher
+from ops.ports.cipher import Cipher
 from ops.repository.retention import Policy
 from ops.units import Size
 

@@ -18,7 +18,7 @@ from ops.fsio.output import filled_file, opened_file, secluded_file
 from ops.fsio.scratch import scratch_folder
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
-from ops.ports import Cipher, Sealed
+from ops.ports.cipher import Cipher, Sealed
 from ops.proc.filter import Filter, Filtered, OverrunError, run_filter
 from ops.run.progress import Progress
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ops.errors import BackupError
 from ops.model.manifest import FileEntry, Manifest
-from ops.ports import Sealed
+from ops.ports.cipher import Sealed
 
 KEY: Final = "sealed"
 _SEALED_FOR: Final = "sealed_for"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from ops.model.findings import Finding
 
@@ -116,3 +117,15 @@ class Captured:
     measures: Measures
     extra: Mapping[str, object] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A payload that was fetched from its store and is what the manifest says.
+
+    Where it lies, the private folder that it lies in, and the manifest.
+    """
+
+    payload: Path
+    folder: Path
+    manifest: Manifest

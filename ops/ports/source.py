@@ -13,21 +13,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Copied, Manifest, Measures, SourceInfo
+from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.run.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A payload that was fetched from its store and is what the manifest says.
-
-    Where it lies, the private folder that it lies in, and the manifest.
-    """
-
-    payload: Path
-    folder: Path
-    manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def pruned_document(pruned: Pruned, *, dry_run: bool) -> dict[str, object]:
     """Every backup with the rules that keep it, and what is gone."""
     return {
         "source": pruned.source,
-        "store": pruned.store.name,
+        "store": pruned.store,
         "dry_run": dry_run,
         "groups": [
             {
@@ -49,7 +49,7 @@ def pruned_text(pruned: Pruned, now: datetime, *, dry_run: bool) -> str:
     for group, plan in pruned.plans.items():
         rows = [_row(item, plan.refusal, pruned, now, dry_run=dry_run) for item in plan.decisions]
         parts += [
-            f"{pruned.source} in {printable(pruned.store.name)} ({group})",
+            f"{pruned.source} in {printable(pruned.store)} ({group})",
             table(["Backup", "Age", "Size", "", "Because"], rows),
             "",
         ]
@@ -75,7 +75,7 @@ def _row(item: Decision, refusal: str | None, pruned: Pruned, now: datetime, *, 
 def _summary(pruned: Pruned, *, dry_run: bool) -> str:
     total = sum(len(plan.decisions) for plan in pruned.plans.values())
     if not total:
-        return f"There is no backup of {pruned.source} in {pruned.store.name}."
+        return f"There is no backup of {pruned.source} in {pruned.store}."
     if dry_run:
         doomed = [item for plan in pruned.plans.values() for item in plan.doomed]
         size = format_size(sum(item.size for item in doomed))

@@ -11,7 +11,8 @@ from ops.formats.encrypted_manifest import is_sealed, plain_manifest
 from ops.model.evidence import Evidence, Pin
 from ops.model.findings import Finding, Verdict
 from ops.model.manifest import Manifest
-from ops.ports import Cipher, Store
+from ops.ports.cipher import Cipher
+from ops.ports.store import Store
 
 OPENED: Final = "backup.opened"
 """The code of the finding that a sealed backup was opened."""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ops.errors import SpaceError
-from ops.fsio.space import free_bytes
+from ops.fsio.space import free_bytes, require_space
 from ops.model.findings import Finding, Severity
-from ops.ports import LocalFiles, Store
+from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Catalogue
 from ops.repository.forecast import Habit, Usage, forecast_full
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.repository.retention_candidates import candidates_of
 from ops.units import format_size
@@ -42,6 +43,17 @@ def require_below_limit(store: Store, limit: int | None, estimate: int) -> None:
         )
         hint = "look at what backup.prune would delete, or raise `limit` of the store"
         raise SpaceError(message, code="space.limit", hint=hint, command="backup.prune --dry-run")
+
+
+def require_room_for(repository: Repository, estimate: int, min_free: int | None, purpose: str) -> None:
+    """Return when a file of `estimate` bytes fits below the limit and, where the store has files here, on its disk.
+
+    `min_free`: bytes that must be free; None: a reserve beside the estimate. Raises SpaceError that names the `purpose`.
+    """
+    store = repository.store
+    require_below_limit(store, repository.limit, estimate)
+    if isinstance(store, LocalFiles):
+        require_space(store.path_of("payload").parent, estimate, min_free=min_free, purpose=purpose)
 
 
 def warn_when_nearly_full(store: Store, limit: int | None) -> list[Finding]:

@@ -27,10 +27,15 @@ from ops.formats.names import (
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
+
+
+def sizes_in(store: Store) -> dict[str, int]:
+    """Return the size of every file in the store, by key."""
+    return {stored.key: stored.size for stored in store.list()}
 
 
 def manifests_of(store: Store, source: str) -> list[Manifest]:

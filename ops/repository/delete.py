@@ -26,7 +26,7 @@ from ops.formats.names import (
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.locks import claimed_for_deletion
 from ops.model.findings import Finding, Severity
-from ops.ports import LocalFiles, Store
+from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.integrity import critical
 from ops.run.job import Job

@@ -13,7 +13,7 @@ from ops.formats.dependencies import Need, needs_of
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import MANIFEST_SUFFIX
 from ops.model.manifest import Manifest
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_manifest
 from ops.repository.integrity import check_sizes

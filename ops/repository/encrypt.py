@@ -21,7 +21,7 @@ from ops.fsio.atomic import make_private_folder
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import FileEntry, Manifest
-from ops.ports import Cipher, Sealed
+from ops.ports.cipher import Cipher, Sealed
 from ops.repository.backup import Backup
 from ops.run.job import Job
 from ops.run.progress import Progress

@@ -12,7 +12,8 @@ from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.fsio.atomic import make_private_folder
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity, worst
-from ops.ports import Fetched, LocalFiles
+from ops.model.manifest import Fetched
+from ops.ports.store import LocalFiles
 from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
 from ops.repository.encrypt import unseal_payload
@@ -25,6 +26,12 @@ from ops.repository.integrity import (
 )
 from ops.run.job import Job
 from ops.run.progress import Progress
+
+
+def path_in_store(backup: Backup) -> Path | None:
+    """Return where the stored payload lies on this machine; None where the store has no files here."""
+    store = backup.store
+    return store.path_of(backup.name) if isinstance(store, LocalFiles) else None
 
 
 def fetch_stored(backup: Backup, folder: Path, progress: Progress) -> list[Finding]:

@@ -11,7 +11,7 @@ from ops.errors import BackupError, OpsError
 from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry, Manifest
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.run.progress import Progress
 

@@ -28,7 +28,8 @@ from ops.formats.names import (
     top_name,
 )
 from ops.model.findings import Finding
-from ops.ports import NO_FILE, UNSETTLED, LocalFiles, Stamp, Stamped, Stamps, Store, by_key
+from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
+from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import incomplete, read_backup, read_catalogue
 from ops.repository.listing_cache import Memory, Remembered, can_be_remembered

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ops import __version__
 from ops.fsio.user_cache import read_cached, write_cached
-from ops.ports import Stamp, by_key
+from ops.ports.stamps import Stamp, by_key
 from ops.repository.listing_row import Listed, Rows
 
 _FORMAT: Final = 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ops.errors import BackupError, OpsError
 from ops.formats.names import manifest_key
 from ops.fsio.locks import held_for_reading, source_lock
-from ops.ports import LocalFiles, Store
+from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.run.job import Job
 

@@ -1,14 +1,16 @@
-"""The order in which a backup appears in its store: payload, checksum file, manifest last."""
+"""A name that is free, and the order in which a backup appears under it: payload, checksum file, manifest last."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import checksum_key, checksum_text, manifest_key
-from ops.fsio.atomic import translated_write_errors
+from ops.formats.names import checksum_key, checksum_text, manifest_key, payload_name, top_name
+from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
 from ops.model.manifest import Manifest
-from ops.ports import Store
+from ops.ports.store import LocalFiles, Store
 
 
 def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
@@ -38,3 +40,37 @@ def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
         for key in published:
             store.delete(key)
         raise
+
+
+def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str) -> str:
+    """Return the payload name for `moment`, or for the next second in which none of its files exists.
+
+    `added`: what may be put behind it; that name is free as well. Raises StoreError when none is.
+    """
+    taken = {top_name(stored.key) for stored in store.list()}
+    for seconds in range(3600):
+        name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
+        if all(_is_free(store, full, taken) for full in {name, f"{name}{added}"}):
+            return name
+    raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
+
+
+def _is_free(store: Store, name: str, taken: set[str]) -> bool:
+    return taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name)
+
+
+def require_free(store: Store, name: str) -> None:
+    """Raise RefusedError before the work begins when a file of the backup-to-be exists."""
+    taken = {top_name(stored.key) for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
+    if taken:
+        message = f"{', '.join(sorted(taken))} exists in {store.location}"
+        hint = "names are never reused; choose another with --out, or leave --out away"
+        raise RefusedError(message, code="refused.name_taken", hint=hint)
+
+
+def _is_staged(store: Store, name: str) -> bool:
+    """Whether somebody is writing that very name now; what the dead had staged was swept before."""
+    if not isinstance(store, LocalFiles):
+        return False
+    path = store.path_of(name)
+    return path.with_name(f"{STAGED_PREFIX}{name}").exists()

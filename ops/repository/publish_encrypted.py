@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ops.errors import RefusedError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
+from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, top_name
 from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Manifest
-from ops.ports import LocalFiles, Store, Streaming
+from ops.ports.store import LocalFiles, Store, Streaming
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest
 from ops.repository.encrypt import Sealing, seal_payload, sealed_records
@@ -23,6 +23,14 @@ from ops.repository.publish import publish
 from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
 from ops.run.job import Job
+
+
+def clear_name(store: Store, name: str) -> None:
+    """Remove what has the name and no manifest: it is left of a run that was cut off."""
+    there = {top_name(file.key) for file in store.list()}
+    for key in (name, checksum_key(name)):
+        if key in there:
+            store.delete(key)
 
 
 def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Backup:

@@ -11,7 +11,7 @@ from ops.formats.names import evidence_key
 from ops.fsio.atomic import translated_write_errors
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 
 _SECONDS_TO_TRY: Final = 3

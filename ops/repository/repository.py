@@ -1,26 +1,41 @@
-"""Where backups are made, and how they get there."""
+"""A store as Drillbook uses it."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.ports import Cipher, Store
+from ops.ports.cipher import Cipher
+from ops.ports.store import Store
+from ops.repository.retention import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the backups of a source are made; in a store that holds sealed ones only, how they get there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """One store, and what this machine was told of it; the functions of this folder take it, actions pass it on.
+
+    `policy`: retention of the store's own (None: each source's); `limit`: bytes that it may hold. `encryption`: the
+    cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
+    which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
+    and verified before it is encrypted.
+    """
 
     store: Store
-    sealed: SealedHow | None = None
+    policy: Policy | None = None
+    limit: int | None = None
+    encryption: Cipher | None = None
+    decryptors: tuple[Cipher, ...] = ()
+    scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    plain_store: Callable[[Path], Store] | None = None
 
+    @property
+    def name(self) -> str:
+        """The store's configured name."""
+        return self.store.name
 
-@dataclass(frozen=True, slots=True)
-class SealedHow:
-    """By which cipher, where scratch places are made until then, and what makes a store of such a place."""
-
-    cipher: Cipher
-    scratch: Path
-    plain_store: Callable[[Path], Store]
+    @property
+    def location(self) -> str:
+        """Where the store is, for people, free of secrets."""
+        return self.store.location

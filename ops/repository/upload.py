@@ -20,7 +20,8 @@ from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.manifest import FileEntry, Manifest
-from ops.ports import LocalFiles, Sealed, Store, Streaming
+from ops.ports.cipher import Sealed
+from ops.ports.store import LocalFiles, Store, Streaming
 from ops.repository.encrypt import Sealing, require_same_plain
 from ops.run.job import Job
 

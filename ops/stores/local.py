@@ -29,7 +29,8 @@ from ops.fsio.atomic import (
 from ops.fsio.copy import copy_with_sha256, sha256_of
 from ops.fsio.file_stamps import file_stamps, file_stamps_of_child, names_in
 from ops.model.manifest import FileEntry
-from ops.ports import Stamps, StoredFile
+from ops.ports.stamps import Stamps
+from ops.ports.store import StoredFile
 from ops.proc import start_copies, worker_count
 from ops.run.progress import Progress, silent
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from ops.errors import BackupError, RefusedError
 from ops.fsio.atomic import write_new_file
-from ops.ports import StoredFile
+from ops.ports.store import StoredFile
 from ops.run.progress import Progress
 
 

@@ -21,11 +21,12 @@ from ops.formats.names import manifest_key
 from ops.host.network import without_network
 from ops.model.requests import Assertion
 from ops.observers.terminal import TerminalProgress, make_progress, make_sink
-from ops.ports import Source, Store
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
 from ops.tasks.streams import open_missing_streams, silence_output
@@ -115,16 +116,23 @@ class Session:
         configured = self.config.sources.get(backup.manifest.source.name)
         return configured.assertions if configured else ()
 
-    def destination(self, store: Store) -> Destination:
-        """The store as a place where backups are made, sealed where it says so."""
-        cipher = self.config.settings_of(store.name).cipher
-        how = None if cipher is None else SealedHow(cipher, self.config.scratch, store_at)
-        return Destination(store, how)
+    def repository(self, store: Store) -> Repository:
+        """The store with what the configuration says of it."""
+        said = self.config.settings_of(store.name)
+        return Repository(
+            store=store,
+            policy=said.policy,
+            limit=said.limit,
+            encryption=said.cipher,
+            decryptors=tuple(self.config.ciphers.values()),
+            scratch=self.config.scratch,
+            plain_store=store_at,
+        )
 
-    def safety(self, backup: Backup) -> Destination:
+    def safety(self, backup: Backup) -> Repository:
         """Where the safety backup of what a restore replaces goes: the home of the backup's source."""
         configured = self.config.sources.get(backup.manifest.source.name)
-        return self.destination(self.config.home_of(configured) if configured else backup.store)
+        return self.repository(self.config.home_of(configured) if configured else backup.store)
 
 
 def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:

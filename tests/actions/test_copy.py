@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.actions.copy import copy_missing
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import checksum_key, manifest_key
 from ops.model.findings import Finding, Severity, Verdict
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.pins import keep_backup
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
@@ -54,12 +56,17 @@ def away() -> FailingStore:
 
 def copy(backup: Backup, to: Store, scratch: Path) -> None:
     """Copy one backup now."""
-    copy_backup(backup, Tier(to), scratch, Job(clock=lambda: NOW))
+    copy_backup(backup, Repository(store=to, scratch=scratch), Job(clock=lambda: NOW))
 
 
 def update(home: Store, away: Store, scratch: Path, policy: Policy | None = None) -> list[Finding]:
     """Bring the further store up to date now."""
-    return copy_missing("prices", home, [Tier(away, policy)], scratch, Job(clock=lambda: NOW))
+    return copy_missing(
+        "prices",
+        Repository(store=home),
+        [Repository(store=away, policy=policy, scratch=scratch)],
+        Job(clock=lambda: NOW),
+    )
 
 
 def content(store: Store) -> dict[str, bytes]:
@@ -173,7 +180,12 @@ def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, s
     (tmp_path / "broken").write_bytes(b"")
     broken = LocalStore("broken", LocalOptions(path=tmp_path / "broken"))
     backup = stored_backup(home, NOW)
-    findings = copy_missing("prices", home, [Tier(broken), Tier(away)], scratch, Job(clock=lambda: NOW))
+    findings = copy_missing(
+        "prices",
+        Repository(store=home),
+        [Repository(store=broken, scratch=scratch), Repository(store=away, scratch=scratch)],
+        Job(clock=lambda: NOW),
+    )
     assert [item.code for item in findings] == ["copy.failed", "copy.made"]
     assert [item.name for item in read_catalogue(away).backups] == [backup.name]
 
@@ -181,7 +193,7 @@ def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, s
 def test_a_full_tier(home: Store, away: FailingStore, scratch: Path) -> None:
     """Beyond the limit of a further store nothing is copied: a warning that says what it holds."""
     stored_backup(home, NOW, content=b"x" * 1000)
-    tier = Tier(away, limit=900)
-    findings = copy_missing("prices", home, [tier], scratch, Job(clock=lambda: NOW))
+    tier = Repository(store=away, limit=900)
+    findings = copy_missing("prices", Repository(store=home), [tier], Job(clock=lambda: NOW))
     assert [(item.code, item.where) for item in findings] == [("copy.failed", "space.limit")]
     assert content(away) == {}

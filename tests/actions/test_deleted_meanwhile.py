@@ -18,7 +18,7 @@ from ops.model.findings import Verdict
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup
 from ops.repository.delete import beside, delete_backup
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress
 from ops.sources.sqlite.source import SqliteSource
@@ -72,7 +72,7 @@ def test_no_verdict_about_what_is_gone(look: Look, source: SqliteSource, scratch
     """Deleted before any of the reads, it is said to be gone, nothing is kept about it, and it never counts as failed."""
     for reads in range(1, 10):
         store = SharedStore("far")
-        make(source, Destination(store), BackupRequest(), None, Job())
+        make(source, Repository(store=store), BackupRequest(), None, Job())
         backup = find_backup(store, "latest")
         store.reads_left = reads
         try:
@@ -90,7 +90,7 @@ def test_no_verdict_about_what_is_gone(look: Look, source: SqliteSource, scratch
 def test_what_is_damaged_and_there_stays_failed(source: SqliteSource, scratch: Path) -> None:
     """A payload that is gone while its manifest is there says something about the backup."""
     store = MemoryStore("far")
-    backup = make(source, Destination(store), BackupRequest(), None, Job()).taken.backup
+    backup = make(source, Repository(store=store), BackupRequest(), None, Job()).taken.backup
     store.delete(backup.name)
     for look in (quick, full, drill):
         assert look(backup, source, scratch).verdict is Verdict.FAILED

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.copy import Home, Tier, copy_backup
+from ops.actions.copy import Home
 from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
 from ops.fsio.locks import source_lock
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
 from ops.repository.catalog import read_catalogue
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
@@ -32,13 +34,13 @@ PROMISED = Objectives(
 def looked(source: SqliteSource, store: LocalStore, scratch: Path, **named: object) -> dict[str, Finding]:
     """What doctor finds, by code."""
     now = named.pop("now", datetime.now(UTC))
-    patient = Patient(source, store, PROMISED, named.pop("min_free", None))  # type: ignore[arg-type]
+    patient = Patient(source, Repository(store=store), PROMISED, named.pop("min_free", None))  # type: ignore[arg-type]
     return {finding.code: finding for finding in examine(patient, scratch, now)}  # type: ignore[arg-type]
 
 
 def test_all_is_well(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """With a fresh, drilled backup every finding is OK."""
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     run_drill(backup, source, DrillRequest(scratch=scratch), Job())
     found = looked(source, store, scratch)
     assert {finding.severity for finding in found.values()} == {Severity.OK}, found
@@ -47,7 +49,7 @@ def test_all_is_well(source: SqliteSource, store: LocalStore, scratch: Path) -> 
 
 def test_run_at_work(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A run that holds the source's lock now is named; one that ended, or was killed, is not."""
-    take_backup(source, store, BackupRequest(), Job())
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert "doctor.lock" not in looked(source, store, scratch)
     with source_lock(store.lock_path("prices"), job_id="job-7", now=datetime.now(UTC)):
         assert "job-7" in looked(source, store, scratch)["doctor.lock"].message
@@ -56,13 +58,13 @@ def test_run_at_work(source: SqliteSource, store: LocalStore, scratch: Path) -> 
 def test_no_backup_and_no_drill(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A source without backup, and one whose backups were never drilled, are warnings."""
     assert looked(source, store, scratch)["doctor.no_backup"].severity is Severity.WARNING
-    take_backup(source, store, BackupRequest(), Job())
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert looked(source, store, scratch)["drill.overdue"].severity is Severity.WARNING
 
 
 def test_too_old(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A backup older than `every` and a drill older than `drill_every` are warnings; a future one too."""
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     run_drill(backup, source, DrillRequest(scratch=scratch), Job())
     later = looked(source, store, scratch, now=datetime.now(UTC) + timedelta(days=60))
     assert {"backup.overdue", "verify.overdue", "drill.overdue"} <= later.keys()
@@ -85,7 +87,7 @@ def test_store_that_can_not_be_used(source: SqliteSource, scratch: Path, tmp_pat
 
 def test_open_folder_and_small_disk(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A store that others can read is a warning; a reserve that the disk does not have is critical."""
-    take_backup(source, store, BackupRequest(), Job())
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
     os.chmod(store.options.path, 0o755)
     found = looked(source, store, scratch, min_free=10**18)
     assert found["doctor.permissions"].severity is Severity.WARNING
@@ -102,7 +104,7 @@ def test_looking_changes_nothing(
     source: SqliteSource, store: LocalStore, scratch: Path, database: Path
 ) -> None:
     """Doctor leaves no file in the store, beside the database, or in the scratch folder."""
-    take_backup(source, store, BackupRequest(), Job())
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
     before = sorted(
         path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*")
     )
@@ -134,7 +136,7 @@ def test_copies_that_are_missing(store: LocalStore) -> None:
     looked_at(stored_backup(store, now + timedelta(hours=1)), Verdict.FAILED)
     stored_backup(store, now - timedelta(minutes=5), source="other")
     for backup in backups[2:]:
-        copy_backup(backup, Tier(away), Path("/"), Job())
+        copy_backup(backup, Repository(store=away, scratch=Path("/")), Job())
     sizes = {file.key: file.size for file in store.list()}
 
     def found(policy: Policy | None) -> list[tuple[str, Severity, str]]:
@@ -149,9 +151,9 @@ def test_copies_that_are_missing(store: LocalStore) -> None:
         (missing, warning, "2 of 2 backups are not in store 'cold' yet: run store.push"),
     ]
     for backup in backups[:2]:
-        copy_backup(backup, Tier(away), Path("/"), Job())
+        copy_backup(backup, Repository(store=away, scratch=Path("/")), Job())
     first_of_june = next(item for item in backups if item.manifest.created_at.day == 1)
-    copy_backup(first_of_june, Tier(cold), Path("/"), Job())
+    copy_backup(first_of_june, Repository(store=cold, scratch=Path("/")), Job())
     assert found(monthly) == [
         ("copy.complete", ok, "store 'away' has all 40 backups that should be there"),
         (missing, warning, "1 of 2 backups are not in store 'cold' yet: run store.push"),

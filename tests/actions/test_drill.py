@@ -20,6 +20,7 @@ from ops.model.requests import Assertion, Objectives
 from ops.report.junit import to_junit
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
@@ -29,7 +30,7 @@ from tests.conftest import execute
 @pytest.fixture
 def backup(source: SqliteSource, store: LocalStore) -> Backup:
     """A backup of the small database."""
-    return take_backup(source, store, BackupRequest(), Job()).backup
+    return take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
 
 
 def drill(
@@ -88,7 +89,7 @@ def test_every_drill_says_what_it_counted(backup: Backup, source: SqliteSource, 
 def test_counts_only(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """A backup with `digests = false` is drilled by its counts, and says so."""
     plain = replace(source, options=replace(source.options, digests=False))
-    backup = take_backup(plain, store, BackupRequest(), Job()).backup
+    backup = take_backup(plain, Repository(store=store), BackupRequest(), Job()).backup
     assert backup.manifest.measures.tables["notes"].digest is None
     evidence = drill(backup, source, scratch)
     assert evidence.verdict is Verdict.PASSED
@@ -163,7 +164,7 @@ def test_missed_objectives_are_warnings(source: SqliteSource, store: LocalStore,
     """A missed RTO or RPO is a warning: the backup is proven all the same, but somebody should look."""
     past = datetime.now(UTC) - timedelta(days=2)
     old = replace(source, clock=lambda: past)
-    backup = take_backup(old, store, BackupRequest(), Job(clock=lambda: past)).backup
+    backup = take_backup(old, Repository(store=store), BackupRequest(), Job(clock=lambda: past)).backup
     evidence = drill(backup, source, scratch, rpo=timedelta(hours=1), rto=timedelta(microseconds=1))
     codes = {finding.code: finding.severity for finding in evidence.findings}
     assert codes["drill.rpo_missed"] is Severity.WARNING
@@ -175,7 +176,7 @@ def test_freshness_is_that_of_the_snapshot(source: SqliteSource, store: LocalSto
     """A backup does not become stale by lying there: its newest row is compared with its own moment."""
     past = datetime(2026, 1, 3, tzinfo=UTC)
     backup = take_backup(
-        replace(source, clock=lambda: past), store, BackupRequest(), Job(clock=lambda: past)
+        replace(source, clock=lambda: past), Repository(store=store), BackupRequest(), Job(clock=lambda: past)
     ).backup
     fresh = Assertion(fresh="prices.date", max_age=timedelta(days=2))
     assert drill(backup, source, scratch, fresh).verdict is Verdict.PASSED
@@ -211,7 +212,9 @@ def test_module_that_is_missing_is_inconclusive(store: LocalStore, scratch: Path
         """,
     )
     source = SqliteSource("odd", SqliteOptions(path=path))
-    evidence = drill(take_backup(source, store, BackupRequest(), Job()).backup, source, scratch)
+    evidence = drill(
+        take_backup(source, Repository(store=store), BackupRequest(), Job()).backup, source, scratch
+    )
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert any("nothere" in finding.message for finding in evidence.findings if finding.blocking)
 
@@ -229,7 +232,9 @@ def test_foreign_keys(
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);",
     )
     source = SqliteSource("fk", SqliteOptions(path=path, foreign_keys=policy))  # type: ignore[arg-type]
-    evidence = drill(take_backup(source, store, BackupRequest(), Job()).backup, source, scratch)
+    evidence = drill(
+        take_backup(source, Repository(store=store), BackupRequest(), Job()).backup, source, scratch
+    )
     assert evidence.verdict is verdict
 
 

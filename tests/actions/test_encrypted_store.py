@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, Made, make
-from ops.actions.copy import Tier, copy_missing
+from ops.actions.copy import copy_missing
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
@@ -22,7 +22,7 @@ from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -34,9 +34,9 @@ CANARY = "canary-in-a-coal-mine"
 
 
 @pytest.fixture
-def home(store: LocalStore, keys: Keys, scratch: Path) -> Destination:
+def home(store: LocalStore, keys: Keys, scratch: Path) -> Repository:
     """A local store that seals, on a machine that has no key."""
-    return Destination(store, SealedHow(keys.sealing, scratch, plain_store))
+    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=plain_store)
 
 
 def plain_store(folder: Path) -> LocalStore:
@@ -44,7 +44,7 @@ def plain_store(folder: Path) -> LocalStore:
     return LocalStore("plain", LocalOptions(path=folder))
 
 
-def made(source: SqliteSource, home: Destination, scratch: Path, **request: object) -> Made:
+def made(source: SqliteSource, home: Repository, scratch: Path, **request: object) -> Made:
     """A backup that was looked at in full."""
     look = VerifyRequest(Level.FULL, scratch)
     return make(source, home, BackupRequest(**request), look, Job())  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def everything_in(folder: Path) -> bytes:
 
 
 def test_nothing_plain_is_stored_and_nothing_is_left(
-    source: SqliteSource, home: Destination, store: LocalStore, scratch: Path, database: Path
+    source: SqliteSource, home: Repository, store: LocalStore, scratch: Path, database: Path
 ) -> None:
     """The plain copy was verified in full, then only sealed bytes reached the store, and the scratch place is empty."""
     execute(database, f"INSERT INTO notes (body) VALUES ('{CANARY}')")
@@ -77,7 +77,7 @@ def test_nothing_plain_is_stored_and_nothing_is_left(
 
 
 def test_the_key_proves_it(
-    source: SqliteSource, home: Destination, store: LocalStore, keys: Keys, scratch: Path
+    source: SqliteSource, home: Repository, store: LocalStore, keys: Keys, scratch: Path
 ) -> None:
     """Where the identity is, the backup is drilled like any other."""
     made(source, home, scratch)
@@ -88,7 +88,7 @@ def test_the_key_proves_it(
 
 
 def test_unverified_stays_unverified(
-    source: SqliteSource, home: Destination, store: LocalStore, scratch: Path
+    source: SqliteSource, home: Repository, store: LocalStore, scratch: Path
 ) -> None:
     """Without a look nothing is said about it; with a look at what is stored no key is needed."""
     backup = make(source, home, BackupRequest(), None, Job()).taken.backup
@@ -100,7 +100,7 @@ def test_unverified_stays_unverified(
 
 def test_a_failed_look_is_kept_with_the_backup(
     source: SqliteSource,
-    home: Destination,
+    home: Repository,
     store: LocalStore,
     scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +113,9 @@ def test_a_failed_look_is_kept_with_the_backup(
     backup = find_backup(store, "latest")
     assert backup.good is False
     far = MemoryStore("far")
-    assert copy_missing("prices", store, [Tier(far)], scratch, Job()) == []
+    assert (
+        copy_missing("prices", Repository(store=store), [Repository(store=far, scratch=scratch)], Job()) == []
+    )
 
 
 def refuse(*_arguments: object) -> object:
@@ -122,12 +124,12 @@ def refuse(*_arguments: object) -> object:
 
 
 def test_names_are_taken_sealed_or_plain(
-    source: SqliteSource, home: Destination, store: LocalStore, scratch: Path
+    source: SqliteSource, home: Repository, store: LocalStore, scratch: Path
 ) -> None:
     """A second one in the same second gets another name, and a name of one's own is refused when it is taken."""
     moment = Job().clock()
     job = Job(clock=lambda: moment)
-    plain = make(source, Destination(store), BackupRequest(), None, job).taken.backup
+    plain = make(source, Repository(store=store), BackupRequest(), None, job).taken.backup
     sealed = make(source, home, BackupRequest(), None, job).taken.backup
     assert sealed.name != f"{plain.name}.age"
     made(source, home, scratch, name="mine.db")
@@ -141,7 +143,7 @@ def test_a_cipher_that_fails_publishes_nothing(
 ) -> None:
     """A recipient that is none: no backup, no plain text, no lock left."""
     cipher = AgeCipher("escrow", AgeOptions(recipients=("age1nonsense",)))
-    home = Destination(store, SealedHow(cipher, scratch, plain_store))
+    home = Repository(store=store, encryption=cipher, scratch=scratch, plain_store=plain_store)
     with pytest.raises(CipherError) as caught:
         made(source, home, scratch)
     assert caught.value.code == "cipher.bad_recipient"
@@ -151,10 +153,10 @@ def test_a_cipher_that_fails_publishes_nothing(
         pass
 
 
-def test_the_limit_of_the_store_counts(source: SqliteSource, home: Destination, scratch: Path) -> None:
+def test_the_limit_of_the_store_counts(source: SqliteSource, home: Repository, scratch: Path) -> None:
     """A store that may not hold so much refuses before anything is copied."""
     with pytest.raises(SpaceError) as caught:
-        made(source, home, scratch, limit=1000)
+        made(source, replace(home, limit=1000), scratch)
     assert caught.value.code == "space.limit"
 
 
@@ -164,7 +166,11 @@ def test_into_a_store_without_files_here(
     """A bucket gets the same: only what is sealed, its manifest last."""
     execute(database, f"INSERT INTO notes (body) VALUES ('{CANARY}')")
     bucket = MemoryStore("bucket")
-    made(source, Destination(bucket, SealedHow(keys.sealing, scratch, plain_store)), scratch)
+    made(
+        source,
+        Repository(store=bucket, encryption=keys.sealing, scratch=scratch, plain_store=plain_store),
+        scratch,
+    )
     assert CANARY.encode() not in b"".join(bucket.files.values())
     assert list(scratch.iterdir()) == []
     backup = replace(find_backup(bucket, "latest"), openers=(keys.opening,))
@@ -173,16 +179,17 @@ def test_into_a_store_without_files_here(
 
 
 def test_its_copies_are_the_same_bytes(
-    source: SqliteSource, home: Destination, store: LocalStore, scratch: Path, tmp_path: Path
+    source: SqliteSource, home: Repository, store: LocalStore, scratch: Path, tmp_path: Path
 ) -> None:
     """Further stores, sealing or not, get what is in the first, as it is; each is missing only once."""
     made(source, home, scratch)
     other = Keys(tmp_path, "other")
     for cipher in (None, other.sealing):
         far = MemoryStore("far")
-        tier = Tier(far, cipher=cipher)
+        tier = Repository(store=far, encryption=cipher)
         codes = [
-            [item.code for item in copy_missing("prices", store, [tier], scratch, Job())] for _ in range(2)
+            [item.code for item in copy_missing("prices", Repository(store=store), [tier], Job())]
+            for _ in range(2)
         ]
         assert codes == [["copy.made"], []]
         (backup,) = read_catalogue(far).backups
@@ -190,7 +197,7 @@ def test_its_copies_are_the_same_bytes(
 
 
 def restored(
-    backup: Backup, source: SqliteSource, home: Destination, scratch: Path, database: Path
+    backup: Backup, source: SqliteSource, home: Repository, scratch: Path, database: Path
 ) -> list[str]:
     """Restore over the live data; the codes of what needs a look."""
     request = RestoreRequest(
@@ -202,7 +209,7 @@ def restored(
 
 
 def test_the_safety_backup_is_sealed_too(
-    source: SqliteSource, home: Destination, store: LocalStore, keys: Keys, scratch: Path, database: Path
+    source: SqliteSource, home: Repository, store: LocalStore, keys: Keys, scratch: Path, database: Path
 ) -> None:
     """What a restore replaces is kept sealed; the way back works with the key, and its lack is said beforehand."""
     backup = replace(made(source, home, scratch).taken.backup, openers=(keys.opening,))
@@ -216,12 +223,12 @@ def test_the_safety_backup_is_sealed_too(
     back = replace(find_backup(store, safety.name), openers=(keys.opening,))
     restored(back, source, home, scratch, database)
     assert ask(database, count) == 1
-    plain = make(source, Destination(store), BackupRequest(), None, Job()).taken.backup
+    plain = make(source, Repository(store=store), BackupRequest(), None, Job()).taken.backup
     assert restored(plain, source, home, scratch, database) == ["restore.safety_sealed"]
 
 
 def test_what_changed_before_it_was_sealed_is_noticed(
-    source: SqliteSource, home: Destination, store: LocalStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    source: SqliteSource, home: Repository, store: LocalStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes that are sealed are compared with those that were captured, in the same pass."""
     seal = AgeCipher.seal

@@ -15,10 +15,11 @@ from ops.errors import BackupError, LockHeldError, StoreError
 from ops.formats.names import SAFETY_TAG, manifest_key, tombstone_key
 from ops.fsio.locks import source_lock
 from ops.model.findings import Severity, Verdict
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.locks import being_read
 from ops.repository.pins import keep_backup, release_backup
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.stores.local import LocalStore
@@ -55,7 +56,11 @@ def fill(store: Store, count: int = 5, *, files: int = 1) -> list[str]:
 
 def pruned(store: Store, policy: Policy = LAST_TWO, *, dry_run: bool = False) -> Pruned:
     """Prune the source `prices` now."""
-    return prune(store, PruneRequest(source="prices", policy=policy, dry_run=dry_run), Job(clock=lambda: NOW))
+    return prune(
+        Repository(store=store),
+        PruneRequest(source="prices", policy=policy, dry_run=dry_run),
+        Job(clock=lambda: NOW),
+    )
 
 
 def names(store: Store) -> set[str]:
@@ -143,7 +148,7 @@ def test_pins(store: LocalStore) -> None:
     assert len(release_backup(find_backup(store, all_names[0]), job)) == 1
     assert list(pruned(store).deleted) == [all_names[0]]
     later = Job(clock=lambda: NOW + timedelta(days=2))
-    prune(store, PruneRequest(source="prices", policy=LAST_TWO), later)
+    prune(Repository(store=store), PruneRequest(source="prices", policy=LAST_TWO), later)
     assert names(store) == set(all_names[3:])
     assert [stored.key for stored in store.list() if ".pin-" in stored.key] == []
 

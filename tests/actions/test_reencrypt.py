@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.copy import Tier, copy_backup
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
@@ -20,11 +19,15 @@ from ops.errors import ConfigError, LockHeldError, StoreError
 from ops.fsio.locks import source_lock
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
-from ops.ports import Cipher, Source, Store
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.fetch import fetch_payload
 from ops.repository.pins import keep_backup
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
@@ -74,7 +77,9 @@ def sealed_in(store: Store, keys: Keys, scratch: Path, count: int = 2, files: in
     for days in range(count, 0, -1):
         moment = NOW - timedelta(days=days)
         backup = looked_at(stored_backup(home, moment, content=CONTENT, files=files))
-        copy_backup(backup, Tier(store, cipher=keys.sealing), scratch, Job(clock=lambda: NOW))
+        copy_backup(
+            backup, Repository(store=store, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
+        )
     return list(reversed(read_catalogue(store).backups))
 
 
@@ -82,16 +87,10 @@ def run(
     store: Store, cipher: Cipher, openers: Iterable[Cipher], scratch: Path, **other: object
 ) -> Reencrypted:
     """`store.reencrypt` on that store."""
-    request = ReencryptRequest(
-        source="prices",
-        cipher=cipher,
-        openers=tuple(openers),
-        scratch=scratch,
-        source_of=source_of,
-        **other,  # type: ignore[arg-type]
-    )
+    repository = Repository(store=store, encryption=cipher, decryptors=tuple(openers), scratch=scratch)
+    request = ReencryptRequest(source="prices", source_of=source_of, **other)  # type: ignore[arg-type]
     clock = itertools.count()
-    return reencrypt(store, request, Job(clock=lambda: NOW + timedelta(seconds=next(clock))))
+    return reencrypt(repository, request, Job(clock=lambda: NOW + timedelta(seconds=next(clock))))
 
 
 def opens(backup: Backup, keys: Keys, folder: Path) -> bool:
@@ -257,10 +256,10 @@ def test_copies_follow_their_home(old: Keys, new: Keys, scratch: Path) -> None:
     """A store whose copies come from a sealing one gets what was sealed there, the same bytes."""
     home, far = MemoryStore("first"), MemoryStore("far")
     for backup in sealed_in(home, old, scratch):
-        copy_backup(backup, Tier(far), scratch, Job(clock=lambda: NOW))
+        copy_backup(backup, Repository(store=far, scratch=scratch), Job(clock=lambda: NOW))
     cipher = today(new)
     run(home, cipher, [cipher, old.opening], scratch)
-    done = run(far, cipher, [cipher], scratch, elsewhere=home)
+    done = run(far, cipher, [cipher], scratch, elsewhere=Repository(store=home))
     assert (len(done.renewed), done.findings) == (2, ())
     names = {item.name for item in read_catalogue(home).backups}
     assert {item.name for item in read_catalogue(far).backups} == names
@@ -277,7 +276,9 @@ def test_a_passphrase_is_tried(tmp_path: Path, scratch: Path) -> None:
         ciphers.append(OpensslCipher(word, OpensslOptions(passphrase_file=file, iterations=10_000)))
     home, store = MemoryStore("home"), MemoryStore("away")
     backup = stored_backup(home, NOW - timedelta(days=1), content=CONTENT)
-    copy_backup(backup, Tier(store, cipher=ciphers[0]), scratch, Job(clock=lambda: NOW))
+    copy_backup(
+        backup, Repository(store=store, encryption=ciphers[0], scratch=scratch), Job(clock=lambda: NOW)
+    )
     assert run(store, ciphers[0], ciphers, scratch).current == 1
     done = run(store, ciphers[1], ciphers, scratch)
     assert (len(done.renewed), done.findings) == (1, ())

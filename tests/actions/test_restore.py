@@ -20,7 +20,7 @@ from ops.model.findings import Verdict
 from ops.model.requests import Assertion, RestoreOptions
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
@@ -38,7 +38,7 @@ time.sleep(60)
 @pytest.fixture
 def backup(source: SqliteSource, store: LocalStore) -> Backup:
     """A backup of the small database with its 200 notes."""
-    return take_backup(source, store, BackupRequest(), Job()).backup
+    return take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
 
 
 def restore(
@@ -49,7 +49,7 @@ def restore(
         flags["to"] = str(target)
     if table := flags.pop("table", None):
         flags["options"] = RestoreOptions(tables=(str(table),))
-    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], **flags)  # type: ignore[arg-type]
+    request = RestoreRequest(scratch=scratch, safety=Repository(store=store), sources=[source], **flags)  # type: ignore[arg-type]
     return restore_backup(backup, source, request, Job())
 
 
@@ -328,7 +328,7 @@ def test_broken_references_do_not_stop_an_emergency(store: LocalStore, scratch: 
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1);",
     )
     source = SqliteSource("fk", SqliteOptions(path=path))
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     path.unlink()
     restored = restore(backup, source, store, scratch, yes=True)
     assert "sqlite.foreign_key" in {finding.code for finding in restored.findings}
@@ -366,7 +366,7 @@ def test_one_table_with_everything(store: LocalStore, scratch: Path, tmp_path: P
         """,
     )
     source = SqliteSource("rich", SqliteOptions(path=path))
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     execute(
         path,
         "DELETE FROM a; DELETE FROM w; DELETE FROM r; UPDATE sqlite_sequence SET seq = 99; DROP TABLE log;",
@@ -390,7 +390,7 @@ def test_one_table_that_can_not_be(store: LocalStore, scratch: Path, tmp_path: P
     path = tmp_path / "v.db"
     execute(path, "CREATE TABLE t (a); CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('x');")
     source = SqliteSource("v", SqliteOptions(path=path))
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     before = path.read_bytes()
     with pytest.raises((BackupError, RefusedError)):
         restore(backup, source, store, scratch, yes=True, table=table)
@@ -402,7 +402,7 @@ def test_plan_touches_nothing(
 ) -> None:
     """A dry run names the steps in order and leaves every file as it is."""
     before = contents(tmp_path)
-    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], yes=True)
+    request = RestoreRequest(scratch=scratch, safety=Repository(store=store), sources=[source], yes=True)
     steps = plan_restore(backup, source, request)
     assert [step.split()[0] for step in steps] == ["refuse", "build", "keep", "swap", "print"]
     assert contents(tmp_path) == before

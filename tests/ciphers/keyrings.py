@@ -19,7 +19,7 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
-from ops.ports import Cipher
+from ops.ports.cipher import Cipher
 
 SORTS = ("age-library", "age-program", "gpg-keys", "gpg-passphrase", "openssl")
 PASSPHRASE = "-canary '\"\\ %$:@/ ação &;|<>`"

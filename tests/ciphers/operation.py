@@ -17,7 +17,7 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.ciphers.gpg import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
-from ops.ports import Cipher
+from ops.ports.cipher import Cipher
 
 
 def cipher_of(sort: str, recipient: str, key: Path) -> Cipher:

@@ -19,7 +19,7 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.header import MAGIC
 from ops.ciphers.age.keys import AgeOptions
 from ops.errors import OpsError
-from ops.ports import Cipher, Sealed
+from ops.ports.cipher import Cipher, Sealed
 from tests.ciphers.keyrings import PASSPHRASE, require_program, secret_file
 from tests.ciphers.test_contract import plain_file
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ops.errors import CipherError, OpsError
 from ops.model.findings import Severity
-from ops.ports import Sealed
+from ops.ports.cipher import Sealed
 from tests.ciphers.keyrings import Case
 
 CANARY = b"plain canary 5e1f "

@@ -16,7 +16,7 @@ from pathlib import Path
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.repository.catalog import find_backup
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -29,11 +29,11 @@ def act(action: str, data: Path, folder: Path, name: str) -> None:
     source = EventLogSource("log", EventLogOptions(path=data))
     store = LocalStore("local", LocalOptions(path=folder))
     if action == "create":
-        take_backup(source, store, BackupRequest(), Job())
+        take_backup(source, Repository(store=store), BackupRequest(), Job())
         return
     request = RestoreRequest(
         scratch=folder.parent / "scratch",
-        safety=Destination(store),
+        safety=Repository(store=store),
         sources=[source],
         yes=True,
         to=str(data),

@@ -17,7 +17,7 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.model.evidence import Level
 from ops.repository.catalog import find_backup
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -35,15 +35,23 @@ def main(action: str, database: str, folder: str, name: str) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     if action == "create":
-        take_backup(source, store, BackupRequest(), Job())
+        take_backup(source, Repository(store=store), BackupRequest(), Job())
     elif action == "seal":
         cipher = AgeCipher("escrow", AgeOptions(recipients=(name,)))
-        how = SealedHow(cipher, Path(folder).parent / "scratch", plain_store)
-        look = VerifyRequest(Level.FULL, how.scratch)
-        make(source, Destination(store, how), BackupRequest(), look, Job())
+        to = Repository(
+            store=store,
+            encryption=cipher,
+            scratch=Path(folder).parent / "scratch",
+            plain_store=plain_store,
+        )
+        make(source, to, BackupRequest(), VerifyRequest(Level.FULL, to.scratch), Job())
     else:
         request = RestoreRequest(
-            scratch=Path(folder).parent, safety=Destination(store), sources=[source], yes=True, to=database
+            scratch=Path(folder).parent,
+            safety=Repository(store=store),
+            sources=[source],
+            yes=True,
+            to=database,
         )
         restore_backup(find_backup(store, name), source, request, Job())
     print("done", flush=True)

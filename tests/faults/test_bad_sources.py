@@ -13,6 +13,7 @@ import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import OpsError
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
@@ -40,7 +41,7 @@ def refused(path: Path, store: LocalStore) -> OpsError:
     """The error that a backup of `path` ends with; the store stays empty."""
     source = SqliteSource("s", SqliteOptions(path=path, busy_timeout=timedelta(seconds=0.3)))
     with pytest.raises(OpsError) as caught:
-        take_backup(source, store, BackupRequest(), Job())
+        take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert list(store.list()) == []
     assert not list(store.options.path.glob(".tmp-*"))
     assert str(path) in caught.value.message
@@ -157,7 +158,7 @@ def test_source_deleted_during_the_copy(database: Path, store: LocalStore) -> No
         def advance(self, count: int) -> None:
             pass
 
-    taken = take_backup(source, store, BackupRequest(), Job(progress=DeleteWhileCopying()))
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job(progress=DeleteWhileCopying()))
     assert ask(store.path_of(taken.backup.name), "SELECT count(*) FROM notes") == 200
 
 
@@ -175,7 +176,7 @@ def test_source_replaced_during_the_copy(database: Path, store: LocalStore) -> N
         def advance(self, count: int) -> None:
             pass
 
-    taken = take_backup(source, store, BackupRequest(), Job(progress=ReplaceWhileCopying()))
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job(progress=ReplaceWhileCopying()))
     assert ask(store.path_of(taken.backup.name), "SELECT count(*) FROM notes") == 200
 
 
@@ -194,7 +195,7 @@ def test_source_truncated_during_the_copy(tmp_path: Path, store: LocalStore) -> 
     with pytest.raises(OpsError) as caught:
         take_backup(
             SqliteSource("s", SqliteOptions(path=path)),
-            store,
+            Repository(store=store),
             BackupRequest(),
             Job(progress=TruncateWhileCopying()),
         )
@@ -212,5 +213,7 @@ def test_missing_module_does_not_stop_a_backup(tmp_path: Path, store: LocalStore
             "INSERT INTO sqlite_schema VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING nothere(a)')"
         )
         connection.commit()
-    taken = take_backup(SqliteSource("s", SqliteOptions(path=path)), store, BackupRequest(), Job())
+    taken = take_backup(
+        SqliteSource("s", SqliteOptions(path=path)), Repository(store=store), BackupRequest(), Job()
+    )
     assert taken.backup.manifest.measures.tables["t"].rows == 1

@@ -19,6 +19,7 @@ from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.names import parse_checksum_line
 from ops.fsio.locks import source_lock
 from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -92,9 +93,9 @@ def test_lock_of_a_dead_run_is_free(source: SqliteSource, store: LocalStore, tmp
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(LockHeldError, match=f"process {holder.pid} "):
-            take_backup(source, store, BackupRequest(wait_s=0.2), Job())
+            take_backup(source, Repository(store=store), BackupRequest(wait_s=0.2), Job())
         holder.kill()
-    take_backup(source, store, BackupRequest(), Job())
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
 
 
 def test_private_from_the_first_byte(tmp_path: Path, database: Path) -> None:
@@ -144,11 +145,15 @@ def test_strict_umask(tmp_path: Path, database: Path, umask: int) -> None:
 def test_clock_set_back(source: SqliteSource, store: LocalStore) -> None:
     """After the clock was set back, a new backup is still the latest, and a warning names the clock."""
     today = datetime.now(UTC)
-    first = take_backup(source, store, BackupRequest(), Job(clock=lambda: today)).backup
-    taken = take_backup(source, store, BackupRequest(), Job(clock=lambda: today - timedelta(days=400)))
+    first = take_backup(source, Repository(store=store), BackupRequest(), Job(clock=lambda: today)).backup
+    taken = take_backup(
+        source, Repository(store=store), BackupRequest(), Job(clock=lambda: today - timedelta(days=400))
+    )
     assert [finding.code for finding in taken.findings] == ["clock.behind"]
     assert find_backup(store, "latest").name == taken.backup.name != first.name
-    again = take_backup(source, store, BackupRequest(), Job(clock=lambda: today + timedelta(seconds=5)))
+    again = take_backup(
+        source, Repository(store=store), BackupRequest(), Job(clock=lambda: today + timedelta(seconds=5))
+    )
     assert again.findings == ()
     assert find_backup(store, "latest").name == again.backup.name
 
@@ -157,7 +162,8 @@ def test_two_in_one_second(source: SqliteSource, store: LocalStore) -> None:
     """Backups of one second get different names, and none is overwritten."""
     now = datetime.now(UTC)
     names = {
-        take_backup(source, store, BackupRequest(), Job(clock=lambda: now)).backup.name for _ in range(5)
+        take_backup(source, Repository(store=store), BackupRequest(), Job(clock=lambda: now)).backup.name
+        for _ in range(5)
     }
     assert len(names) == 5
     assert len(read_catalogue(store).backups) == 5
@@ -170,7 +176,9 @@ def test_an_existing_name_is_never_overwritten(tmp_path: Path, source: SqliteSou
     precious.write_bytes(b"not a backup")
     for _ in range(2):
         with pytest.raises(OpsError) as caught:
-            take_backup(source, local(precious.parent), BackupRequest(name="precious.db"), Job())
+            take_backup(
+                source, Repository(store=local(precious.parent)), BackupRequest(name="precious.db"), Job()
+            )
         assert caught.value.code == "refused.name_taken"
         assert [file.name for file in precious.parent.iterdir() if file.is_file()] == ["precious.db"]
         assert precious.read_bytes() == b"not a backup"
@@ -195,7 +203,7 @@ def test_publication_that_fails_leaves_nothing(
 
     monkeypatch.setattr(LocalStore, "put", put)
     with pytest.raises(type(error)):
-        take_backup(source, store, BackupRequest(), Job())
+        take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert list(store.list()) == []
     assert not list(store.options.path.glob(".tmp-*"))
 
@@ -233,7 +241,7 @@ def test_dash_at_the_start(tmp_path: Path) -> None:
 
 def test_checksum_file_names_the_payload(source: SqliteSource, store: LocalStore) -> None:
     """The checksum file is what sha256sum writes, and says the payload's digest and name."""
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     text = store.path_of(f"{backup.name}.checksum").read_text()
     assert parse_checksum_line(text) == (backup.manifest.files[0].sha256, backup.name)
     written = subprocess.run(
@@ -247,7 +255,7 @@ def test_read_only_store(tmp_path: Path, source: SqliteSource) -> None:
     place = tmp_path / "file"
     place.write_text("a file where the store's folder should be")
     with pytest.raises(OpsError) as caught:
-        take_backup(source, local(place / "backups"), BackupRequest(), Job())
+        take_backup(source, Repository(store=local(place / "backups")), BackupRequest(), Job())
     assert caught.value.code == "store.unwritable"
     assert str(place) in caught.value.message
 

@@ -16,6 +16,7 @@ from ops.model.evidence import Evidence, Level
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
@@ -41,7 +42,7 @@ def look(backup: Backup, source: SqliteSource, scratch: Path, level: Level = Lev
 def test_every_bit_of_the_payload_is_guarded(tiny: SqliteSource, scratch: Path) -> None:
     """Whichever single bit of the stored payload flips, verify says failed."""
     store = MemoryStore()
-    backup = take_backup(tiny, store, BackupRequest(), Job()).backup
+    backup = take_backup(tiny, Repository(store=store), BackupRequest(), Job()).backup
     original = store.files[backup.name]
     for bit in range(8 * len(original)):
         flipped = bytearray(original)
@@ -53,7 +54,7 @@ def test_every_bit_of_the_payload_is_guarded(tiny: SqliteSource, scratch: Path) 
 def test_every_bit_of_the_checksum_file_is_guarded(tiny: SqliteSource, scratch: Path) -> None:
     """Whichever single bit of the checksum file flips, verify says failed, or the line still means the same."""
     store = MemoryStore()
-    backup = take_backup(tiny, store, BackupRequest(), Job()).backup
+    backup = take_backup(tiny, Repository(store=store), BackupRequest(), Job()).backup
     key = checksum_key(backup.name)
     original = store.files[key]
     meant = parse_checksum_line(original.decode())
@@ -72,7 +73,7 @@ def test_every_bit_of_the_checksum_file_is_guarded(tiny: SqliteSource, scratch: 
 def test_every_bit_of_the_manifest_is_guarded(tiny: SqliteSource) -> None:
     """Whichever single bit of the manifest flips, it is refused, or its content is unchanged."""
     store = MemoryStore()
-    backup = take_backup(tiny, store, BackupRequest(), Job()).backup
+    backup = take_backup(tiny, Repository(store=store), BackupRequest(), Job()).backup
     key = manifest_key(backup.name)
     original = store.files[key]
     for bit in range(8 * len(original)):
@@ -90,7 +91,7 @@ def test_every_bit_of_the_manifest_is_guarded(tiny: SqliteSource) -> None:
 
 def test_truncation_at_every_page(tiny: SqliteSource, store: LocalStore, scratch: Path, job: Job) -> None:
     """A payload cut at any page boundary, or to nothing, fails both levels of verify."""
-    backup = take_backup(tiny, store, BackupRequest(), job).backup
+    backup = take_backup(tiny, Repository(store=store), BackupRequest(), job).backup
     path = store.path_of(backup.name)
     content = path.read_bytes()
     for size in range(0, len(content), 512):
@@ -101,8 +102,8 @@ def test_truncation_at_every_page(tiny: SqliteSource, store: LocalStore, scratch
 
 def test_swapped_payloads(source: SqliteSource, tiny: SqliteSource, store: LocalStore, scratch: Path) -> None:
     """Two backups whose payloads were exchanged both fail, whatever their sizes."""
-    first = take_backup(source, store, BackupRequest(), Job()).backup
-    second = take_backup(tiny, store, BackupRequest(), Job()).backup
+    first = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    second = take_backup(tiny, Repository(store=store), BackupRequest(), Job()).backup
     one, other = store.path_of(first.name), store.path_of(second.name)
     spare = one.with_name("spare")
     one.rename(spare)
@@ -114,8 +115,8 @@ def test_swapped_payloads(source: SqliteSource, tiny: SqliteSource, store: Local
 
 def test_swapped_manifests_are_refused(source: SqliteSource, tiny: SqliteSource, store: LocalStore) -> None:
     """A manifest that lies beside another payload is not accepted as that payload's."""
-    first = take_backup(source, store, BackupRequest(), Job()).backup
-    second = take_backup(tiny, store, BackupRequest(), Job()).backup
+    first = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    second = take_backup(tiny, Repository(store=store), BackupRequest(), Job()).backup
     shutil.copy(store.path_of(manifest_key(second.name)), store.path_of(manifest_key(first.name)))
     with pytest.raises(BackupError, match="belongs to") as caught:
         find_backup(store, first.name)
@@ -140,7 +141,7 @@ def test_lying_manifest(
     code: str,
 ) -> None:
     """A manifest that claims other counts or digests, correctly sealed, fails a full verify and says where."""
-    backup = take_backup(source, store, BackupRequest(), job).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
     path = store.path_of(manifest_key(backup.name))
     document = json.loads(path.read_bytes())
     document["measures"]["tables"][table][field] = value
@@ -168,7 +169,7 @@ def test_unusable_manifests(
     source: SqliteSource, store: LocalStore, job: Job, change: dict[str, object], code: str
 ) -> None:
     """A manifest of a newer version or with impossible values is refused with its own code, sealed or not."""
-    backup = take_backup(source, store, BackupRequest(), job).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
     path = store.path_of(manifest_key(backup.name))
     document = {**json.loads(path.read_bytes()), **change}
     document["seal"] = document_seal(document)
@@ -191,7 +192,7 @@ def test_manifest_that_is_no_manifest(content: bytes) -> None:
 
 def test_missing_parts(source: SqliteSource, store: LocalStore, scratch: Path, job: Job) -> None:
     """A missing payload or checksum file is a critical finding; a missing manifest means there is no backup."""
-    backup = take_backup(source, store, BackupRequest(), job).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
     payload, checksum = store.path_of(backup.name), store.path_of(checksum_key(backup.name))
     hidden = payload.with_name(".hidden")
     checksum.rename(hidden)
@@ -216,7 +217,7 @@ def test_foreign_checksum_forms(
     source: SqliteSource, store: LocalStore, scratch: Path, job: Job, form: str
 ) -> None:
     """A bare digest, upper case, and binary mode are accepted on reading, and `.sha256` as a name."""
-    backup = take_backup(source, store, BackupRequest(), job).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
     digest = backup.manifest.files[0].sha256
     store.path_of(checksum_key(backup.name)).unlink()
     text = form.format(digest=digest, upper=digest.upper(), name=backup.name)
@@ -239,6 +240,8 @@ def test_corrupt_leaf_page(tmp_path: Path, store: LocalStore, job: Job) -> None:
     content[10 * 4096 : 10 * 4096 + 64] = b"\xff" * 64
     path.write_bytes(content)
     with pytest.raises(Exception, match="malformed") as caught:
-        take_backup(SqliteSource("t", SqliteOptions(path=path)), store, BackupRequest(), job)
+        take_backup(
+            SqliteSource("t", SqliteOptions(path=path)), Repository(store=store), BackupRequest(), job
+        )
     assert getattr(caught.value, "code", None) == "source.corrupt"
     assert list(store.list()) == []

@@ -15,7 +15,7 @@ from ops.errors import OpsError, SpaceError
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.catalog import read_catalogue
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -53,7 +53,7 @@ def test_full_in_the_middle(bank: SqliteSource, small_disk: Callable[[int], Path
     size = bank.options.path.stat().st_size
     disk = small_disk(3 * size)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
-    first = take_backup(bank, store, BackupRequest(min_free=0), Job()).backup
+    first = take_backup(bank, Repository(store=store), BackupRequest(min_free=0), Job()).backup
     ballast = disk / "ballast"
     outcomes = set()
     for free in (0, 4096, size // 4, size // 2, size - 8192, size, size + 4096, size + 12288, size + 65536):
@@ -62,7 +62,7 @@ def test_full_in_the_middle(bank: SqliteSource, small_disk: Callable[[int], Path
             file.write(b"x" * max(0, there - free))
         before = {stored.key for stored in store.list()}
         try:
-            taken = take_backup(bank, store, BackupRequest(min_free=1), Job()).backup
+            taken = take_backup(bank, Repository(store=store), BackupRequest(min_free=1), Job()).backup
         except SpaceError as error:
             outcomes.add(error.code)
             assert {stored.key for stored in store.list()} == before
@@ -85,7 +85,7 @@ def test_reserve_is_asked_for_before_the_first_byte(
     disk = small_disk(bank.options.path.stat().st_size + MIB)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
     with pytest.raises(SpaceError) as caught:
-        take_backup(bank, store, BackupRequest(), Job())
+        take_backup(bank, Repository(store=store), BackupRequest(), Job())
     assert caught.value.code == "space.insufficient"
     assert not list(disk.rglob("*.db"))
 
@@ -96,7 +96,7 @@ def test_verify_on_a_full_store(
     """When the evidence can not be kept, the verdict stands and a warning says so."""
     disk = small_disk(4 * MIB)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
-    backup = take_backup(bank, store, BackupRequest(min_free=0), Job()).backup
+    backup = take_backup(bank, Repository(store=store), BackupRequest(min_free=0), Job()).backup
     fill(disk / "ballast")
     evidence = verify_backup(backup, bank, VerifyRequest(Level.QUICK, tmp_path), Job())
     assert evidence.verdict is Verdict.PASSED
@@ -107,7 +107,7 @@ def test_drill_without_room_is_inconclusive(
     bank: SqliteSource, store: LocalStore, small_disk: Callable[[int], Path]
 ) -> None:
     """A scratch place that is too small says nothing about the backup: inconclusive, not failed."""
-    backup = take_backup(bank, store, BackupRequest(), Job()).backup
+    backup = take_backup(bank, Repository(store=store), BackupRequest(), Job()).backup
     evidence = run_drill(backup, bank, DrillRequest(scratch=small_disk(MIB)), Job())
     assert evidence.verdict is Verdict.INCONCLUSIVE
     assert "space.insufficient" in {finding.code for finding in evidence.findings}
@@ -118,12 +118,12 @@ def test_restore_onto_a_full_disk(
     bank: SqliteSource, store: LocalStore, small_disk: Callable[[int], Path], tmp_path: Path
 ) -> None:
     """A restore that does not fit leaves the live database as it was."""
-    backup = take_backup(bank, store, BackupRequest(), Job()).backup
+    backup = take_backup(bank, Repository(store=store), BackupRequest(), Job()).backup
     disk = small_disk(3 * MIB)
     live = disk / "live.db"
     execute(live, "CREATE TABLE kept (a); INSERT INTO kept VALUES (zeroblob(1500000));")
     before = live.read_bytes()
-    request = RestoreRequest(scratch=tmp_path, safety=Destination(store), to=str(live), yes=True)
+    request = RestoreRequest(scratch=tmp_path, safety=Repository(store=store), to=str(live), yes=True)
     with pytest.raises(OpsError) as caught:
         restore_backup(backup, bank, request, Job())
     assert caught.value.code in {"space.insufficient", "space.disk_full"}

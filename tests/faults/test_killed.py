@@ -19,6 +19,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -77,7 +78,7 @@ def kill_creates(tmp_path: Path, kills: int, seed: int) -> None:
     source = SqliteSource("bank", SqliteOptions(path=database))
     store = LocalStore("local", LocalOptions(path=folder))
     # The next run cleans up after the dead.
-    last = take_backup(source, store, BackupRequest(), Job()).backup
+    last = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     assert not list(folder.glob(".tmp-*"))
     catalogue = read_catalogue(store)
     assert catalogue.findings == ()
@@ -126,7 +127,7 @@ def kill_restores(tmp_path: Path, kills: int, seed: int) -> None:
     make_bank(database, "new", rows=30_000)
     store = LocalStore("local", LocalOptions(path=folder))
     source = SqliteSource("bank", SqliteOptions(path=database))
-    name = take_backup(source, store, BackupRequest(), Job()).backup.name
+    name = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup.name
     old = tmp_path / "old.db"
     make_bank(old, "old", rows=20_000)
     duration: float | None = None
@@ -195,7 +196,7 @@ store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
 now = datetime(2026, 6, 30, tzinfo=UTC)
 print("ready", flush=True)
 sys.stdin.readline()
-prune(store, PruneRequest(source="prices", policy=Policy(keep_last=1)), Job(clock=lambda: now))
+prune(Repository(store=store), PruneRequest(source="prices", policy=Policy(keep_last=1)), Job(clock=lambda: now))
 """
 
 

@@ -18,6 +18,7 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
 from ops.sources.sqlite.capture import CaptureOptions, capture_database
@@ -104,7 +105,7 @@ def test_backup_under_writers_verifies(tmp_path: Path, store: LocalStore, scratc
     prepare(str(path), "WAL")
     source = SqliteSource("bank", SqliteOptions(path=path, busy_timeout=timedelta(seconds=60)))
     with writers(path, 4):
-        taken = [take_backup(source, store, BackupRequest(), Job()) for _ in range(3)]
+        taken = [take_backup(source, Repository(store=store), BackupRequest(), Job()) for _ in range(3)]
     for item in taken:
         evidence = verify_backup(item.backup, source, VerifyRequest(Level.FULL, scratch), Job())
         assert evidence.verdict is Verdict.PASSED

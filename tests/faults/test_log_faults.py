@@ -17,7 +17,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError, SourceError, SpaceError
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -40,14 +40,16 @@ def test_full_in_the_middle(count: int, tmp_path: Path, small_disk: Callable[[in
     log = EventLogSource("log", EventLogOptions(path=data))
     disk = small_disk(16 << 20)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
-    first = take_backup(log, store, BackupRequest(min_free=0), Job()).backup
+    first = take_backup(log, Repository(store=store), BackupRequest(min_free=0), Job()).backup
     size = first.manifest.size
     outcomes = set()
     for free in (0, 4096, size // 8, size // 2, size - 16384, size - 4096, size, size + 16384, size + 65536):
         before = {stored.key for stored in store.list()}
         meanwhile = Hook(once(partial(leave_free, disk, free)), 1)
         try:
-            taken = take_backup(log, store, BackupRequest(min_free=1), Job(progress=meanwhile)).backup
+            taken = take_backup(
+                log, Repository(store=store), BackupRequest(min_free=1), Job(progress=meanwhile)
+            ).backup
         except SpaceError as error:
             outcomes.add(error.code)
             assert {stored.key for stored in store.list()} == before
@@ -77,7 +79,7 @@ def test_no_room_from_the_start(
     disk = small_disk(512 << 10)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
     with pytest.raises(SpaceError) as caught:
-        take_backup(log, store, BackupRequest(min_free=1), Job())
+        take_backup(log, Repository(store=store), BackupRequest(min_free=1), Job())
     assert caught.value.code == "space.insufficient"
     assert not list(disk.rglob("*eventlog*"))
 
@@ -88,11 +90,11 @@ def test_restore_onto_a_full_disk(
 ) -> None:
     """A restore that does not fit leaves the live log as it was, and nothing beside it."""
     store = LocalStore("local", LocalOptions(path=tmp_path / "backups"))
-    backup = take_backup(log, store, BackupRequest(), Job()).backup
+    backup = take_backup(log, Repository(store=store), BackupRequest(), Job()).backup
     disk = small_disk(1 << 20)
     live = written_log(disk / "data", made_events(20), 10)
     before = files_of(live)
-    request = RestoreRequest(scratch=tmp_path, safety=Destination(store), to=str(live), yes=True)
+    request = RestoreRequest(scratch=tmp_path, safety=Repository(store=store), to=str(live), yes=True)
     with pytest.raises(SpaceError):
         restore_backup(backup, log, request, Job())
     assert files_of(live) == before
@@ -114,7 +116,7 @@ def test_a_segment_that_can_not_be_read(log: EventLogSource, failing_disk: Path,
     """EIO is an error that names the segment, not an empty segment in a backup that looks whole."""
     store = LocalStore("local", LocalOptions(path=tmp_path / "backups"))
     with pytest.raises(SourceError, match=failing_disk.name) as caught:
-        take_backup(log, store, BackupRequest(), Job())
+        take_backup(log, Repository(store=store), BackupRequest(), Job())
     assert caught.value.code == "source.unreadable"
     assert list(store.list()) == []
     assert not list(store.options.path.glob(".tmp-*"))
@@ -157,7 +159,7 @@ def test_replaced_or_gone_while_it_is_read(
     hook = Hook(once(lambda: damage(log.options.path)), after)
     store = LocalStore("local", LocalOptions(path=tmp_path / "backups"))
     with pytest.raises(OpsError) as caught:
-        take_backup(log, store, BackupRequest(), Job(progress=hook))
+        take_backup(log, Repository(store=store), BackupRequest(), Job(progress=hook))
     assert caught.value.code == code
     assert caught.value.hint
     assert list(store.list()) == []

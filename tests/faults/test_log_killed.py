@@ -21,7 +21,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.catalog import find_backup, read_catalogue
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -46,13 +46,13 @@ class Place:
 
     def take(self) -> str:
         """A new backup of the live log; its name."""
-        return take_backup(self.source, self.store, BackupRequest(), Job()).backup.name
+        return take_backup(self.source, Repository(store=self.store), BackupRequest(), Job()).backup.name
 
     def restore(self, name: str) -> None:
         """That backup over the live log."""
         request = RestoreRequest(
             scratch=self.scratch,
-            safety=Destination(self.store),
+            safety=Repository(store=self.store),
             sources=[self.source],
             yes=True,
             to=str(self.data),

@@ -17,7 +17,7 @@ from ops.demo.catalogue import build_demo
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
 from ops.repository.catalog import read_catalogue
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.copy import measures_of
 from ops.sources.eventlog.log.log import read_log
@@ -54,7 +54,7 @@ def test_released_backups_are_still_good(version: str, tmp_path: Path) -> None:
     for level in Level:
         assert verify_backup(backup, SOURCE, VerifyRequest(level, tmp_path), Job()).verdict is Verdict.PASSED
     assert run_drill(backup, SOURCE, DrillRequest(scratch=tmp_path), Job()).verdict is Verdict.PASSED
-    request = RestoreRequest(scratch=tmp_path, safety=Destination(store), to=str(tmp_path / "bank.db"))
+    request = RestoreRequest(scratch=tmp_path, safety=Repository(store=store), to=str(tmp_path / "bank.db"))
     restore_backup(backup, SOURCE, request, Job())
     with closing(sqlite3.connect(tmp_path / "bank.db")) as connection:
         assert connection.execute("SELECT count(*), sum(balance) FROM accounts").fetchone() == (3, 10.25)

@@ -10,7 +10,7 @@ import pytest
 
 from ops.fsio import file_stamps as stamps
 from ops.fsio.file_stamps import NO_FILE, UNSETTLED, WIDTH, file_stamps, file_stamps_of_child, names_in
-from ops.ports import by_key
+from ops.ports.stamps import by_key
 from ops.proc import start_copies
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.actions.copy import copy_missing
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
@@ -31,7 +31,8 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.fetch import fetch_payload
 from ops.repository.pins import keep_backup
-from ops.repository.repository import Destination
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.run.progress import silent
@@ -58,9 +59,13 @@ def sealed(
 ) -> Backup:
     """A verified backup of the small database, sealed into the further store, with nobody's key at hand."""
     execute(database, f"INSERT INTO notes (body) VALUES ('{CANARY}')")
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     evidence = verify_backup(backup, source, VerifyRequest(Level.FULL, scratch), Job())
-    copy_backup(replace(backup, evidence=(evidence,)), Tier(away, cipher=keys.sealing), scratch, Job())
+    copy_backup(
+        replace(backup, evidence=(evidence,)),
+        Repository(store=away, encryption=keys.sealing, scratch=scratch),
+        Job(),
+    )
     return find_backup(away, f"{backup.name}.age")
 
 
@@ -168,8 +173,8 @@ def test_another_backup_in_its_place(
 ) -> None:
     """A whole sealed file of another backup, with the digests of what is stored adjusted, is not what was sealed."""
     execute(database, "DELETE FROM notes")
-    other = take_backup(source, store, BackupRequest(), Job()).backup
-    copy_backup(other, Tier(away, cipher=keys.sealing), scratch, Job())
+    other = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    copy_backup(other, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     content = away.path_of(f"{other.name}.age").read_bytes()
     away.path_of(sealed.name).write_bytes(content)
     facts = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
@@ -184,7 +189,9 @@ def test_restored_from_the_sealed_copy(
 ) -> None:
     """A restore opens it into a new file; without the key nothing is made."""
     target = tmp_path / "restored.db"
-    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[source], to=str(target))
+    request = RestoreRequest(
+        scratch=scratch, safety=Repository(store=store), sources=[source], to=str(target)
+    )
     with pytest.raises(ToolError):
         restore_backup(sealed, source, request, Job())
     assert not target.exists()
@@ -196,7 +203,9 @@ def test_folders_are_sealed_file_by_file(keys: Keys, scratch: Path, tmp_path: Pa
     """Each file of a folder is sealed under its own name and comes back as it was."""
     home, away = MemoryStore("home"), MemoryStore("away")
     backup = stored_backup(home, NOW, files=3, content=CANARY.encode() * 1000)
-    copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job(clock=lambda: NOW))
+    copy_backup(
+        backup, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
+    )
     sealed = find_backup(away, f"{backup.name}.age")
     assert [entry.path for entry in sealed.manifest.files] == [f"{backup.name}.age/{n}.age" for n in range(3)]
     assert sealed.plain == backup.manifest
@@ -224,13 +233,13 @@ def test_cut_off_anywhere_and_finished_later(keys: Keys, scratch: Path, room: in
     """A sealed copy that was cut off is no backup there, and the next run makes it whole; one copy, not two."""
     home, away = MemoryStore("home"), FailingStore("away")
     backup = looked_at(stored_backup(home, NOW, files=2))
-    tier, job = Tier(away, cipher=keys.sealing), Job(clock=lambda: NOW)
+    tier, job = Repository(store=away, encryption=keys.sealing), Job(clock=lambda: NOW)
     away.room = room
-    copy_missing("prices", home, [tier], scratch, job)
+    copy_missing("prices", Repository(store=home), [tier], job)
     assert len(read_catalogue(away).backups) == (room >= 4)
     away.room = 1_000_000
-    copy_missing("prices", home, [tier], scratch, job)
-    assert copy_missing("prices", home, [tier], scratch, job) == []
+    copy_missing("prices", Repository(store=home), [tier], job)
+    assert copy_missing("prices", Repository(store=home), [tier], job) == []
     (sealed,) = read_catalogue(away).backups
     assert sealed.name == f"{backup.name}.age"
     payload, findings = fetch_payload(with_key(sealed, keys), scratch / "opened", silent)
@@ -248,14 +257,17 @@ def test_retention_knows_what_the_plain_one_was(keys: Keys, scratch: Path) -> No
         names.append(f"{backup.name}.age")
         if days == 4:
             keep_backup(backup, "why", None, job)
-    tier = Tier(away, cipher=keys.sealing)
-    copy_missing("prices", home, [tier], scratch, job)
-    done = prune(away, PruneRequest(source="prices", policy=Policy(keep_last=1)), job)
+    tier = Repository(store=away, encryption=keys.sealing)
+    copy_missing("prices", Repository(store=home), [tier], job)
+    done = prune(Repository(store=away), PruneRequest(source="prices", policy=Policy(keep_last=1)), job)
     assert list(done.deleted) == names[1:3]
     assert find_backup(away, names[0]).held_by(NOW) == ("pinned until released: why",)
     stored_backup(home, NOW)
-    copy_missing("prices", home, [tier], scratch, job)
-    assert prune(away, PruneRequest(source="prices", policy=Policy(keep_last=1)), job).deleted == ()
+    copy_missing("prices", Repository(store=home), [tier], job)
+    assert (
+        prune(Repository(store=away), PruneRequest(source="prices", policy=Policy(keep_last=1)), job).deleted
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +287,7 @@ def test_a_manifest_that_contradicts_itself(keys: Keys, scratch: Path, change: o
     """Nothing that a manifest says of its sealing leads out of the payload, or is believed against what is stored."""
     home, away = MemoryStore("home"), MemoryStore("away")
     backup = stored_backup(home, NOW)
-    copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job())
+    copy_backup(backup, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     document = json.loads(away.files[manifest_key(f"{backup.name}.age")])
     change(document["sealed"])  # type: ignore[operator] # one of the functions above
     document["seal"] = document_seal(document)
@@ -295,7 +307,7 @@ def test_a_sealed_one_stays_sealed_when_it_is_copied(sealed: Backup, keys: Keys,
     """It can be brought anywhere without a key, byte for byte, also into a store that seals."""
     for cipher in (None, keys.sealing):
         to = MemoryStore("third")
-        copy_backup(sealed, Tier(to, cipher=cipher), scratch, Job())
+        copy_backup(sealed, Repository(store=to, encryption=cipher, scratch=scratch), Job())
         with sealed.store.open(sealed.name) as file:
             assert to.files[sealed.name] == file.read()
 
@@ -304,11 +316,11 @@ def test_what_is_taken_is_not_replaced(keys: Keys, scratch: Path) -> None:
     """A whole sealed backup of that name that is another one's is a conflict, and stays."""
     home, away = MemoryStore("home"), MemoryStore("away")
     backup = stored_backup(home, NOW)
-    copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job())
+    copy_backup(backup, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     before = dict(away.files)
     other = replace(backup, manifest=replace(backup.manifest, job_id="another"))
     with pytest.raises(OpsError) as caught:
-        copy_backup(other, Tier(away, cipher=keys.sealing), scratch, Job())
+        copy_backup(other, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     assert caught.value.code == "store.conflict"
     assert away.files == before
 
@@ -318,7 +330,12 @@ def test_no_way_to_seal(tmp_path: Path, scratch: Path) -> None:
     home, away = MemoryStore("home"), MemoryStore("away")
     stored_backup(home, NOW)
     broken = AgeCipher("escrow", AgeOptions(recipients=("age1nonsense",)))
-    (finding,) = copy_missing("prices", home, [Tier(away, cipher=broken)], scratch, Job(clock=lambda: NOW))
+    (finding,) = copy_missing(
+        "prices",
+        Repository(store=home),
+        [Repository(store=away, encryption=broken, scratch=scratch)],
+        Job(clock=lambda: NOW),
+    )
     assert (finding.code, finding.where) == ("copy.failed", "cipher.bad_recipient")
     assert away.files == {}
     assert list(scratch.iterdir()) == []
@@ -329,7 +346,7 @@ def test_strangers_of_that_name(keys: Keys, scratch: Path) -> None:
     home, away = MemoryStore("home"), MemoryStore("away")
     backup = stored_backup(home, NOW)
     put(away, f"{backup.name}.age.txt", b"mine")
-    copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job())
+    copy_backup(backup, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     assert away.files[f"{backup.name}.age.txt"] == b"mine"
 
 
@@ -337,9 +354,9 @@ def test_one_seals_at_a_time(keys: Keys, scratch: Path, store: LocalStore) -> No
     """While another run seals copies of the source, nothing of it is touched: a warning, and the next run's work."""
     away = MemoryStore("away")
     stored_backup(store, NOW)
-    tier, job = Tier(away, cipher=keys.sealing), Job(clock=lambda: NOW)
+    tier, job = Repository(store=away, encryption=keys.sealing), Job(clock=lambda: NOW)
     with source_lock(store.lock_path("prices.copies"), job_id="other", now=NOW):
-        (finding,) = copy_missing("prices", store, [tier], scratch, job)
+        (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
     assert (finding.code, finding.where, away.files) == ("copy.failed", "lock.held", {})
-    (finding,) = copy_missing("prices", store, [tier], scratch, job)
+    (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
     assert finding.code == "copy.made"

@@ -13,7 +13,7 @@ import pytest
 from ops.formats.names import checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
 from ops.model.findings import Finding
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.repository import listing_cache as remembered
 from ops.repository.catalog import read_catalogue
 from ops.repository.listing import Listing, list_backups

@@ -17,9 +17,10 @@ from ops.driverkit.row_digest import ALGORITHM
 from ops.errors import CipherError, SourceError, StoreError
 from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Captured, Copied, Measures
-from ops.ports import Sealed, Store
+from ops.ports.cipher import Sealed
+from ops.ports.store import Store
 from ops.repository.catalog import find_backup, read_catalogue
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress, silent
 from ops.sources.sqlite.source import SqliteSource
@@ -59,9 +60,9 @@ def bucket() -> GrowingStore:
     return GrowingStore("far")
 
 
-def sealed_into(store: Store, keys: Keys, scratch: Path) -> Destination:
+def sealed_into(store: Store, keys: Keys, scratch: Path) -> Repository:
     """`store`, with sealed backups only."""
-    return Destination(store, SealedHow(keys.sealing, scratch, plain_store))
+    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=plain_store)
 
 
 def plain_store(folder: Path) -> LocalStore:
@@ -90,7 +91,7 @@ def test_a_plain_backup_is_sent_while_it_is_measured(
     """Sending began before measuring ended, and what arrived is a whole backup."""
     seen = []
     measured_after(monkeypatch, lambda: seen.append(bucket.asked.wait(_PATIENCE_S)))
-    make(source, Destination(bucket), BackupRequest(), None, Job())
+    make(source, Repository(store=bucket), BackupRequest(), None, Job())
     assert seen == [True]
     assert find_backup(bucket, "latest").manifest.measures.digest_algorithm == ALGORITHM
     assert read_catalogue(bucket).findings == ()
@@ -121,7 +122,7 @@ def test_what_can_not_be_measured_is_not_stored(
     """A copy that turns out to be damaged after sending began is given up: nothing of it is in the store."""
     damaged = SourceError("it is damaged", code="source.corrupt", hint="")
     measured_after(monkeypatch, lambda: bucket.asked.wait(_PATIENCE_S), damaged)
-    to = sealed_into(bucket, keys, scratch) if sealing else Destination(bucket)
+    to = sealed_into(bucket, keys, scratch) if sealing else Repository(store=bucket)
     with pytest.raises(SourceError, match="it is damaged"):
         make(source, to, BackupRequest(), None, Job())
     assert bucket.asked.is_set()
@@ -135,7 +136,7 @@ def test_a_store_that_fails_meanwhile_fails_the_backup(
 ) -> None:
     """What the sending thread met is what the operator is told, and nothing is there."""
     bucket.broken = True
-    to = sealed_into(bucket, keys, scratch) if sealing else Destination(bucket)
+    to = sealed_into(bucket, keys, scratch) if sealing else Repository(store=bucket)
     with pytest.raises(StoreError, match="the line is dead"):
         make(source, to, BackupRequest(), None, Job())
     assert list(bucket.list()) == []

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.check_store import check_store
 from ops.errors import StoreError
 from ops.model.findings import Severity
-from ops.ports import Store
+from ops.ports.store import Store
+from ops.repository.check_store import check_store
 from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

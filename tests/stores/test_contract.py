@@ -13,7 +13,7 @@ import pytest
 
 from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError, OpsError
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.run.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore

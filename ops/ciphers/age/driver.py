@@ -12,7 +12,7 @@ from ops.ciphers.age.header import LONGEST_HEADER, read_stanzas, require_for_key
 from ops.ciphers.age.keys import AgeOptions, has_identity, read_identity, read_recipients
 from ops.driverkit.filter_cipher import digest_of_keys, probe_cipher, seal_file, sealed_source, unseal_file
 from ops.model.findings import Finding
-from ops.ports import Sealed
+from ops.ports.cipher import Sealed
 from ops.run.progress import Progress, silent
 
 

@@ -14,9 +14,9 @@ from ops.errors import BackupError, ConfigError, RefusedError, SourceError
 from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.model.manifest import Captured, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
-from ops.ports import Copy, Fetched, Probe
+from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.eventlog import swap as promote
 from ops.sources.eventlog.archive.inspect import inspect_archive, unpack

@@ -13,9 +13,9 @@ from typing import ClassVar, Final
 
 from ops.errors import OpsError, RefusedError
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.model.manifest import Captured, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
-from ops.ports import Copy, Fetched, Probe
+from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
 from ops.sources.postgres.catalog.objects import list_tables

@@ -14,9 +14,9 @@ from ops.errors import ConfigError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model.evidence import Level
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Copied, Manifest, SourceInfo
+from ops.model.manifest import Captured, Copied, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
-from ops.ports import Copy, Fetched, Probe
+from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.sqlite import swap as promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database

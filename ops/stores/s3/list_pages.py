@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from ops.ports import UNSETTLED, Stamp, Stamps
+from ops.ports.stamps import UNSETTLED, Stamp, Stamps
 from ops.stores.s3.keys import is_key
 
 if TYPE_CHECKING:

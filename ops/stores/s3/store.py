@@ -16,7 +16,8 @@ from ops.errors import RefusedError
 from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, translated_write_errors
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
-from ops.ports import Stamps, StoredFile
+from ops.ports.stamps import Stamps
+from ops.ports.store import StoredFile
 from ops.run.progress import Progress
 from ops.stores.s3.abort_stale import abort_stale
 from ops.stores.s3.connection import Connection

@@ -14,7 +14,8 @@ from ops.errors import ConfigError, OpsError, ToolError
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
-from ops.ports import Source, Store
+from ops.ports.source import Source
+from ops.ports.store import Store
 from ops.report.documents import backup_document, evidence_document, findings_document, taken_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text, findings_text, taken_text
@@ -145,14 +146,13 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         name=name,
         tags=(*configured.tags, *wanted.tags),
         min_free=configured.min_free,
-        limit=session.config.settings_of(store.name).limit,
         wait_s=wait_s,
     )
     look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
-    destination = session.destination(store)
-    made = make(source, destination, request, look, job)
+    to = session.repository(store)
+    made = make(source, to, request, look, job)
     report = _report(made)
-    if look is not None and destination.sealed is not None:
+    if look is not None and to.encryption is not None:
         report = _with_stored(report, session.with_openers(made.taken.backup), source, look, job)
     document, text, code = report
     further = [] if wanted.out else session.config.further_stores(configured)

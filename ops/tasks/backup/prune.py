@@ -49,7 +49,9 @@ def _prune_one(
 ) -> Pruned:
     policy = session.config.policy_of(configured, store)
     request = PruneRequest(source=configured.name, policy=policy, dry_run=dry_run, wait_s=wait_s)
-    return prune(session.config.stores[store], request, session.job.of_source(configured.name))
+    return prune(
+        session.repository(session.config.stores[store]), request, session.job.of_source(configured.name)
+    )
 
 
 def _confirmed(session: Session, wanted: Wanted) -> bool:

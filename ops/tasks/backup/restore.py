@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import RefusedError
 from ops.model.requests import RestoreOptions
-from ops.ports import Restorable, Source
+from ops.ports.source import Restorable, Source
 from ops.report.documents import restored_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import printable, restored_text

@@ -9,13 +9,13 @@ from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
 from ops.repository.backup import Catalogue
 from ops.repository.capacity import examine_capacity
-from ops.repository.catalog import read_catalogue
+from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.integrity import critical
 from ops.repository.retention import Policy
 from ops.tasks.ingest.metrics import examine_history
@@ -50,7 +50,10 @@ def doctor(session: Session, source: str) -> None:
         )
     for configured in session.chosen(source):
         patient = Patient(
-            configured.source, session.config.home_of(configured), configured.objectives, configured.min_free
+            configured.source,
+            session.repository(session.config.home_of(configured)),
+            configured.objectives,
+            configured.min_free,
         )
         findings = examine(patient, session.config.scratch, session.job.clock())
         findings += _examine_copies(session, configured, catalogues)
@@ -101,5 +104,5 @@ def _examine_copies(
     }
     if home is None or not further:
         return []
-    stored = {file.key: file.size for file in config.home_of(configured).list()}
+    stored = sizes_in(config.home_of(configured))
     return examine_copies(Home(configured.name, home, stored), further, session.job.clock())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ops.actions.check_store import check_store
 from ops.errors import OpsError
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
+from ops.repository.check_store import check_store
 from ops.tasks.session import Session
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.actions.copy import copy_missing
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.model.findings import Finding
 from ops.report.documents import backup_document
 from ops.report.text import printable
 from ops.repository.backup import Backup
+from ops.repository.replicate import copy_backup
 from ops.tasks.session import Session
 
 
@@ -26,29 +27,22 @@ class Wanted:
 
 def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
     """Copy to these stores what of the source's backups should be there and is not."""
-    tiers = [_tier(session, name) for name in names]
-    home = session.config.home_of(configured)
-    job = session.job.of_source(configured.name)
-    return copy_missing(configured.name, home, tiers, session.config.scratch, job)
+    further = [session.repository(session.config.stores[name]) for name in names]
+    home = session.repository(session.config.home_of(configured))
+    return copy_missing(configured.name, home, further, session.job.of_source(configured.name))
 
 
 def _copy(session: Session, backup: Backup, name: str) -> None:
-    source, to = backup.manifest.source.name, session.config.stores[name]
+    source, to = backup.manifest.source.name, session.repository(session.config.stores[name])
     if name == backup.store.name:
         text = f"{printable(backup.name)} is in store {printable(name)} already"
         session.outcome.add({**backup_document(backup), "to": name}, text)
         return
-    tier = _tier(session, name)
     try:
-        copy_backup(backup, tier, session.config.scratch, session.job.of_source(source))
+        copy_backup(backup, to, session.job.of_source(source))
     except OpsError as error:
         session.outcome.fail(error, source)
         return
-    sealed = f", sealed with {tier.cipher.name}" if tier.cipher else ""
+    sealed = f", sealed with {to.encryption.name}" if to.encryption else ""
     text = f"{printable(backup.name)} is in store {printable(name)} ({printable(to.location)}{sealed})"
     session.outcome.add({**backup_document(backup), "to": name}, text)
-
-
-def _tier(session: Session, name: str) -> Tier:
-    said = session.config.settings_of(name)
-    return Tier(session.config.stores[name], said.policy, said.limit, said.cipher)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError, RefusedError
-from ops.ports import Cipher, Store
+from ops.ports.cipher import Cipher
+from ops.ports.store import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
@@ -46,10 +47,10 @@ def reencrypt_all(session: Session, wanted: Wanted) -> None:
         message = "store.reencrypt deletes what it has sealed anew"
         raise RefusedError(message, code="refused.interactive_only", hint=hint)
     for configured, store, cipher in work:
-        request = _request(session, configured, store, cipher)
-        request = replace(request, dry_run=wanted.dry_run, wait_s=wait_s)
+        request = replace(_request(session, configured, store), dry_run=wanted.dry_run, wait_s=wait_s)
+        repository = replace(session.repository(store), encryption=cipher)
         try:
-            done = reencrypt(store, request, session.job.of_source(configured.name))
+            done = reencrypt(repository, request, session.job.of_source(configured.name))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
             continue
@@ -71,25 +72,20 @@ def _sealed_stores(session: Session, configured: ConfiguredSource, name: str) ->
     ]
 
 
-def _request(
-    session: Session, configured: ConfiguredSource, store: Store, cipher: Cipher
-) -> ReencryptRequest:
+def _request(session: Session, configured: ConfiguredSource, store: Store) -> ReencryptRequest:
     own = session.config.settings_of(store.name)
+    home = session.repository(session.config.home_of(configured))
     return ReencryptRequest(
         source=configured.name,
-        cipher=cipher,
-        openers=tuple(session.config.ciphers.values()),
-        scratch=session.config.scratch,
         source_of=session.source_of,
-        limit=own.limit,
-        elsewhere=session.config.home_of(configured) if own.cipher is None else None,
+        elsewhere=home if own.cipher is None else None,
     )
 
 
 def _document(done: Reencrypted, *, dry_run: bool) -> dict[str, object]:
     return {
         "source": done.source,
-        "store": done.store.name,
+        "store": done.store,
         "dry_run": dry_run,
         "renewed": [{"old": old, "new": new} for old, new in done.renewed],
         "current": done.current,
@@ -99,9 +95,7 @@ def _document(done: Reencrypted, *, dry_run: bool) -> dict[str, object]:
 
 def _text(done: Reencrypted, *, dry_run: bool) -> str:
     verb = "would be sealed anew as" if dry_run else "is sealed anew as"
-    lines = [
-        f"{done.source} in {printable(done.store.name)}: {done.current} already sealed for the keys of today"
-    ]
+    lines = [f"{done.source} in {printable(done.store)}: {done.current} already sealed for the keys of today"]
     lines += [f"  {printable(old)} {verb} {printable(new)}" for old, new in done.renewed]
     if done.renewed and dry_run:
         lines.append("  nothing was changed")

@@ -12,7 +12,8 @@ from ops.actions.drill import DrillRequest, run_drill
 from ops.errors import ConfigError
 from ops.model.findings import Verdict
 from ops.model.requests import Assertion
-from ops.ports import Queryable
+from ops.ports.source import Queryable
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.copy import LogCopy
 from ops.sources.eventlog.log.log import read_log
@@ -29,7 +30,7 @@ def drilled(tmp_path: Path, assertion: Assertion) -> tuple[Verdict, set[str]]:
     folder = written_log(tmp_path / "data", EVENTS, 10)
     log = EventLogSource("log", EventLogOptions(path=folder))
     store = LocalStore("local", LocalOptions(path=tmp_path / "backups"))
-    backup = take_backup(log, store, BackupRequest(), Job()).backup
+    backup = take_backup(log, Repository(store=store), BackupRequest(), Job()).backup
     evidence = run_drill(backup, log, DrillRequest(scratch=tmp_path, assertions=[assertion]), Job())
     return evidence.verdict, {item.code for item in evidence.findings if item.code.startswith("assert")}
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from ops.actions.backup import BackupRequest, Taken, take_backup
-from ops.actions.copy import Tier, copy_backup
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
@@ -23,7 +22,8 @@ from ops.model.findings import Verdict
 from ops.model.requests import RestoreOptions
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
-from ops.repository.repository import Destination
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog import swap as promote
 from ops.sources.eventlog.log.log import read_log
@@ -64,7 +64,7 @@ def scratch(tmp_path: Path) -> Path:
 
 def taken(log: EventLogSource, store: LocalStore) -> Taken:
     """A new backup."""
-    return take_backup(log, store, BackupRequest(), Job())
+    return take_backup(log, Repository(store=store), BackupRequest(), Job())
 
 
 def codes(findings: object) -> set[tuple[str, str]]:
@@ -92,7 +92,7 @@ def test_there_and_back(
     drill = run_drill(find_backup(store, "latest"), log, DrillRequest(scratch=scratch), Job())
     assert (drill.verdict, drill.rows) == (Verdict.PASSED, 35)
     request = RestoreRequest(
-        scratch=scratch, safety=Destination(store), sources=[log], to=str(tmp_path / "new")
+        scratch=scratch, safety=Repository(store=store), sources=[log], to=str(tmp_path / "new")
     )
     assert codes(restore_backup(done.backup, log, request, Job()).findings) == set()
     assert files_of(tmp_path / "new") == files_of(data) == before
@@ -193,7 +193,7 @@ def test_safety_backups_are_no_former_ones(log: EventLogSource, store: LocalStor
     """What a restore kept of a damaged log is not what the next backup has to continue."""
     taken(log, store)
     written_log(data, made_events(50, actor="another"), 10)
-    take_backup(log, store, BackupRequest(tags=(SAFETY_TAG,)), Job())
+    take_backup(log, Repository(store=store), BackupRequest(tags=(SAFETY_TAG,)), Job())
     written_log(data, EVENTS + MORE, 10)
     assert codes(taken(log, store).findings) == set()
 
@@ -218,7 +218,7 @@ def test_a_broken_log_is_evidence(
         evidence = verify_backup(done.backup, log, VerifyRequest(level, scratch), Job())
         assert evidence.verdict is Verdict.PASSED
     request = RestoreRequest(
-        scratch=scratch, safety=Destination(store), sources=[log], to=str(tmp_path / "new")
+        scratch=scratch, safety=Repository(store=store), sources=[log], to=str(tmp_path / "new")
     )
     restore_backup(done.backup, log, request, Job())
     assert files_of(tmp_path / "new") == files_of(data)
@@ -226,7 +226,7 @@ def test_a_broken_log_is_evidence(
 
 def restored(backup: Backup, log: EventLogSource, store: LocalStore, scratch: Path, **more: Any) -> Restored:  # noqa: ANN401 - the fields of a request
     """A restore over the live log."""
-    request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[log], yes=True, **more)
+    request = RestoreRequest(scratch=scratch, safety=Repository(store=store), sources=[log], yes=True, **more)
     return restore_backup(backup, log, request, Job())
 
 
@@ -285,7 +285,9 @@ def test_a_place_with_data_is_refused(
     (legacy / "event-log.json").write_text("[]")
     for place in (written_log(tmp_path / "other", EVENTS[:5], 5), legacy, log.options.path):
         before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-        request = RestoreRequest(scratch=scratch, safety=Destination(store), sources=[log], to=str(place))
+        request = RestoreRequest(
+            scratch=scratch, safety=Repository(store=store), sources=[log], to=str(place)
+        )
         with pytest.raises(RefusedError):
             restore_backup(backup, log, request, Job())
         assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
@@ -329,7 +331,7 @@ def test_sealed_and_drilled(log: EventLogSource, store: LocalStore, scratch: Pat
     """Encryption applies to it as to every kind."""
     keys, away = Keys(tmp_path, "escrow"), LocalStore("away", LocalOptions(path=tmp_path / "away"))
     backup = taken(log, store).backup
-    copy_backup(backup, Tier(away, cipher=keys.sealing), scratch, Job())
+    copy_backup(backup, Repository(store=away, encryption=keys.sealing, scratch=scratch), Job())
     sealed = replace(find_backup(away, f"{backup.name}.age"), openers=(keys.opening,))
     assert run_drill(sealed, log, DrillRequest(scratch=scratch), Job()).verdict is Verdict.PASSED
 

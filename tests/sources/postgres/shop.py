@@ -16,7 +16,7 @@ from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.repository.backup import Backup
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.server.server import RunningServer
@@ -85,7 +85,7 @@ def store_in(folder: Path) -> LocalStore:
 
 def back_up(source: PostgresSource, store: LocalStore) -> Backup:
     """A published backup."""
-    return take_backup(source, store, BackupRequest(), Job()).backup
+    return take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
 
 
 def drill(backup: Backup, source: PostgresSource, folder: Path) -> Evidence:
@@ -106,7 +106,7 @@ def restore(
     options = RestoreOptions(**{key: flags.pop(key) for key in names & flags.keys()})  # type: ignore[arg-type]
     request = RestoreRequest(
         scratch=folder / "scratch",
-        safety=Destination(backup.store),
+        safety=Repository(store=backup.store),
         sources=[source],
         to=to,
         options=options,

@@ -25,6 +25,7 @@ from ops.fsio.scratch import remove_stale_scratch, scratch_folder
 from ops.model.findings import Severity, Verdict
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.postgres.connect.route import Ran
 from ops.sources.postgres.drill import scratch as scratch_module
@@ -437,7 +438,7 @@ def test_passwords_are_never_shown(locked_server: RunningServer, tmp_path: Path,
     watcher.start()
     try:
         job = Job(sink=lambda record: lines.append(json.dumps(record, default=str)))
-        backup = take_backup(source, store, BackupRequest(), job).backup
+        backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
         evidence = drill(backup, source, tmp_path)
     finally:
         stop.set()
@@ -483,7 +484,7 @@ def test_a_disk_that_fills(
     try:
         source = source_of(shop.server, shop.name)
         with contextlib.suppress(OpsError):
-            take_backup(source, store_in(disk), BackupRequest(min_free=1), Job())
+            take_backup(source, Repository(store=store_in(disk)), BackupRequest(min_free=1), Job())
         for path in disk.rglob("*"):
             assert not path.name.startswith(".tmp-")
         shutil.rmtree(disk / "store", ignore_errors=True)

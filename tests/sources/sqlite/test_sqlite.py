@@ -13,6 +13,7 @@ from ops.model.compare_measures import compare_measures
 from ops.model.evidence import Level
 from ops.model.findings import Severity, worst
 from ops.model.manifest import TableMeasure
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite import check
 from ops.sources.sqlite.check import check_database
@@ -55,7 +56,7 @@ def test_all_is_kept(
     script = EVERYTHING.replace("INSERT INTO w VALUES (new.a", "INSERT INTO w VALUES (coalesce(new.a, '-')")
     execute(path, script.format(page_size=page_size, auto_vacuum=auto_vacuum, journal_mode=journal_mode))
     source = SqliteSource("all", SqliteOptions(path=path))
-    taken = take_backup(source, store, BackupRequest(), Job())
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job())
     copy = store.path_of(taken.backup.name)
     assert copy.read_bytes() == path.read_bytes()
     facts = taken.backup.manifest.measures.facts
@@ -75,7 +76,7 @@ def test_all_is_kept(
 def test_measuring_leaves_nothing_beside_the_copy(database: Path, store: LocalStore) -> None:
     """Looking at a payload in WAL mode makes no -wal and no -shm in the store."""
     source = SqliteSource("s", SqliteOptions(path=database))
-    backup = take_backup(source, store, BackupRequest(), Job()).backup
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
     SqliteCopy(store.path_of(backup.name)).check()
     assert sorted(file.name for file in store.options.path.iterdir() if file.is_file()) == [
         backup.name, f"{backup.name}.checksum", f"{backup.name}.manifest.json",
@@ -172,7 +173,9 @@ def test_symbolic_link_to_the_database(database: Path, store: LocalStore, tmp_pa
     with closing(sqlite3.connect(database)) as writer:
         writer.execute("INSERT INTO notes VALUES (5000, 'in the log')")
         writer.commit()
-        taken = take_backup(SqliteSource("s", SqliteOptions(path=link)), store, BackupRequest(), Job())
+        taken = take_backup(
+            SqliteSource("s", SqliteOptions(path=link)), Repository(store=store), BackupRequest(), Job()
+        )
     assert ask(store.path_of(taken.backup.name), "SELECT count(*) FROM notes") == 201
 
 

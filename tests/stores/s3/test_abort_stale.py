@@ -11,6 +11,7 @@ import pytest
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.errors import StoreError
 from ops.model.findings import Severity
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.stores.s3.connection import Connection
@@ -29,7 +30,7 @@ def pruned(store: S3Store, *, stale_after: timedelta, dry_run: bool = False) -> 
     request = PruneRequest(
         source="prices", policy=Policy(forever=True), dry_run=dry_run, stale_after=stale_after
     )
-    return prune(store, request, Job())
+    return prune(Repository(store=store), request, Job())
 
 
 def begin(store: S3Store, weed: Weed, key: str, *, claimed: bool = True) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ops.errors import OpsError
 from ops.formats.names import manifest_key, top_name
-from ops.ports import UNSETTLED, by_key
+from ops.ports.stamps import UNSETTLED, by_key
 from ops.repository.catalog import read_catalogue
 from ops.repository.listing import list_backups
 from ops.repository.listing_row import Listed, listed

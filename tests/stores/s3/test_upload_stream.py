@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.actions.copy import copy_missing
 from ops.errors import OpsError, StoreError
 from ops.fsio.growing_file import GrowingFile
 from ops.model.findings import Severity
 from ops.repository.catalog import find_backup
 from ops.repository.fetch import fetch_payload
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
@@ -151,7 +153,12 @@ def test_a_server_that_dies_while_it_is_sent(tmp_path: Path) -> None:
         relay.rate = 20 * MIB
         killer = threading.Thread(target=_kill_after, args=(server, relay))
         killer.start()
-        (finding,) = copy_missing("prices", home, [Tier(store, cipher=keys.sealing)], scratch, Job())
+        (finding,) = copy_missing(
+            "prices",
+            Repository(store=home),
+            [Repository(store=store, encryption=keys.sealing, scratch=scratch)],
+            Job(),
+        )
         killer.join()
     assert (finding.code, finding.where) == ("copy.failed", "store.unreachable")
     assert list(scratch.iterdir()) == []
@@ -177,7 +184,7 @@ def test_a_sealed_copy_is_sent_while_it_is_sealed(new_store: NewStore, weed: Wee
     begun = weed.client().create_multipart_upload(**where, ChecksumAlgorithm="SHA256")
     part = {"UploadId": begun["UploadId"], "PartNumber": 1, "Body": content[:PART]}
     weed.client().upload_part(**where, **part, ChecksumAlgorithm="SHA256")
-    copy_backup(backup, Tier(store, cipher=keys.sealing), scratch, Job())
+    copy_backup(backup, Repository(store=store, encryption=keys.sealing, scratch=scratch), Job())
     sealed = replace(find_backup(store, f"{backup.name}.age"), openers=(keys.opening,))
     payload, findings = fetch_payload(sealed, tmp_path / "back", silent)
     assert {item.severity for item in findings} == {Severity.OK}

@@ -14,8 +14,7 @@ from ops.errors import BackupError, SourceError
 from ops.fsio.atomic import remove_tree
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import FileEntry, Manifest
-from ops.ports import Fetched
+from ops.model.manifest import Fetched, FileEntry, Manifest
 from ops.sources.eventlog.archive.read import check_archive, differences, read_segments
 from ops.sources.eventlog.archive.shared_segments import held_elsewhere, members_of, own_members
 from ops.sources.eventlog.archive.unpack import unpack_archive, unpack_more

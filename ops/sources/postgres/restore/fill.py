@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.model.findings import Finding
-from ops.ports import Fetched
+from ops.model.manifest import Fetched
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session

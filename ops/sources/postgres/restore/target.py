@@ -9,8 +9,8 @@ from pathlib import Path
 from ops.errors import OpsError, RefusedError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
+from ops.model.manifest import Fetched
 from ops.model.requests import RestoreOptions
-from ops.ports import Fetched
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
 from ops.sources.postgres.catalog.requirements import needs_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, make
-from ops.actions.copy import Tier, copy_backup, copy_missing
+from ops.actions.copy import copy_missing
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
@@ -23,7 +23,8 @@ from ops.model.findings import Severity, Verdict
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.dependencies import copy_of
-from ops.repository.repository import Destination, SealedHow
+from ops.repository.replicate import copy_backup
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
@@ -53,12 +54,12 @@ class Place:
         """One of today."""
         return Job(clock=lambda: BEGIN + timedelta(days=self.day))
 
-    def take(self, events: int, *tags: str, to: Destination | None = None) -> Backup:
+    def take(self, events: int, *tags: str, to: Repository | None = None) -> Backup:
         """The backup of the next day, when the log had so many events; it was looked at."""
         self.day += 1
         written_log(self.data, EVENTS[:events], SIZE)
         look = VerifyRequest(Level.FULL, self.scratch)
-        made = make(self.log, to or Destination(self.store), BackupRequest(tags=tags), look, self.job)
+        made = make(self.log, to or Repository(store=self.store), BackupRequest(tags=tags), look, self.job)
         assert made.looked is not None
         assert made.looked.verdict is Verdict.PASSED
         return made.taken.backup
@@ -75,7 +76,7 @@ class Place:
 
     def prune(self, store: LocalStore | MemoryStore, policy: Policy = LAST_ONE) -> Pruned:
         """What pruning did."""
-        return prune(store, PruneRequest(source="log", policy=policy), self.job)
+        return prune(Repository(store=store), PruneRequest(source="log", policy=policy), self.job)
 
 
 @pytest.fixture
@@ -129,7 +130,10 @@ def test_there_and_back(place: Place, tmp_path: Path, events: int) -> None:
         assert place.look(backup, level) == (Verdict.PASSED, set())
     assert place.drill(find_backup(place.store, "latest")) is Verdict.PASSED
     request = RestoreRequest(
-        scratch=place.scratch, safety=Destination(place.store), sources=[place.log], to=str(tmp_path / "new")
+        scratch=place.scratch,
+        safety=Repository(store=place.store),
+        sources=[place.log],
+        to=str(tmp_path / "new"),
     )
     restore_backup(backup, place.log, request, place.job)
     assert files_of(tmp_path / "new") == files_of(place.data)
@@ -143,7 +147,7 @@ def test_over_the_live_log(place: Place) -> None:
     before = files_of(place.data)
     written_log(place.data, EVENTS[:60], SIZE)
     request = RestoreRequest(
-        scratch=place.scratch, safety=Destination(place.store), sources=[place.log], yes=True
+        scratch=place.scratch, safety=Repository(store=place.store), sources=[place.log], yes=True
     )
     restored = restore_backup(backup, place.log, request, place.job)
     assert files_of(place.data) == before
@@ -202,7 +206,7 @@ def test_a_segment_that_changed_is_packed(place: Place) -> None:
     text = segment.read_bytes()
     place.day += 1
     segment.write_bytes(text.replace(b"evt-00000003", b"evt-0000000X"))
-    made = make(place.log, Destination(place.store), BackupRequest(), None, place.job)
+    made = make(place.log, Repository(store=place.store), BackupRequest(), None, place.job)
     assert packed(place, made.taken.backup) == segments(1)
     assert "eventlog.rewritten" in {item.code for item in made.taken.findings}
 
@@ -235,7 +239,7 @@ def test_what_is_used_is_what_was_recorded(place: Place) -> None:
     (place.folder / "other").mkdir()
     other = Place(place.folder / "other")
     written_log(other.data, made_events(25, actor="other"), SIZE)
-    forged = make(other.log, Destination(other.store), BackupRequest(name=first.name), None, other.job)
+    forged = make(other.log, Repository(store=other.store), BackupRequest(name=first.name), None, other.job)
     manifest = replace(forged.taken.backup.manifest, job_id=first.manifest.job_id)
     place.store.path_of(first.name).write_bytes(other.store.path_of(first.name).read_bytes())
     place.store.path_of(manifest_key(first.name)).write_bytes(manifest_files.to_json(manifest))
@@ -319,7 +323,7 @@ def test_copies_come_with_what_they_need(place: Place) -> None:
     """A copy in a further store brings along what it needs, and is good there; alone it would be worth nothing."""
     first, second = place.take(25), place.take(48)
     far = MemoryStore("far")
-    copy_backup(second, Tier(far), place.scratch, place.job)
+    copy_backup(second, Repository(store=far, scratch=place.scratch), place.job)
     assert {item.name for item in read_catalogue(far).backups} == {first.name, second.name}
     assert place.drill(find_backup(far, second.name)) is Verdict.PASSED
     assert place.prune(far).deleted == ()
@@ -329,7 +333,12 @@ def test_a_tier_with_its_own_policy_gets_what_its_copies_need(place: Place) -> N
     """Of what a further store would keep also the needed ones are copied."""
     first, second, third = place.take(25), place.take(48), place.take(52)
     far = MemoryStore("far")
-    findings = copy_missing("log", place.store, [Tier(far, policy=LAST_ONE)], place.scratch, place.job)
+    findings = copy_missing(
+        "log",
+        Repository(store=place.store),
+        [Repository(store=far, policy=LAST_ONE, scratch=place.scratch)],
+        place.job,
+    )
     assert {item.severity for item in findings} == {Severity.OK}
     assert {item.name for item in read_catalogue(far).backups} == {first.name, second.name, third.name}
 
@@ -340,7 +349,9 @@ def test_a_copy_that_can_not_bring_what_it_needs_is_not_made(place: Place) -> No
     place.take(48)
     place.store.path_of(first.name).write_bytes(b"damaged")
     far = MemoryStore("far")
-    findings = copy_missing("log", place.store, [Tier(far)], place.scratch, place.job)
+    findings = copy_missing(
+        "log", Repository(store=place.store), [Repository(store=far, scratch=place.scratch)], place.job
+    )
     assert {item.severity for item in findings} <= {Severity.WARNING}
     assert list(far.list()) == []
 
@@ -350,7 +361,7 @@ def test_sealed_copies(place: Place, tmp_path: Path) -> None:
     keys, far = Keys(tmp_path, "escrow"), MemoryStore("far")
     place.take(25)
     backup = place.take(48)
-    copy_backup(backup, Tier(far, cipher=keys.sealing), place.scratch, place.job)
+    copy_backup(backup, Repository(store=far, encryption=keys.sealing, scratch=place.scratch), place.job)
     copy = find_backup(far, f"{backup.name}.age")
     assert place.look(copy, Level.QUICK) == (Verdict.PASSED, set())
     opening = replace(copy, openers=(keys.opening,))
@@ -363,10 +374,15 @@ def test_sealed_copies(place: Place, tmp_path: Path) -> None:
 def test_sealed_at_home_every_backup_is_whole(place: Place, tmp_path: Path) -> None:
     """In a store that seals nothing is left to others, neither to what was made before it did nor to what it sealed."""
     keys = Keys(tmp_path, "escrow")
-    how = SealedHow(keys.sealing, place.scratch, lambda at: LocalStore("plain", LocalOptions(path=at)))
+    home = Repository(
+        store=place.store,
+        encryption=keys.sealing,
+        scratch=place.scratch,
+        plain_store=lambda at: LocalStore("plain", LocalOptions(path=at)),
+    )
     place.take(20)
-    assert needed(place.take(25, to=Destination(place.store, how))) == []
-    assert needed(place.take(48, to=Destination(place.store, how))) == []
+    assert needed(place.take(25, to=home)) == []
+    assert needed(place.take(48, to=home)) == []
 
 
 def test_pruned_at_the_front(place: Place) -> None:
@@ -376,7 +392,7 @@ def test_pruned_at_the_front(place: Place) -> None:
     for path in segments(1, 2):
         (place.data / path).unlink()
     place.day += 1
-    made = make(place.log, Destination(place.store), BackupRequest(), None, place.job)
+    made = make(place.log, Repository(store=place.store), BackupRequest(), None, place.job)
     assert needed(made.taken.backup) == [second.name]
     assert first.name not in needed(made.taken.backup)
     assert place.look(made.taken.backup, Level.FULL)[0] is Verdict.PASSED

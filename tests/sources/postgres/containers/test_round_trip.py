@@ -14,8 +14,8 @@ from ops.errors import OpsError, SourceError, ToolError
 from ops.model.compare_measures import compare_measures
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict, worst
+from ops.model.manifest import Fetched
 from ops.model.requests import KeptTarget, RestoreOptions
-from ops.ports import Fetched
 from ops.repository.catalog import read_catalogue
 from ops.run.progress import silent
 from ops.sources.postgres import source as source_module

@@ -11,6 +11,7 @@ import pytest
 from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import OpsError
 from ops.model.findings import Verdict
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
@@ -187,7 +188,7 @@ def test_money_is_never_lost_under_writers_and_ddl(shop: FreshDatabase, tmp_path
         taken = []
         for _ in range(3):
             try:
-                taken.append(take_backup(source, store, BackupRequest(), Job()).backup)
+                taken.append(take_backup(source, Repository(store=store), BackupRequest(), Job()).backup)
             except OpsError as error:
                 assert error.code in {"source.locked", "tool.failed"}, error.message
     finally:

@@ -20,6 +20,7 @@ from ops.model.evidence import Evidence, Level
 from ops.model.findings import Severity, Verdict
 from ops.model.requests import Objectives, RestoreOptions
 from ops.repository.backup import Backup
+from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.connect.address import parse_address
@@ -329,7 +330,7 @@ class TestAnOlderClient:
         monkeypatch.setattr(Release, "of_server", classmethod(lambda cls, number: cls(number // 10000, 99)))
         taken = take_backup(
             source_of(filled.server, filled.name, pg_bindir=filled.server.programs.bindir),
-            store_in(tmp_path),
+            Repository(store=store_in(tmp_path)),
             BackupRequest(),
             Job(),
         )
@@ -348,7 +349,7 @@ class TestAnOlderClient:
             source_of(filled.server, filled.name, pg_bindir=filled.server.programs.bindir),
             store_in(tmp_path),
         )
-        patient = Patient(source, store, Objectives(), None)
+        patient = Patient(source, Repository(store=store), Objectives(), None)
         monkeypatch.setattr(capture, "_dotted", lambda version: f"{version // 10000}.99")
         back_up(source, store)
         monkeypatch.setattr(Release, "of_server", classmethod(lambda cls, number: cls(number // 10000, 99)))

@@ -17,7 +17,7 @@ from ops.actions.restore import RestoreRequest, plan_restore
 from ops.errors import OpsError
 from ops.model.requests import RestoreOptions
 from ops.repository.catalog import find_backup
-from ops.repository.repository import Destination
+from ops.repository.repository import Repository
 from ops.sources.postgres.restore import swap as promote
 from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, require_programs
@@ -279,7 +279,7 @@ def test_plans_and_refusals_without_yes(shop: FreshDatabase, tmp_path: Path) -> 
             restore(backup, source, tmp_path, to=target, yes=False)
         assert caught.value.code == "refused.target_is_source"
     request = RestoreRequest(
-        scratch=tmp_path, safety=Destination(store), to=shop.name, options=RestoreOptions(), yes=True
+        scratch=tmp_path, safety=Repository(store=store), to=shop.name, options=RestoreOptions(), yes=True
     )
     assert "swap" in " ".join(plan_restore(backup, source, request))
     assert ours(shop.server) == []
@@ -380,7 +380,7 @@ def test_doctor_knows_what_a_drill_would_lack(
 
     source, store = source_of(shop.server, shop.name), store_in(tmp_path)
     back_up(source, store)
-    patient = Patient(source, store, Objectives(), None)
+    patient = Patient(source, Repository(store=store), Objectives(), None)
     now = datetime.now(UTC)
     found = examine(patient, tmp_path, now)
     assert [item.code for item in found if str(item.severity) == "critical"] == []

@@ -19,7 +19,7 @@ from typing import Final
 from ops.errors import BackupError, OpsError, RefusedError
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
-from ops.ports import Store
+from ops.ports.store import Store
 from ops.run.job import Job
 
 _PREFIX: Final = "drillbook-check-"

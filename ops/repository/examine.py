@@ -1,0 +1,53 @@
+"""What would keep the next backup out of a store that has its files on this machine."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from ops.errors import OpsError
+from ops.fsio.locks import is_held, read_holder
+from ops.fsio.space import free_bytes
+from ops.model.findings import Finding, Severity
+from ops.ports.store import LocalFiles
+from ops.repository.repository import Repository
+from ops.units import format_size
+
+
+def examine_folder(repository: Repository, source: str, reserve: int | None) -> list[Finding]:
+    """Look whether the store can be written, is private, is locked for the source, and has `reserve` bytes free.
+
+    Nothing where the store has no files here; no look at the space without a reserve.
+    """
+    store, findings = repository.store, []
+    if not isinstance(store, LocalFiles):
+        return []
+    folder = store.path_of("payload").parent
+    try:
+        with store.stage("doctor-probe") as staged:
+            staged.write_bytes(b"x")
+    except (OpsError, OSError) as error:
+        message = f"store {store.name!r} can not be written: {error}"
+        return [_finding(Severity.CRITICAL, "store.unwritable", message, str(folder))]
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        message = f"{folder} can be read by others (mode {mode:04o}); chmod 700 it"
+        findings.append(_finding(Severity.WARNING, "doctor.permissions", message, str(folder)))
+    lock = store.lock_path(source)
+    if is_held(lock):
+        message = f"at work now: {read_holder(lock) or 'a run that just started'}"
+        findings.append(_finding(Severity.OK, "doctor.lock", message))
+    return [*findings, *([] if reserve is None else [examine_room(folder, reserve, "the next backup")])]
+
+
+def examine_room(place: Path, needed: int, purpose: str) -> Finding:
+    """Return whether `needed` bytes are free in `place` for the `purpose`."""
+    free = free_bytes(place)
+    text = f"{format_size(free)} free in {place}, {format_size(needed)} needed for {purpose}"
+    if free >= needed:
+        return _finding(Severity.OK, "doctor.space", text)
+    return _finding(Severity.CRITICAL, "space.insufficient", text, str(place))
+
+
+def _finding(severity: Severity, code: str, message: str, where: str = "") -> Finding:
+    return Finding(severity=severity, code=code, message=message, where=where)
