@@ -14,8 +14,8 @@ from ops import __version__
 from ops.errors import ConfigError, ToolError
 from ops.host.network import require_allowed
 from ops.stores.s3.errors import ExpectedAnswerError, answer_of, translated
-from ops.stores.s3.list_pages import EVENT, parse_contents
 from ops.stores.s3.options import S3Options
+from ops.stores.s3.page import EVENT, parse_contents
 
 _AWS_HOST: Final = "the AWS host of the bucket"
 _ELSEWHERE: Final = (
