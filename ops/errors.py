@@ -109,6 +109,8 @@ CODES: Final[dict[str, str]] = {
     "store.clock_skew": "this machine's clock and the store's differ too much",
     "store.conflict": "something else has the name of a backup in the store; nothing was replaced",
     "store.credentials_expired": "the credentials for the store have expired",
+    "store.identity_invalid": "what the store says of itself is damaged or another program's",
+    "store.newer_format": "the store was written to by a later Drillbook than this one",
     "store.no_bucket": "the bucket of the store is not there",
     "store.no_credentials": "no credentials for the store were found",
     "store.object_locked": "a stored file is locked until a time and can not be removed before",

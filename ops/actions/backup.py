@@ -29,6 +29,7 @@ from ops.repository.catalog import manifests_of
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
+from ops.repository.identity import give_identity
 from ops.repository.locks import held_lock
 from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
@@ -99,7 +100,7 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     Raises SpaceError, SourceError, StoreError, RefusedError.
     """
     started, store = job.clock(), to.store
-    findings = sweep(to)
+    findings = [*sweep(to), *give_identity(store)]
     with job.step("check space"):
         require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
     known = manifests_of(store, source.info.name)

@@ -5,6 +5,7 @@ backup-20260101T000000Z.db.checksum              one line a file, as `sha256sum 
 backup-20260101T000000Z.db.manifest.json         published last: without it there is no backup
 backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill (or verify)
 backup-20260101T000000Z.db.pin-<time>-<job>.json      somebody's word that it must stay
+backup-20260101T000000Z.db.<word>-<time>-<job>.<any>  any other record of it: copied and deleted with it
 backup-20260101T000000Z.db.pruned.json                it is being deleted: what is left of it may go
 """
 
@@ -27,6 +28,8 @@ TOMBSTONE_SUFFIX: Final = ".pruned.json"
 _RECORD: Final = re.compile(
     r"\A(?P<payload>.+)\.(?P<action>drill|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
 )
+# What later versions keep beside a payload, and signatures of records, have the form of records.
+_ANY_RECORD: Final = re.compile(r"\A(?P<payload>.+?)\.[a-z]+-\d{8}T\d{6}Z-[0-9a-f]{8}\..+\Z", re.DOTALL)
 _PIN: Final = "pin"
 _BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
 _STAMPED: Final = re.compile(r".-\d{8}T\d{6}Z(?:[.\-]|\Z)", re.DOTALL)
@@ -58,6 +61,12 @@ def payload_of_evidence(key: str) -> str | None:
     return match["payload"] if match and match["action"] != _PIN else None
 
 
+def payload_of_record(key: str) -> str | None:
+    """The payload that a record of any kind is about (evidence, pins, and what later versions keep), None for other keys."""
+    match = _ANY_RECORD.match(key)
+    return match["payload"] if match else None
+
+
 def pin_key(payload: str, moment: datetime, job_id: str) -> str:
     """Where a pin of `payload` is."""
     return evidence_key(payload, _PIN, moment, job_id)
@@ -71,7 +80,7 @@ def payload_of_pin(key: str) -> str | None:
 
 def named_like_payload(key: str) -> bool:
     """Whether it has the name of a payload, as they are made without `--out`, and of nothing that lies beside one."""
-    return not key.endswith(_BESIDE) and _STAMPED.search(key) is not None
+    return not key.endswith(_BESIDE) and payload_of_record(key) is None and _STAMPED.search(key) is not None
 
 
 def tombstone_key(payload: str) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
 from ops.fsio.growing_file import GrowingFile
 from ops.run.progress import Progress
+
+OWN_PREFIX: Final = ".drillbook/"
+"""What all keys begin with that are about the store itself and no backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class StoredFile:
 class Store(Protocol):
     """A place where backups live. Methods raise StoreError or SpaceError.
 
-    A key is a name, each written once, or `NAME/…` for a file of the folder that was put as NAME.
+    A key is a name, each written once, or `NAME/…` for a file of the folder that was put as NAME. Below `OWN_PREFIX`
+    lies what is no backup: there every key is one of its own, however deep.
     """
 
     @property
@@ -55,8 +59,12 @@ class Store(Protocol):
         Raises BackupError (`backup.not_found`), and RefusedError when `into` exists.
         """
 
-    def list(self) -> Iterable[StoredFile]:
-        """All complete files, in no order; never one that is still being written."""
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """All complete files whose keys begin with `prefix`, in no order; never one that is still being written.
+
+        What lies in a folder whose name begins with a dot, or has such a name, is listed only for a prefix that names
+        it, and without one it is not even looked through.
+        """
 
     def delete(self, key: str) -> None:
         """Remove `key`, a folder with all that is in it; fine when it is gone already."""

@@ -29,6 +29,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
+from ops.repository.identity import read_identity
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
 
@@ -58,6 +59,7 @@ def read_catalogue(store: Store) -> Catalogue:
 
     Raises StoreError when the store can not be read.
     """
+    read_identity(store)
     keys = {top_name(stored.key) for stored in store.list()}
     records = _records(keys)
     backups, findings = [], []
@@ -171,6 +173,7 @@ def find_backup(store: Store, reference: str, *, source: str | None = None) -> B
 
     Raises BackupError when there is none, or when its manifest can not be read.
     """
+    read_identity(store)
     if reference == "latest":
         candidates = [
             backup

@@ -19,8 +19,7 @@ from ops.formats.names import (
     OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
     manifest_key,
-    payload_of_evidence,
-    payload_of_pin,
+    payload_of_record,
     tombstone_key,
 )
 from ops.fsio.atomic import translated_write_errors
@@ -44,10 +43,10 @@ class Retaining(Protocol):
 
 
 def beside(keys: Iterable[str]) -> Mapping[str, list[str]]:
-    """By payload the keys of its evidence, pins and checksum files, sorted."""
+    """By payload the keys of its records and checksum files, sorted."""
     found: dict[str, list[str]] = defaultdict(list)
     for key in sorted(keys):
-        about = payload_of_evidence(key) or payload_of_pin(key)
+        about = payload_of_record(key)
         if about is None and key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)) and "/" not in key:
             about = key.rsplit(".", 1)[0]
         if about is not None:

@@ -32,6 +32,7 @@ from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import incomplete, read_backup, read_catalogue
+from ops.repository.identity import read_identity
 from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
 from ops.repository.listing_row import Listed, Rows, listed
 
@@ -56,6 +57,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
 
     Raises StoreError when the store can not be read.
     """
+    read_identity(store)
     if not isinstance(store, Stamped):
         catalogue = read_catalogue(store)
         return Listing(Rows.of([listed(backup) for backup in catalogue.backups]), catalogue.findings)

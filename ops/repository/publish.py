@@ -7,7 +7,17 @@ from pathlib import Path
 
 from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import checksum_key, checksum_text, manifest_key, payload_name, top_name
+from ops.formats.names import (
+    CHECKSUM_SUFFIX,
+    MANIFEST_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    checksum_key,
+    checksum_text,
+    manifest_key,
+    payload_name,
+    payload_of_record,
+    top_name,
+)
 from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store
@@ -60,7 +70,11 @@ def _is_free(store: Store, name: str, taken: set[str]) -> bool:
 
 
 def require_free(store: Store, name: str) -> None:
-    """Raise RefusedError before the work begins when a file of the backup-to-be exists."""
+    """Raise RefusedError before the work begins when a file of the backup-to-be exists, or its name is no payload's."""
+    if payload_of_record(name) or name.endswith((MANIFEST_SUFFIX, CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)):
+        message = f"{name} has the form of a file that lies beside a backup"
+        hint = "choose another name with --out, or leave --out away"
+        raise RefusedError(message, code="refused.unsafe_name", hint=hint)
     taken = {top_name(stored.key) for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
     if taken:
         message = f"{', '.join(sorted(taken))} exists in {store.location}"

@@ -20,6 +20,7 @@ from ops.repository.catalog import find_backup
 from ops.repository.dependencies import copy_of, needed_backups
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
+from ops.repository.identity import give_identity
 from ops.repository.locks import being_read, held_lock
 from ops.repository.publish_encrypted import copy_sealed
 from ops.repository.repository import Repository
@@ -44,6 +45,7 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> None:
     when the backup is not what its manifest says (it is not spread then), StoreError (`store.conflict`) when
     something else has its name there, and what the stores and the cipher raise.
     """
+    give_identity(to.store)
     _copy_needed(backup, to, job)
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if to.encryption is not None and not is_sealed(backup.manifest):

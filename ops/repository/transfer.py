@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ops.errors import BackupError, OpsError, StoreError
-from ops.formats.names import checksum_text, evidence_key, payload_of_evidence, payload_of_pin
+from ops.formats.names import checksum_text, evidence_key, payload_of_record
 from ops.fsio.atomic import translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
@@ -40,12 +40,12 @@ def checksum_content(manifest: Manifest) -> bytes:
 
 
 def is_about(key: str, payload: str) -> bool:
-    """Whether it is evidence or a pin of that payload."""
-    return (payload_of_evidence(key) or payload_of_pin(key)) == payload
+    """Whether it is a record of that payload."""
+    return payload_of_record(key) == payload
 
 
 def copy_records(backup: Backup, to: Store) -> None:
-    """Put the evidence and pins of `backup` beside its copy, where they are not there yet."""
+    """Put the records of `backup` beside its copy, where they are not there yet."""
     there = {file.key for file in to.list()}
     for file in backup.store.list():
         if is_about(file.key, backup.name) and file.key not in there:

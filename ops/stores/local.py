@@ -30,7 +30,7 @@ from ops.fsio.copy import copy_with_sha256, sha256_of
 from ops.fsio.file_stamps import file_stamps, file_stamps_of_child, names_in
 from ops.model.manifest import FileEntry
 from ops.ports.stamps import Stamps
-from ops.ports.store import StoredFile
+from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.proc import start_copies, worker_count
 from ops.run.progress import Progress, silent
 
@@ -78,17 +78,19 @@ class LocalStore:
     @contextlib.contextmanager
     def stage(self, key: str, *, folder: bool = False) -> Iterator[Path]:
         """A private file or folder `.tmp-<key>` in the folder itself."""
-        self._require_top(key)
+        final = self._require_top(key)
         make_private_folder(self.options.path)
+        if final.parent != self.options.path:
+            make_private_folder(final.parent)
         staging = staged_folder if folder else staged_file
-        with staging(self.options.path, key) as staged:
+        with staging(final.parent, final.name) as staged:
             yield staged.path
 
     def put(self, key: str, file: Path) -> None:
         """Publish `file`: by its name alone when it was staged here, else through a copy."""
         final = self._require_top(key)
         is_folder = file.is_dir()
-        if file.parent == self.options.path and file.name == f"{STAGED_PREFIX}{key}":
+        if file.parent == final.parent and file.name == f"{STAGED_PREFIX}{final.name}":
             (publish_folder if is_folder else publish)(file, final)
             return
         with self.stage(key, folder=is_folder) as staged:
@@ -125,12 +127,15 @@ class LocalStore:
                 finally:
                     os.close(target)
 
-    def list(self) -> Iterable[StoredFile]:
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
         """The files of the folder and of the payloads that are folders, without what is being written or hidden."""
+        above, _, begin = prefix.rpartition("/")
+        hidden = prefix.startswith(".")
         try:
-            for entry in _entries(self.options.path):
-                if not entry.name.startswith("."):
-                    yield from _files(entry, entry.name)
+            for entry in _entries(self.options.path / above):
+                shown = not entry.name.startswith(STAGED_PREFIX if hidden else ".")
+                if shown and entry.name.startswith(begin):
+                    yield from _files(entry, f"{above}/{entry.name}" if above else entry.name)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -172,7 +177,9 @@ class LocalStore:
         final name is not there names a payload that is no backup.
         """
         removed: Names = []
-        for staged in sorted(self.options.path.glob(f"{STAGED_PREFIX}*")):
+        own = self.options.path / OWN_PREFIX.rstrip("/")
+        left = [*self.options.path.glob(f"{STAGED_PREFIX}*"), *own.rglob(f"{STAGED_PREFIX}*")]
+        for staged in sorted(left):
             with claimed_from_dead(staged) as claimed:
                 if claimed:
                     removed += self._remove_staged(staged)
@@ -211,9 +218,9 @@ class LocalStore:
             return sha256_of(file.fileno()) == (entry.sha256, entry.size)
 
     def _require_top(self, key: str) -> Path:
-        """Where `key` lies, which must be a name in the folder itself."""
+        """Where `key` lies, which must be a name in the folder itself, or below our own prefix."""
         path = self.path_of(key)
-        if path.parent != self.options.path:
+        if path.parent != self.options.path and not key.startswith(OWN_PREFIX):
             message = f"{key!r} is no name for a payload"
             raise RefusedError(message, code="refused.unsafe_name")
         return path
@@ -243,7 +250,8 @@ def _files(entry: os.DirEntry[str], key: str) -> Iterator[StoredFile]:
         # Somebody else's folder (lost+found on a disk of its own) is none of ours; of a payload, all files miss then.
         with contextlib.suppress(PermissionError):
             for inner in _entries(Path(entry.path)):
-                yield from _files(inner, f"{key}/{inner.name}")
+                if not (key.startswith(".") and inner.name.startswith(STAGED_PREFIX)):
+                    yield from _files(inner, f"{key}/{inner.name}")
 
 
 def _copy_folder_into(folder: Path, staged: Path) -> None:

@@ -35,7 +35,7 @@ class MemoryStore:
     def stage(self, key: str, *, folder: bool = False) -> Iterator[Path]:
         """A file or folder in a private temporary folder."""
         with tempfile.TemporaryDirectory(prefix="drillbook-stage-") as parent:
-            path = Path(parent) / key
+            path = Path(parent) / key.rpartition("/")[2]
             path.mkdir(0o700) if folder else path.touch(0o600)
             yield path
 
@@ -65,9 +65,13 @@ class MemoryStore:
         write_new_file(into, content)
         return hashlib.sha256(content).hexdigest()
 
-    def list(self) -> Iterable[StoredFile]:
-        """All files."""
-        return [StoredFile(key, len(content)) for key, content in self.files.items()]
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """The files in the dictionary."""
+        return [
+            StoredFile(key, len(content))
+            for key, content in (*self.files.items(),)
+            if key.startswith(prefix) and (prefix.startswith(".") or not key.startswith("."))
+        ]
 
     def delete(self, key: str) -> None:
         """Forget the file or folder."""

@@ -30,6 +30,7 @@ from ops.model.manifest import FileEntry
 from ops.repository.backup import Backup
 from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.fetch import fetch_payload
+from ops.repository.identity import ensure_identity
 from ops.repository.pins import keep_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
@@ -232,8 +233,9 @@ class FailingStore(MemoryStore):
 def test_cut_off_anywhere_and_finished_later(keys: Keys, scratch: Path, room: int) -> None:
     """A sealed copy that was cut off is no backup there, and the next run makes it whole; one copy, not two."""
     home, away = MemoryStore("home"), FailingStore("away")
+    ensure_identity(away)
     backup = looked_at(stored_backup(home, NOW, files=2))
-    tier, job = Repository(store=away, encryption=keys.sealing), Job(clock=lambda: NOW)
+    tier, job = Repository(store=away, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
     away.room = room
     copy_missing("prices", Repository(store=home), [tier], job)
     assert len(read_catalogue(away).backups) == (room >= 4)
@@ -337,7 +339,7 @@ def test_no_way_to_seal(tmp_path: Path, scratch: Path) -> None:
         Job(clock=lambda: NOW),
     )
     assert (finding.code, finding.where) == ("copy.failed", "cipher.bad_recipient")
-    assert away.files == {}
+    assert list(away.list()) == []
     assert list(scratch.iterdir()) == []
 
 
@@ -354,9 +356,9 @@ def test_one_seals_at_a_time(keys: Keys, scratch: Path, store: LocalStore) -> No
     """While another run seals copies of the source, nothing of it is touched: a warning, and the next run's work."""
     away = MemoryStore("away")
     stored_backup(store, NOW)
-    tier, job = Repository(store=away, encryption=keys.sealing), Job(clock=lambda: NOW)
+    tier, job = Repository(store=away, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
     with source_lock(store.lock_path("prices.copies"), job_id="other", now=NOW):
         (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
-    assert (finding.code, finding.where, away.files) == ("copy.failed", "lock.held", {})
+    assert (finding.code, finding.where, list(away.list())) == ("copy.failed", "lock.held", [])
     (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
     assert finding.code == "copy.made"

@@ -13,7 +13,7 @@ import pytest
 
 from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError, OpsError
-from ops.ports.store import Store
+from ops.ports.store import OWN_PREFIX, Store
 from ops.run.progress import silent
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
@@ -52,6 +52,48 @@ def test_what_is_put_is_there(any_store: Store, tmp_path: Path) -> None:
     into = tmp_path / "fetched"
     assert any_store.get("a.db", into, silent) == hashlib.sha256(b"content").hexdigest()
     assert into.read_bytes() == b"content"
+
+
+def test_what_is_no_backup_has_a_place_of_its_own(any_store: Store) -> None:
+    """Keys below `.drillbook/` are put one by one, however deep, are listed only by their prefix, and written once."""
+    put(any_store, "a.db", b"backup")
+    put(any_store, f"{OWN_PREFIX}store.json", b"{}")
+    put(any_store, f"{OWN_PREFIX}series/deep/er", b"12345")
+    assert [stored.key for stored in any_store.list()] == ["a.db"]
+    own = {stored.key: stored.size for stored in any_store.list(OWN_PREFIX)}
+    assert own == {f"{OWN_PREFIX}store.json": 2, f"{OWN_PREFIX}series/deep/er": 5}
+    assert [stored.key for stored in any_store.list(f"{OWN_PREFIX}series/")] == [
+        f"{OWN_PREFIX}series/deep/er"
+    ]
+    assert read(any_store, f"{OWN_PREFIX}series/deep/er") == b"12345"
+    with pytest.raises(OpsError) as caught:
+        put(any_store, f"{OWN_PREFIX}store.json", b"other")
+    assert caught.value.code == "refused.name_taken"
+    any_store.delete(f"{OWN_PREFIX}series/deep/er")
+    assert [stored.key for stored in any_store.list(OWN_PREFIX)] == [f"{OWN_PREFIX}store.json"]
+
+
+def test_a_prefix_chooses(any_store: Store) -> None:
+    """Only what begins with the prefix is listed, files of folders too."""
+    for key in ("a.db", "a.db.checksum", "b.db", "-first.db"):
+        put(any_store, key, b"x")
+    put_folder(any_store, "a.pg", {"toc": b"1", "deep/er": b"22"})
+    assert {stored.key for stored in any_store.list("a.db")} == {"a.db", "a.db.checksum"}
+    assert {stored.key for stored in any_store.list("a.pg/")} == {"a.pg/toc", "a.pg/deep/er"}
+    assert {stored.key for stored in any_store.list("c")} == set()
+    assert len(list(any_store.list())) == 6
+
+
+def test_what_died_below_the_own_prefix_is_swept(tmp_path: Path) -> None:
+    """A staged file there is listed by nobody and swept like any other."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    dead = store.options.path / OWN_PREFIX / "series" / ".tmp-record.json"
+    dead.parent.mkdir()
+    dead.write_bytes(b"half")
+    assert [stored.key for stored in store.list(OWN_PREFIX)] == [f"{OWN_PREFIX}store.json"]
+    assert store.sweep() == [".tmp-record.json"]
+    assert not dead.exists()
 
 
 def put_folder(store: Store, key: str, files: dict[str, bytes]) -> None:

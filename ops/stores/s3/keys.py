@@ -6,6 +6,7 @@ from typing import Final
 
 from ops.errors import RefusedError
 from ops.fsio.atomic import STAGED_PREFIX
+from ops.ports.store import OWN_PREFIX
 
 FOLDERS: Final = ".folders"
 """Under this name a bucket keeps, for each folder that was put, what it holds and that it is whole."""
@@ -34,9 +35,9 @@ def object_name(folder: str, key: str) -> str:
 
 
 def top_object_name(folder: str, key: str) -> str:
-    """The same for a key that must be a name in the store itself, not in a folder of it."""
+    """The same for a key that must be a name in the store itself or below our own prefix, not in a folder of it."""
     name = object_name(folder, key)
-    if "/" in key:
+    if "/" in key and not key.startswith(OWN_PREFIX):
         message = f"{key!r} is no name for a payload"
         raise RefusedError(message, code="refused.unsafe_name")
     return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 _WORTH_A_THREAD: Final = 4_000
 """Keys; a page has a thousand."""
+
+
+def visible(connection: Connection) -> Iterator[Entry]:
+    """The objects of the store but for those whose keys begin with a dot, which are passed over unseen.
+
+    In the order of a bucket all of them stand together: two listings lead around them.
+    """
+    folder = connection.options.folder
+    if any(found["Key"] < f"{folder}." for found in connection.objects(folder, most=1)):
+        for found in connection.objects(folder):
+            if found["Key"] >= f"{folder}.":
+                break
+            yield found
+    # Not "/", the first name behind them: servers that keep files take that for a folder and begin anew (SeaweedFS 4.48).
+    for page in connection.pages(Prefix=folder, StartAfter=f"{folder}.~"):
+        # Asked of each, too: there are servers that do not know StartAfter.
+        yield from (found for found in page.get("Contents", ()) if found["Key"] >= f"{folder}/")
 
 
 def top_stamps(connection: Connection, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:

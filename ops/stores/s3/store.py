@@ -25,7 +25,7 @@ from ops.stores.s3.delete import locked_until, object_locked
 from ops.stores.s3.download import ObjectStream
 from ops.stores.s3.folder import listed, put_folder, put_large, remove_folder
 from ops.stores.s3.keys import is_key, object_name, top_object_name
-from ops.stores.s3.list_pages import top_stamps
+from ops.stores.s3.list_pages import top_stamps, visible
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.parts import measured
 from ops.stores.s3.upload import name_taken, send
@@ -115,12 +115,17 @@ class S3Store:
             finally:
                 os.close(target)
 
-    def list(self) -> Iterable[StoredFile]:
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
         """The objects below the prefix, without those of half-sent folders, hidden ones and what no key can name."""
-        prefix = self.options.folder
-        for found in listed(self._connection, self._connection.objects(prefix)):
-            key = found["Key"].removeprefix(prefix)
-            if is_key(key) and not key.startswith("."):
+        folder, hidden = self.options.folder, prefix.startswith(".")
+        if hidden:
+            objects = self._connection.objects(folder + prefix)
+        else:
+            found_all = visible(self._connection) if not prefix else self._connection.objects(folder + prefix)
+            objects = listed(self._connection, found_all)
+        for found in objects:
+            key = found["Key"].removeprefix(folder)
+            if is_key(key) and (hidden or not key.startswith(".")):
                 yield StoredFile(key, found["Size"])
 
     def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:

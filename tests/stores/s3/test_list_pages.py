@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.prune import PruneRequest, prune
+from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
 from ops.formats.names import manifest_key, top_name
+from ops.model.evidence import Level
+from ops.model.findings import Verdict
 from ops.ports.stamps import UNSETTLED, by_key
-from ops.repository.catalog import read_catalogue
+from ops.ports.store import OWN_PREFIX
+from ops.repository.catalog import find_backup, read_catalogue
 from ops.repository.listing import list_backups
 from ops.repository.listing_row import Listed, listed
+from ops.repository.repository import Repository
+from ops.repository.retention import Policy
+from ops.run.job import Job
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.s3 import list_pages as pages
+from ops.stores.s3 import page
+from ops.stores.s3.connection import Connection
 from ops.stores.s3.store import S3Store
 from tests.histories import looked_at, put, stored_backup
 from tests.stores.conftest import NewStore
@@ -25,12 +40,13 @@ DAY = datetime(2026, 1, 1, 3, tzinfo=UTC)
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys of all objects that are fetched from now on."""
+    """The keys of all objects of backups that are fetched from now on."""
     keys: list[str] = []
     really = S3Store.open
 
     def counting(store: S3Store, key: str) -> BinaryIO:
-        keys.append(key)
+        if not key.startswith(OWN_PREFIX):
+            keys.append(key)
         return really(store, key)
 
     monkeypatch.setattr(S3Store, "open", counting)
@@ -114,7 +130,7 @@ def test_more_than_a_page(new_store: NewStore) -> None:
 def _page(body: bytes, status: int = 200) -> tuple[dict[str, Any], dict[str, Any]]:
     answer: dict[str, Any] = {"status_code": status, "body": body}
     taken: dict[str, Any] = {}
-    pages.parse_contents(answer, taken)
+    page.parse_contents(answer, taken)
     return answer, taken
 
 
@@ -146,3 +162,40 @@ def test_a_server_that_is_gone(new_store: NewStore, tmp_path: Path) -> None:
     with pytest.raises(OpsError) as caught:
         list_backups(gone, cache)
     assert caught.value.code == "store.refused"
+
+
+@pytest.mark.parametrize("count", [1_100, pytest.param(100_000, marks=pytest.mark.faults_long)])
+@pytest.mark.timeout(3600)  # a hundred thousand objects are written first
+def test_no_verb_about_backups_enumerates_what_is_no_backup(
+    new_store: NewStore,
+    weed: Weed,
+    source: SqliteSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    """However many keys lie below `.drillbook/`, no page of them is asked for by a backup, a listing, a look or a prune."""
+    store = new_store()
+    client, folder = weed.client(), store.options.folder
+    with ThreadPoolExecutor(8) as pool:
+        put_one = functools.partial(client.put_object, Bucket=store.options.bucket, Body=b"{}")
+        list(pool.map(lambda n: put_one(Key=f"{folder}{OWN_PREFIX}wal/{n:06}"), range(count)))
+    seen: list[str] = []
+    really = Connection.pages
+
+    def watched(self: Connection, **parameters: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - list_objects_v2's
+        for answer in really(self, **parameters):
+            seen.extend(found["Key"].removeprefix(folder) for found in answer.get("Contents", ()))
+            yield answer
+
+    monkeypatch.setattr(Connection, "pages", watched)
+    repository = Repository(store=store, scratch=tmp_path)
+    backup = take_backup(source, repository, BackupRequest(), Job()).backup
+    assert [item.name for item in read_catalogue(store).backups] == [backup.name]
+    assert len(rows(store, tmp_path / "cache")) == 1
+    assert find_backup(store, "latest").name == backup.name
+    look = VerifyRequest(Level.FULL, tmp_path / "scratch")
+    assert verify_backup(backup, source, look, Job()).verdict is Verdict.PASSED
+    prune(repository, PruneRequest(source=source.name, policy=Policy(keep_last=1)), Job())
+    assert not [key for key in seen if key.startswith(f"{OWN_PREFIX}wal/")]
+    assert len(list(store.list(OWN_PREFIX))) == count + 1
