@@ -6,7 +6,7 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.formats import manifest as manifest_files
-from ops.formats.names import SAFETY_TAG
+from ops.formats.names import SAFETY_TAG, manifest_key
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
@@ -25,11 +25,12 @@ from ops.ports.cipher import Cipher
 from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import require_room_for, warn_when_nearly_full
-from ops.repository.catalog import manifests_of
+from ops.repository.catalog import read_manifest
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
 from ops.repository.identity import give_identity
+from ops.repository.listing import list_backups
 from ops.repository.locks import held_lock
 from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
@@ -103,11 +104,12 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     findings = [*sweep(to), *give_identity(store)]
     with job.step("check space"):
         require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
-    known = manifests_of(store, source.info.name)
-    created, warning = _recorded_time(known, started)
+    rows = [row for row in list_backups(store, to.cache).rows.as_list() if row.source == source.info.name]
+    created, warning = _recorded_time(rows[0].created_at if rows else None, started)
     name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
     require_free(store, f"{name}{suffix}")
-    former = next((item for item in reversed(known) if SAFETY_TAG not in item.tags), None)
+    newest = next((row for row in rows if not row.is_safety), None)
+    former = None if newest is None else read_manifest(store, manifest_key(newest.name))
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
         base = _base(source, to, former, started)
@@ -163,12 +165,11 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
 
 
-def _recorded_time(known: Sequence[Manifest], now: datetime) -> tuple[datetime, list[Finding]]:
+def _recorded_time(newest: datetime | None, now: datetime) -> tuple[datetime, list[Finding]]:
     """`now`, or the instant after the newest backup of the source when the clock stands before that.
 
     Everything orders backups by this time: a clock that was set back must not make an older one the latest.
     """
-    newest = known[-1].created_at if known else None
     if newest is None or newest < now:
         return now, []
     message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"

@@ -19,10 +19,10 @@ from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
-from ops.repository.catalog import read_catalogue
 from ops.repository.examine import examine_folder, examine_room
-from ops.repository.freshness import backups_of, examine_age, examine_proven, examine_verified
+from ops.repository.freshness import examine_age, examine_proven, examine_verified, known_backups
 from ops.repository.integrity import critical
+from ops.repository.listing import Listing, list_backups
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
@@ -65,18 +65,22 @@ def _examine_namesakes() -> list[Finding]:
     return [_warning("doctor.namesake", message)]
 
 
-def examine(patient: Patient, scratch: Path, now: datetime) -> list[Finding]:
-    """All that stands in the way of the next backup, restore or drill of one source."""
-    findings = _examine_source(patient.source)
+def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | None = None) -> list[Finding]:
+    """All that stands in the way of the next backup, restore or drill of one source.
+
+    `listing`: what is in its store, where the caller has it.
+    """
+    findings, repository = _examine_source(patient.source), patient.repository
     try:
-        catalogue = read_catalogue(patient.repository.store)
+        listing = listing or list_backups(repository.store, repository.cache)
+        mine = known_backups(patient.source.info.name, repository.store, listing)
     except OpsError as error:
-        return [*findings, critical(error, patient.repository.name)]
+        return [*findings, critical(error, repository.name)]
     return [
         *findings,
         *_examine_store(patient),
-        *catalogue.findings,
-        *_examine_history(patient, catalogue, scratch, now),
+        *listing.findings,
+        *_examine_history(patient, mine, scratch, now),
     ]
 
 
@@ -145,8 +149,7 @@ def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Find
     return findings
 
 
-def _examine_history(patient: Patient, catalogue: Catalogue, scratch: Path, now: datetime) -> list[Finding]:
-    mine = backups_of(patient.source.info.name, catalogue)
+def _examine_history(patient: Patient, mine: list[Backup], scratch: Path, now: datetime) -> list[Finding]:
     if not mine:
         return [_warning("doctor.no_backup", "there is no backup yet: run backup.create --verify")]
     objectives = patient.objectives

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from ops.errors import SpaceError
+from ops.formats.names import top_name
 from ops.fsio.space import free_bytes, require_space
-from ops.model.findings import Finding, Severity
+from ops.model.findings import Finding, Severity, Verdict
 from ops.ports.store import LocalFiles, Store
-from ops.repository.backup import Catalogue
+from ops.repository.catalog import sizes_in
 from ops.repository.forecast import Habit, Usage, forecast_full
+from ops.repository.listing import Listing
+from ops.repository.listing_row import Listed
 from ops.repository.repository import Repository
-from ops.repository.retention import Policy
-from ops.repository.retention_candidates import candidates_of
+from ops.repository.retention import Candidate, Policy
 from ops.units import format_size
 
 
@@ -23,7 +26,10 @@ def usage_of(store: Store, limit: int | None) -> Usage | None:
 
     Raises StoreError when the store can not be read.
     """
-    used = sum(stored.size for stored in store.list())
+    return _usage(store, sum(stored.size for stored in store.list()), limit)
+
+
+def _usage(store: Store, used: int, limit: int | None) -> Usage | None:
     if limit is not None:
         return Usage(used, limit)
     if isinstance(store, LocalFiles):
@@ -57,19 +63,28 @@ def require_room_for(repository: Repository, estimate: int, min_free: int | None
 
 
 def warn_when_nearly_full(store: Store, limit: int | None) -> list[Finding]:
-    """A warning when the store is above the warning line."""
+    """A warning when the store is above the warning line; the files are counted only where it may be."""
+    if limit is None and not (isinstance(store, LocalFiles) and _disk_is_filling(store)):
+        return []
     usage = usage_of(store, limit)
     return [_nearly_full(store, usage)] if usage is not None and usage.is_high else []
 
 
+def _disk_is_filling(store: LocalFiles) -> bool:
+    """Whether all that is on the disk passes the line: the store alone holds no more of it."""
+    disk = shutil.disk_usage(store.path_of("payload").parent)
+    return Usage(disk.total - disk.free, disk.total).is_high
+
+
 def examine_capacity(
-    store: Store, catalogue: Catalogue, limit: int | None, policy_of: Callable[[str], Policy], now: datetime
+    store: Store, listing: Listing, limit: int | None, policy_of: Callable[[str], Policy], now: datetime
 ) -> list[Finding]:
     """How full the store is and when it will be full; `policy_of` says what prunes a source's backups there."""
-    usage = usage_of(store, limit)
+    sizes = sizes_in(store)
+    usage = _usage(store, sum(sizes.values()), limit)
     if usage is None:
         return []
-    when = _when(forecast_full(_habits(store, catalogue, policy_of), usage, now), now)
+    when = _when(forecast_full(_habits(sizes, listing, policy_of), usage, now), now)
     if usage.is_high:
         return [_nearly_full(store, usage, when)]
     message = _fullness(store, usage, when)
@@ -94,10 +109,23 @@ def _when(full: datetime | None, now: datetime) -> str:
     return f"; full about {full:%Y-%m-%d} if all goes on like this, with backup.prune at work"
 
 
-def _habits(store: Store, catalogue: Catalogue, policy_of: Callable[[str], Policy]) -> list[Habit]:
-    stored = {file.key: file.size for file in store.list()}
+def _habits(sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy]) -> list[Habit]:
+    present: dict[str, int] = defaultdict(int)
+    for key, size in sizes.items():
+        present[top_name(key)] += size
     groups = defaultdict(list)
-    for backup, candidate in zip(catalogue.backups, candidates_of(catalogue.backups, stored), strict=True):
-        manifest = backup.manifest
-        groups[manifest.source.name, manifest.source.kind, manifest.scope].append(candidate)
+    for row in listing.rows.as_list():
+        groups[row.source, row.kind, row.scope].append(_candidate(row, whole=present[row.name] == row.size))
     return [Habit(tuple(found), policy_of(source)) for (source, _, _), found in groups.items()]
+
+
+def _candidate(row: Listed, *, whole: bool) -> Candidate:
+    return Candidate(
+        name=row.name,
+        created_at=row.created_at,
+        size=row.size,
+        good={"yes": True, "no": False}.get(row.good) if whole else False,
+        proven=row.drilled == Verdict.PASSED and whole,
+        aside=row.is_safety,
+        tags=row.tags,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
@@ -16,7 +15,6 @@ from ops.formats.names import (
     CHECKSUM_SUFFIX,
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
-    SAFETY_TAG,
     TOMBSTONE_SUFFIX,
     manifest_key,
     named_like_payload,
@@ -37,21 +35,6 @@ _MOST_MANIFEST_BYTES: Final = 64 << 20
 def sizes_in(store: Store) -> dict[str, int]:
     """Return the size of every file in the store, by key."""
     return {stored.key: stored.size for stored in store.list()}
-
-
-def manifests_of(store: Store, source: str) -> list[Manifest]:
-    """The manifests of all backups of `source` in `store`, oldest first by the time recorded in them.
-
-    Those that can not be read are left out: the catalogue names them.
-    """
-    found = []
-    for stored in store.list():
-        if _is_manifest(stored.key):
-            with contextlib.suppress(OpsError):
-                manifest = read_manifest(store, stored.key)
-                if manifest.source.name == source:
-                    found.append(manifest)
-    return sorted(found, key=lambda manifest: manifest.created_at)
 
 
 def read_catalogue(store: Store) -> Catalogue:
@@ -105,10 +88,6 @@ def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Ba
             problems.append(_problem(error, key))
     backup = Backup(store=store, manifest=manifest, evidence=evidence, pins=tuple(pins), bad_pins=tuple(bad))
     return backup, problems
-
-
-def _is_manifest(key: str) -> bool:
-    return key.endswith(MANIFEST_SUFFIX) and "/" not in key
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
@@ -168,30 +147,15 @@ def incomplete(keys: set[str]) -> list[Finding]:
     ]
 
 
-def find_backup(store: Store, reference: str, *, source: str | None = None) -> Backup:
-    """The backup that `reference` names: `latest` (of `source`, if given), or a name as `backup.list` prints it.
+def read_named(store: Store, name: str) -> Backup:
+    """Return the backup of that name as `backup.list` prints it, read from its own files.
 
-    Raises BackupError when there is none, or when its manifest can not be read.
+    Raises BackupError when there is none, or when its manifest cannot be read.
     """
-    read_identity(store)
-    if reference == "latest":
-        candidates = [
-            backup
-            for backup in read_catalogue(store).backups
-            if (source is None or backup.manifest.source.name == source)
-            and SAFETY_TAG not in backup.manifest.tags
-        ]
-        if not candidates:
-            of = f" of source {source!r}" if source else ""
-            message = f"there is no backup{of} in store {store.name!r} ({store.location})"
-            raise BackupError(message, hint="take one first", command="backup.create --verify")
-        return candidates[0]
-    name = reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX)
-    keys = {top_name(stored.key) for stored in store.list()}
+    keys = {top_name(stored.key) for stored in store.list(name)}
     if manifest_key(name) not in keys:
         raise _not_found(name, keys, store)
-    manifest = read_manifest(store, manifest_key(name))
-    backup, _ = _with_records(store, manifest, _records(keys).get(name, []))
+    backup, _ = _with_records(store, read_manifest(store, manifest_key(name)), _records(keys).get(name, []))
     return backup
 
 

@@ -15,7 +15,8 @@ from ops.formats.names import MANIFEST_SUFFIX
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_manifest
+from ops.repository.catalog import read_manifest
+from ops.repository.find import find_backup
 from ops.repository.integrity import check_sizes
 
 MOST_NEEDED: Final = 50

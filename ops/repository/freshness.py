@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ops.formats.names import (
-    SAFETY_TAG,
-)
-from ops.model.findings import Finding, Severity
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
-from ops.repository.backup import Backup, Catalogue
+from ops.ports.store import Store
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_named
+from ops.repository.listing import Listing, rows_of
 from ops.units import format_duration
 
 
@@ -30,16 +30,14 @@ class BackupAges:
     findings: tuple[Finding, ...]
 
 
-def ages_of(
-    source: str, store: str, catalogue: Catalogue, objectives: Objectives, now: datetime
-) -> BackupAges:
-    """From all backups of the store in which those of the source are made."""
-    mine = backups_of(source, catalogue)
+def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives, now: datetime) -> BackupAges:
+    """Return what is known of the backups of a source in the store in which they are made, with its `listing`."""
+    mine = known_backups(source, store, listing)
     proven = next((backup for backup in mine if backup.proven), None)
     drill = proven.last("drill") if proven else None
     return BackupAges(
         source=source,
-        store=store,
+        store=store.name,
         newest=mine[0] if mine else None,
         proven=proven,
         proven_at=drill.finished_at if drill else None,
@@ -48,13 +46,12 @@ def ages_of(
     )
 
 
-def backups_of(source: str, catalogue: Catalogue) -> list[Backup]:
-    """Newest first, without those that a restore made."""
-    return [
-        backup
-        for backup in catalogue.backups
-        if backup.manifest.source.name == source and SAFETY_TAG not in backup.manifest.tags
-    ]
+def known_backups(source: str, store: Store, listing: Listing) -> list[Backup]:
+    """Return the newest backup of a source and the newest that is proven, newest first, read from their own files."""
+    rows = rows_of(listing, source)
+    proven = next((row for row in rows if row.drilled == Verdict.PASSED), None)
+    names = [row.name for row in (*rows[:1], proven) if row is not None]
+    return [read_named(store, name) for name in dict.fromkeys(names)]
 
 
 def _promised(source: str, mine: list[Backup], objectives: Objectives, now: datetime) -> list[Finding]:

@@ -1,6 +1,7 @@
-"""What lies in a store, for `backup.list`: files that did not change are not read again.
+"""What lies in a store: files that did not change are not read again.
 
-Nothing but a listing may use this: what deletes, restores or says that a backup is good reads the files themselves.
+Every verb finds its backups here. What is remembered only says which files to read: whatever is restored, proven or
+said of a backup comes from the files themselves, and verbs that delete read all of them.
 """
 
 from __future__ import annotations
@@ -76,6 +77,12 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
         # Also what was read until somebody lost patience.
         renewal.remember(memory, _NEVER if lacking else found.others)
     return Listing(Rows.of(rows), (*findings, *lacking))
+
+
+def rows_of(listing: Listing, source: str | None) -> list[Listed]:
+    """Return the rows of one source, or of all, newest first, without those that a restore made."""
+    rows = listing.rows.as_list()
+    return [row for row in rows if (source is None or row.source == source) and not row.is_safety]
 
 
 def _incomplete(store: Store, found: Stamps) -> list[Finding]:

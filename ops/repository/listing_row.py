@@ -1,4 +1,4 @@
-"""What `backup.list` tells of one backup, and nothing else of it: small enough to be remembered a hundred thousand times."""
+"""What a listing knows of one backup, and nothing else of it: small enough to be remembered a hundred thousand times."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from ops.formats.manifest import payload_sha256
+from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Evidence
 from ops.repository.backup import Backup
 from ops.units import format_time
@@ -21,7 +22,8 @@ class Listed(NamedTuple):
     """One copy of a backup. A tuple, because making so many of any other class takes longer than reading them.
 
     `name` is the payload's, `plain` what it was called before it was sealed. `created` counts microseconds since 1970.
-    Of the last verify and the last drill of exactly these bytes there is the verdict, empty where there was none.
+    Of the last verify and the last drill of exactly these bytes there is the verdict, empty where there was none; `good`
+    is what the last of them that reached a verdict said.
     """
 
     name: str
@@ -40,6 +42,13 @@ class Listed(NamedTuple):
     drilled: str
     drilled_on: str
     opened: str
+    scope: str
+    good: str
+
+    @property
+    def is_safety(self) -> bool:
+        """Whether a restore made it of what it replaced: `latest` never means one of these."""
+        return SAFETY_TAG in self.tags
 
     @property
     def created_at(self) -> datetime:
@@ -90,6 +99,8 @@ def listed(backup: Backup) -> Listed:
         drilled=_verdict(drill),
         drilled_on="" if drill is None else f"{drill.started_at:%Y-%m-%d}",
         opened=OPENED_WORDS[backup.opened],
+        scope=manifest.scope,
+        good=OPENED_WORDS[backup.good],
     )
 
 

@@ -57,9 +57,9 @@ def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str
 
     `added`: what may be put behind it; that name is free as well. Raises StoreError when none is.
     """
-    taken = {top_name(stored.key) for stored in store.list()}
     for seconds in range(3600):
         name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
+        taken = {top_name(stored.key) for stored in store.list(name)}
         if all(_is_free(store, full, taken) for full in {name, f"{name}{added}"}):
             return name
     raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
@@ -75,7 +75,8 @@ def require_free(store: Store, name: str) -> None:
         message = f"{name} has the form of a file that lies beside a backup"
         hint = "choose another name with --out, or leave --out away"
         raise RefusedError(message, code="refused.unsafe_name", hint=hint)
-    taken = {top_name(stored.key) for stored in store.list()} & {name, checksum_key(name), manifest_key(name)}
+    taken = {top_name(stored.key) for stored in store.list(name)}
+    taken &= {name, checksum_key(name), manifest_key(name)}
     if taken:
         message = f"{', '.join(sorted(taken))} exists in {store.location}"
         hint = "names are never reused; choose another with --out, or leave --out away"

@@ -16,10 +16,10 @@ from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import checksum_key, manifest_key
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
-from ops.repository.catalog import find_backup
 from ops.repository.dependencies import copy_of, needed_backups
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
+from ops.repository.find import find_backup
 from ops.repository.identity import give_identity
 from ops.repository.locks import being_read, held_lock
 from ops.repository.publish_encrypted import copy_sealed

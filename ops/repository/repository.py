@@ -19,7 +19,7 @@ class Repository:
     `policy`: retention of the store's own (None: each source's); `limit`: bytes that it may hold. `encryption`: the
     cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
     which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
-    and verified before it is encrypted.
+    and verified before it is encrypted. `cache`: the folder in which listings remember what they read.
     """
 
     store: Store
@@ -29,6 +29,7 @@ class Repository:
     decryptors: tuple[Cipher, ...] = ()
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     plain_store: Callable[[Path], Store] | None = None
+    cache: Path | None = None
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError
 from ops.formats.names import manifest_key
+from ops.fsio.user_cache import cache_folder
 from ops.host.network import without_network
 from ops.model.requests import Assertion
 from ops.observers.terminal import TerminalProgress, make_progress, make_sink
@@ -25,7 +26,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
@@ -60,6 +61,15 @@ class Session:
         """The backup that is meant (see `_find`), with this machine's ciphers at hand; raises BackupError."""
         return self.with_openers(self._find(reference, source))
 
+    @property
+    def cache(self) -> Path | None:
+        """The folder in which listings remember what they read."""
+        return cache_folder(os.environ)
+
+    def latest(self, store: Store, source: str | None) -> Backup:
+        """The newest backup of the source (None: of all) in the store; raises BackupError when there is none."""
+        return find_backup(store, "latest", source=source, cache=self.cache)
+
     def with_openers(self, backup: Backup) -> Backup:
         """The backup as it can be read here, should it be sealed."""
         return replace(backup, openers=tuple(self.config.ciphers.values()))
@@ -72,13 +82,14 @@ class Session:
         path = Path(reference)
         store, colon, rest = reference.partition(":")
         if colon and store in self.config.stores:
-            whose = self._whose(source) if rest == "latest" else None
-            return find_backup(self.config.stores[store], rest, source=whose)
+            if rest == "latest":
+                return self.latest(self.config.stores[store], self._whose(source))
+            return find_backup(self.config.stores[store], rest)
         if "/" in reference or Path(manifest_key(reference)).exists():
             return find_backup(store_at(path.parent.absolute()), path.name)
         if reference == "latest":
             (configured,) = self._one(source)
-            return find_backup(self.config.home_of(configured), "latest", source=configured.name)
+            return self.latest(self.config.home_of(configured), configured.name)
         return self._find_by_name(reference)
 
     def _whose(self, source: str) -> str | None:
@@ -127,6 +138,7 @@ class Session:
             decryptors=tuple(self.config.ciphers.values()),
             scratch=self.config.scratch,
             plain_store=store_at,
+            cache=self.cache,
         )
 
     def safety(self, backup: Backup) -> Repository:

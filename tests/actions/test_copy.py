@@ -13,7 +13,8 @@ from ops.formats.names import checksum_key, manifest_key
 from ops.model.findings import Finding, Severity, Verdict
 from ops.ports.store import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.pins import keep_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository

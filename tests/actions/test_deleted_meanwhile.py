@@ -16,8 +16,8 @@ from ops.errors import BackupError
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup
 from ops.repository.delete import beside, delete_backup
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress

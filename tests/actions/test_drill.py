@@ -19,7 +19,8 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Assertion, Objectives
 from ops.report.junit import to_junit
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

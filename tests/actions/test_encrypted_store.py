@@ -21,7 +21,8 @@ from ops.fsio.locks import source_lock
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource

@@ -16,7 +16,8 @@ from ops.formats.names import SAFETY_TAG, manifest_key, tombstone_key
 from ops.fsio.locks import source_lock
 from ops.model.findings import Severity, Verdict
 from ops.ports.store import Store
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.locks import being_read
 from ops.repository.pins import keep_backup, release_backup
 from ops.repository.repository import Repository

@@ -23,8 +23,9 @@ from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
 from ops.repository.fetch import fetch_payload
+from ops.repository.find import find_backup
 from ops.repository.pins import keep_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository

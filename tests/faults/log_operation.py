@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.restore import RestoreRequest, restore_backup
-from ops.repository.catalog import find_backup
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource

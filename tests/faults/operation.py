@@ -16,7 +16,7 @@ from ops.actions.verify import VerifyRequest
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.model.evidence import Level
-from ops.repository.catalog import find_backup
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

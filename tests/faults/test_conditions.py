@@ -18,7 +18,8 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.names import parse_checksum_line
 from ops.fsio.locks import source_lock
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource

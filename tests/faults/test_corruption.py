@@ -15,7 +15,8 @@ from ops.formats.names import checksum_key, manifest_key, parse_checksum_line
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

@@ -18,7 +18,8 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource

@@ -28,8 +28,9 @@ from ops.model.evidence import Evidence, Level
 from ops.model.findings import Severity, Verdict
 from ops.model.manifest import FileEntry
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
 from ops.repository.fetch import fetch_payload
+from ops.repository.find import find_backup
 from ops.repository.identity import ensure_identity
 from ops.repository.pins import keep_backup
 from ops.repository.replicate import copy_backup

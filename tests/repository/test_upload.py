@@ -19,7 +19,8 @@ from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Captured, Copied, Measures
 from ops.ports.cipher import Sealed
 from ops.ports.store import Store
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress, silent

@@ -14,7 +14,6 @@ from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup
 from ops.tasks.session import Session
 
 
@@ -52,7 +51,7 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
     found = []
     for configured in session.chosen(wanted.source):
         try:
-            latest = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+            latest = session.latest(session.config.home_of(configured), configured.name)
             found.append(session.with_openers(latest))
         except OpsError as error:
             session.outcome.fail(error, configured.name)

@@ -11,7 +11,7 @@ from ops.report.documents import evidence_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
 from ops.tasks.flag_values import level
 from ops.tasks.session import Session
 
@@ -56,7 +56,7 @@ def verify(session: Session, wanted: WantedVerify) -> None:
         return
     for configured in session.chosen(wanted.source):
         try:
-            backup = find_backup(session.config.home_of(configured), "latest", source=configured.name)
+            backup = session.latest(session.config.home_of(configured), configured.name)
         except OpsError as error:
             session.outcome.fail(error, configured.name)
             continue

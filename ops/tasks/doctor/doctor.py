@@ -13,10 +13,10 @@ from ops.ports.store import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
-from ops.repository.backup import Catalogue
 from ops.repository.capacity import examine_capacity
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.integrity import critical
+from ops.repository.listing import Listing, list_backups
 from ops.repository.retention import Policy
 from ops.tasks.ingest.metrics import examine_history
 from ops.tasks.session import Session
@@ -32,7 +32,7 @@ def doctor(session: Session, source: str) -> None:
         f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
-    catalogues = {
+    listings = {
         name: _examine_store(session, name, store)
         for name, store in session.config.stores.items()
         if not source or name in session.config.source(source).stores
@@ -55,8 +55,9 @@ def doctor(session: Session, source: str) -> None:
             configured.objectives,
             configured.min_free,
         )
-        findings = examine(patient, session.config.scratch, session.job.clock())
-        findings += _examine_copies(session, configured, catalogues)
+        listing = listings.get(configured.stores[0])
+        findings = examine(patient, session.config.scratch, session.job.clock(), listing)
+        findings += _examine_copies(session, configured, listings)
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
@@ -64,18 +65,18 @@ def doctor(session: Session, source: str) -> None:
         )
 
 
-def _examine_store(session: Session, name: str, store: Store) -> Catalogue | None:
+def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
     """How full it is, and when it will be full; what is in it, None when that can not be told."""
 
     def policy_of(source: str) -> Policy:
         configured = session.config.sources.get(source)
         return session.config.policy_of(configured, name) if configured else Policy(forever=True)
 
-    catalogue = None
+    listing = None
     try:
         limit = session.config.settings_of(name).limit
-        catalogue = read_catalogue(store)
-        findings = examine_capacity(store, catalogue, limit, policy_of, session.job.clock())
+        listing = list_backups(store, session.cache)
+        findings = examine_capacity(store, listing, limit, policy_of, session.job.clock())
     except OpsError as error:
         findings = [_not_looked_at(error, name)]
     session.outcome.add(
@@ -83,7 +84,7 @@ def _examine_store(session: Session, name: str, store: Store) -> Catalogue | Non
         f"store {name}:\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
-    return catalogue
+    return listing
 
 
 def _not_looked_at(error: OpsError, name: str) -> Finding:
@@ -93,16 +94,13 @@ def _not_looked_at(error: OpsError, name: str) -> Finding:
 
 
 def _examine_copies(
-    session: Session, configured: ConfiguredSource, catalogues: Mapping[str, Catalogue | None]
+    session: Session, configured: ConfiguredSource, listings: Mapping[str, Listing | None]
 ) -> list[Finding]:
     """Whether its further stores have what they should; nothing of one that could not be looked at."""
-    config, home = session.config, catalogues.get(configured.stores[0])
-    further = {
-        name: (away, config.settings_of(name).policy)
-        for name in config.further_stores(configured)
-        if (away := catalogues.get(name)) is not None
-    }
-    if home is None or not further:
+    config, home = session.config, session.config.home_of(configured)
+    names = [name for name in config.further_stores(configured) if listings.get(name) is not None]
+    if listings.get(home.name) is None or not names:
         return []
-    stored = sizes_in(config.home_of(configured))
-    return examine_copies(Home(configured.name, home, stored), further, session.job.clock())
+    further = {name: (read_catalogue(config.stores[name]), config.settings_of(name).policy) for name in names}
+    here = Home(configured.name, read_catalogue(home), sizes_in(home))
+    return examine_copies(here, further, session.job.clock())

@@ -21,10 +21,9 @@ from ops.report.ingest import (
     metrics_document,
     metrics_text,
 )
-from ops.repository.backup import Catalogue
-from ops.repository.catalog import read_catalogue
 from ops.repository.freshness import BackupAges, ages_of
 from ops.repository.integrity import critical
+from ops.repository.listing import Listing, list_backups
 from ops.sources.sqlite.source import SqliteSource
 from ops.tasks.flag_values import number
 from ops.tasks.session import Session
@@ -68,11 +67,11 @@ def show_metrics(session: Session, wanted: WantedMetrics) -> None:
 
 
 def _show_ages(session: Session, now: datetime) -> None:
-    catalogues: dict[str, Catalogue] = {}
+    listings: dict[str, Listing] = {}
     all_ages = []
     for configured in session.config.sources.values():
         try:
-            all_ages.append(_ages(session, configured, catalogues, now))
+            all_ages.append(_ages(session, configured, listings, now))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
     session.outcome.answer = {
@@ -85,12 +84,12 @@ def _show_ages(session: Session, now: datetime) -> None:
 
 
 def _ages(
-    session: Session, configured: ConfiguredSource, catalogues: dict[str, Catalogue], now: datetime
+    session: Session, configured: ConfiguredSource, listings: dict[str, Listing], now: datetime
 ) -> BackupAges:
     store = session.config.home_of(configured)
-    if store.name not in catalogues:
-        catalogues[store.name] = read_catalogue(store)
-    return ages_of(configured.name, store.name, catalogues[store.name], configured.objectives, now)
+    if store.name not in listings:
+        listings[store.name] = list_backups(store, session.cache)
+    return ages_of(configured.name, store, listings[store.name], configured.objectives, now)
 
 
 @contextlib.contextmanager

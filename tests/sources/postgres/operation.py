@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ops.repository.catalog import find_backup
+from ops.repository.find import find_backup
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
 from ops.stores.local import LocalOptions, LocalStore

@@ -20,7 +20,8 @@ from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.ports.stamps import UNSETTLED, by_key
 from ops.ports.store import OWN_PREFIX
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
 from ops.repository.listing import list_backups
 from ops.repository.listing_row import Listed, listed
 from ops.repository.repository import Repository

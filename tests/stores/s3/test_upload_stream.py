@@ -17,8 +17,8 @@ from ops.actions.copy import copy_missing
 from ops.errors import OpsError, StoreError
 from ops.fsio.growing_file import GrowingFile
 from ops.model.findings import Severity
-from ops.repository.catalog import find_backup
 from ops.repository.fetch import fetch_payload
+from ops.repository.find import find_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job

@@ -21,8 +21,9 @@ from ops.formats.names import SAFETY_TAG, manifest_key
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
 from ops.repository.backup import Backup
-from ops.repository.catalog import find_backup, read_catalogue
+from ops.repository.catalog import read_catalogue
 from ops.repository.dependencies import copy_of
+from ops.repository.find import find_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy

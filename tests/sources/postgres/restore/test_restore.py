@@ -16,7 +16,7 @@ import pytest
 from ops.actions.restore import RestoreRequest, plan_restore
 from ops.errors import OpsError
 from ops.model.requests import RestoreOptions
-from ops.repository.catalog import find_backup
+from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.sources.postgres.restore import swap as promote
 from ops.sources.postgres.server.server import RunningServer
