@@ -34,9 +34,12 @@ def main() -> None:
         _give_up((_NAMESAKE if ours else _INCOMPLETE).format(reason=error))
     if DISTRIBUTION != "drillbook":
         _give_up(_NAMESAKE.format(reason=f"it is that of {DISTRIBUTION}"))
-    if usual is signal.default_int_handler:
-        signal.signal(signal.SIGINT, usual)
-    run()
+    try:
+        if usual is signal.default_int_handler:
+            signal.signal(signal.SIGINT, usual)
+        run()
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
 
 
 def _give_up(message: str) -> NoReturn:

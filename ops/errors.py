@@ -121,6 +121,7 @@ CODES: Final[dict[str, str]] = {
     "store.unwritable": "the store can not be written",
     "tool.extension_missing": "the server lacks an extension that the source uses",
     "tool.failed": "a program that was called failed",
+    "tool.interrupted": "the task was ended by Ctrl-C, SIGTERM or SIGHUP",
     "tool.missing": "a program or library that is needed is not installed",
     "tool.network_forbidden": "another machine would have to be contacted, and --no-network was given",
     "tool.other_release": "a server of another release does not take what the backup holds",

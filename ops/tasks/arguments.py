@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from invoke.exceptions import ParseError
 from invoke.parser import Argument
 from invoke.tasks import Task
 
@@ -22,7 +23,27 @@ SHORT: Final = {
 _ASKED_BY: Final = "complete_context"
 
 
-class _OptionalPositional(Argument):
+class GivenArgument(Argument):
+    """An argument that is left away when nothing is meant: an empty text is refused.
+
+    An empty text is nearly always a variable that is not set, and it must not mean the default: `--to "$TARGET"`
+    would replace the live data, `--source "$SOURCE"` would take all sources.
+    """
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
+        """Keep what was given; raises ParseError for an empty text."""
+        if isinstance(value, str) and self.takes_value and not value.strip():
+            name = self.names[0].replace("_", "-")
+            shown = name.upper() if self.positional else f"--{name}"
+            message = (
+                f"{shown} was given an empty value, such as that of a variable that is not set: nothing was done;"
+                " give a value, or leave it away"
+            )
+            raise ParseError(message)
+        super().set_value(value, cast=cast)
+
+
+class _OptionalPositional(GivenArgument):
     """A positional argument that is not missed when the command line ends without it.
 
     Invoke knows no such thing: an argument takes a bare word only while its value is None, and when the task
@@ -40,6 +61,12 @@ class _OptionalPositional(Argument):
     @value.setter
     def value(self, given: str) -> None:
         self.set_value(given, cast=True)
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
+        """Keep what was given; raises ParseError for an option that the task does not have."""
+        if isinstance(value, str) and value.startswith("-"):
+            raise ParseError(f"No idea what '{value}' is: see --help TASK for the options of a task")
+        super().set_value(value, cast=cast)
 
 
 def _asked_by(function: str) -> bool:
@@ -79,7 +106,15 @@ class OpsTask(Task[Callable[..., Any]]):
 
 def _relaxed(argument: Argument) -> Argument:
     if not argument.positional or argument.default is None:
-        return argument
+        return GivenArgument(
+            names=argument.names,
+            kind=argument.kind,
+            default=argument.default,
+            help=argument.help,
+            positional=argument.positional,
+            optional=argument.optional,
+            attr_name=argument.attr_name,
+        )
     return _OptionalPositional(
         names=argument.names,
         kind=str,

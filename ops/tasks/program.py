@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import Final
 
+from invoke.config import Config
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import Argument
 from invoke.program import Program
 
 from ops import __version__
 from ops.tasks import collection
-from ops.tasks.arguments import SHORT
-from ops.tasks.command import COMMON, DEFAULTS, REFUSED_DRY
+from ops.tasks.arguments import SHORT, GivenArgument
+from ops.tasks.command import COMMON, DEFAULTS
 from ops.tasks.streams import flush_output, open_missing_streams
 
 _USAGE_ERROR: Final = 2
@@ -21,6 +24,8 @@ _INTERRUPTED: Final = 130
 _SHOWN: Final = ("help", "list", "version", "print-completion-script")
 _SILENT: Final = ("complete", "debug", "list-depth", "list-format")
 _DRY: Final = "dry"
+_HELP: Final = ("-h", "--help")
+_SETTINGS: Final = ("yaml", "yml", "json")
 _LIST_FORMATS: Final = ("flat", "nested", "json")
 
 
@@ -33,7 +38,7 @@ class _Drillbook(Program):
     def core_args(self) -> list[Argument]:
         """Return what may stand before a task: the flags that every task has, and Invoke's own."""
         own = [
-            Argument(names=_names(name), kind=type(default), default=default, help=COMMON[name])
+            GivenArgument(names=_names(name), kind=type(default), default=default, help=COMMON[name])
             for name, default in DEFAULTS.items()
         ]
         taken = {argument.name for argument in own}
@@ -88,6 +93,7 @@ class _Drillbook(Program):
 
     def parse_tasks(self) -> None:
         """Parse the tasks and their flags; a flag of every task that stood before them holds for each of them."""
+        self._give_help()
         super().parse_tasks()
         _require_obeyed([argument for argument in self.args.values() if argument.got_value])
         for name in DEFAULTS:
@@ -99,8 +105,23 @@ class _Drillbook(Program):
                 if argument is not None and not argument.got_value:
                     argument.value = given.value
 
+    def _give_help(self) -> None:
+        """See a `--help` behind a task that would be taken for the task's positional argument."""
+        words = self.core.unparsed
+        asked = next((at for at, word in enumerate(words) if word in _HELP), None)
+        if asked is None:
+            return
+        contexts = self.collection.to_contexts()
+        tasks = {name: context.name for context in contexts for name in (context.name, *context.aliases)}
+        before = [tasks[word] for word in words[:asked] if word in tasks]
+        if before:
+            self.args.help.value = before[-1]
+            self.core.unparsed = []
+
     def update_config(self, merge: bool = True) -> None:
-        """Take nothing of Invoke's options over: those that are left say nothing about how a task runs."""
+        """Take over that nothing may be run: the tasks refuse it. Invoke's other options say nothing about them."""
+        if self.args[_DRY].value or _settings_are_dry():
+            self.config.load_overrides({"run": {"dry": True}}, merge=False)
         if merge:
             self.config.merge()
 
@@ -125,16 +146,34 @@ def _long_name(specification: str) -> str:
 
 def _require_obeyed(given: list[Argument]) -> None:
     """Return when all that was given means something here; raises ParseError for the rest of Invoke's options."""
-    known = {*_SHOWN, *_SILENT, *(_names(name)[0] for name in DEFAULTS)}
+    known = {_DRY, *_SHOWN, *_SILENT, *(_names(name)[0] for name in DEFAULTS)}
     for argument in given:
-        if argument.name == _DRY:
-            raise ParseError(REFUSED_DRY)
         if argument.name == "list-format" and argument.value not in _LIST_FORMATS:
             message = f"--list-format {argument.value} is not known; one of: {', '.join(_LIST_FORMATS)}"
             raise ParseError(message)
         if argument.name not in known:
             message = f"--{argument.name} is an option of Invoke, which has no meaning here: leave it away"
             raise ParseError(message)
+
+
+def _settings_are_dry() -> bool:
+    """Whether a file of Invoke's settings sets `run.dry`, as for `invoke`; raises ParseError when one cannot be read.
+
+    Not from invoke.py: the console command runs no code that lies in the present folder.
+    """
+    named = os.environ.get("INVOKE_RUNTIME_CONFIG")
+    for path in (*(f"invoke.{suffix}" for suffix in _SETTINGS), *([named] if named else [])):
+        settings = Config(runtime_path=Path(path), lazy=True)
+        try:
+            settings.load_runtime()
+            dry = settings.run.dry
+        except Exception as error:
+            said = " ".join(str(error).split())
+            message = f"Invoke's settings in {path} cannot be read ({said}): nothing was done; correct or remove the file"
+            raise ParseError(message) from error
+        if dry:
+            return True
+    return False
 
 
 def _say(message: str | None, code: int) -> int:

@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 
 from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
-from ops.errors import BackupError, ConfigError, OpsError
+from ops.errors import BackupError, ConfigError, OpsError, ToolError
 from ops.formats.names import manifest_key
 from ops.fsio.user_cache import cache_folder
 from ops.host.network import without_network
@@ -33,7 +33,7 @@ from ops.tasks.command import REFUSED_DRY, Flags
 from ops.tasks.streams import open_missing_streams, silence_output
 
 _FORMATS: Final = ("text", "json")
-_INTERRUPTED: Final = 130
+_BY_SIGNAL: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,21 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     except OpsError as error:
         outcome.fail(error)
     except KeyboardInterrupt:
-        raise Exit("interrupted; nothing half done was kept", _INTERRUPTED) from None
+        _interrupted(outcome, flags, signal.SIGINT)
+    except SystemExit as end:
+        _interrupted(outcome, flags, signal.Signals(int(str(end.code)) - _BY_SIGNAL))
     if flags.format == "json" or outcome.exit_code or not flags.quiet:
         _emit(outcome, flags.format)
     if outcome.exit_code:
         raise Exit(code=outcome.exit_code)
+
+
+def _interrupted(outcome: Outcome, flags: Flags, number: signal.Signals) -> NoReturn:
+    message = f"interrupted by {number.name}; nothing half done was kept"
+    if flags.format == "json":
+        outcome.fail(ToolError(message, code="tool.interrupted"))
+        _emit(outcome, flags.format)
+    raise Exit(message, _BY_SIGNAL + number) from None
 
 
 def program_name() -> str:
@@ -234,4 +244,4 @@ def _take_signals() -> None:
 
 def _terminate(number: int, _frame: object) -> NoReturn:
     # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
-    raise SystemExit(128 + number)
+    raise SystemExit(_BY_SIGNAL + number)

@@ -23,14 +23,16 @@ def open_missing_streams() -> None:
         except OSError:
             # The lowest free number is the one that is missing.
             os.open(os.devnull, flags)
+    if sys.stdin is None:
+        sys.stdin = _text(0, "r")
     if sys.stdout is None:
-        sys.stdout = _text(_OUTPUT)
+        sys.stdout = _text(_OUTPUT, "w")
     if sys.stderr is None:
-        sys.stderr = _text(_ERROR)
+        sys.stderr = _text(_ERROR, "w")
 
 
-def _text(descriptor: int) -> IO[str]:
-    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+def _text(descriptor: int, mode: str) -> IO[str]:
+    return open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def silence_output() -> None:

@@ -86,13 +86,35 @@ class TestDry:
         ):
             assert (done.returncode, "usage.dry_run" in done.stdout) == (2, True)
         assert files(place) == before
-        (place / "invoke.yaml").write_text("run:\n  dry: true\n")
-        assert run_invoke(*self.DELETES).returncode == 2
+        for name, text in (
+            ("invoke.yaml", "run:\n  dry: true\n"),
+            ("invoke.yml", "{run: {dry: yes}}"),
+            ("invoke.json", '{"run": {"dry": true}}'),
+        ):
+            (place / name).write_text(text)
+            for done in (run_invoke(*self.DELETES), run_drillbook(*self.DELETES, cwd=place)):
+                assert (done.returncode, "usage.dry_run" in done.stdout) == (2, True), name
+            (place / name).rename(place / "elsewhere.json")
+        named = {"INVOKE_RUNTIME_CONFIG": "elsewhere.json"}
+        assert run_drillbook(*self.DELETES, cwd=place, environment=named).returncode == 2
+
+    def test_settings_that_say_nothing_of_it(self, place: Path) -> None:
+        """Other settings change nothing; those that cannot be read are told; a program among them is not run."""
+        (place / "invoke.py").write_text("open('ran', 'w').close()\nrun = {'dry': True}\n")
+        (place / "invoke.yaml").write_text("run: {echo: true}\n")
+        assert run_drillbook("backup.list", *FLAGS, cwd=place).returncode == 0
+        assert not (place / "ran").exists()
+        (place / "invoke.yaml").write_text("run: [")
+        done = run_drillbook(*self.DELETES, cwd=place)
+        assert (done.returncode, "invoke.yaml cannot be read" in done.stderr) == (2, True)
+        assert "Traceback" not in done.stderr
 
     def test_is_refused_as_json(self, place: Path) -> None:
-        """With --format json the answer is one document with the code."""
-        document = json.loads(run_invoke("-R", *self.DELETES, "--format", "json").stdout)
-        assert [error["code"] for error in document["errors"]] == ["usage.dry_run"]
+        """With --format json the answer is one document with the code, under both programs."""
+        arguments = ("-R", *self.DELETES, "--format", "json")
+        for done in (run_invoke(*arguments), run_drillbook(*arguments, cwd=place)):
+            document = json.loads(done.stdout)
+            assert [error["code"] for error in document["errors"]] == ["usage.dry_run"]
 
     @pytest.mark.parametrize("flag", ["-e", "--echo", "-p", "-w", "--warn-only", "-T5", "--hide=out"])
     def test_other_options_of_invoke(self, place: Path, flag: str) -> None:
@@ -102,6 +124,54 @@ class TestDry:
         assert "is an option of Invoke" in done.stderr
         shown = run_drillbook("--help", cwd=place).stdout
         assert not {"--dry", "--echo", "--hide", "--pty", "--warn-only"} & set(shown.split())
+
+
+class TestEmptyValues:
+    """A variable that is not set becomes an empty text, which must not mean what leaving the option away means."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("backup.restore", "--source", "prices", "--to", "", "--yes"),
+            ("backup.restore", "--source", "prices", "--to=", "--yes"),
+            ("backup.restore", "--source", "prices", "--to", " ", "--yes"),
+            ("backup.prune", "--source", "", "--yes"),
+            ("backup.create", "-s", ""),
+            ("backup.verify", ""),
+            ("backup.list", "--format", ""),
+        ],
+    )
+    def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
+        """Under both programs it is an error that names the option, and nothing is touched."""
+        before = files(place)
+        for done in (run_drillbook(*arguments, *FLAGS, cwd=place), run_invoke(*arguments, *FLAGS)):
+            assert done.returncode in {1, 2}
+            assert "empty value" in done.stderr
+        assert files(place) == before
+
+    def test_in_front_of_the_task(self, place: Path) -> None:
+        """So it is for the options that may stand there."""
+        done = run_drillbook("--config", "", "backup.list", cwd=place)
+        assert (done.returncode, "--config was given an empty value" in done.stderr) == (2, True)
+
+
+class TestHelp:
+    @pytest.mark.parametrize("flag", ["--help", "-h"])
+    def test_behind_each_task(self, tmp_path: Path, flag: str) -> None:
+        """`TASK --help` is the help of the task, also where it takes a positional argument."""
+        for name in ("backup.verify", "backup.keep", "store.push", "backup.list", "snapshot.restore-verify"):
+            done = run_drillbook(name, flag, cwd=tmp_path)
+            assert done.returncode == 0, (name, done.stderr)
+            assert f"drillbook [--core-opts] {name} " in done.stdout
+
+    def test_an_option_is_no_backup(self, place: Path) -> None:
+        """An option that a task does not have is told as that, not looked for as a backup."""
+        for done in (
+            run_drillbook("backup.verify", "--nope", *FLAGS, cwd=place),
+            run_invoke("backup.verify", "--nope", *FLAGS),
+        ):
+            assert done.returncode in {1, 2}
+            assert "No idea what '--nope' is" in done.stderr
 
 
 class TestFlags:
@@ -185,6 +255,7 @@ class TestStreams:
         ["--help"],
         ["backup.create", "-s", "prices"],
         ["doctor", "-f", "json"],
+        ["backup.restore", "-s", "prices", "--to", "copy.db"],
     )
 
     @pytest.mark.parametrize(
@@ -264,6 +335,7 @@ class TestSignals:
         """SIGHUP is handled as SIGTERM is: what was staged is gone, and the exit code says which signal it was."""
         script = (
             "import os, signal, sys, time\n"
+            "from invoke.exceptions import Exit\n"
             "from ops.tasks.command import Flags\n"
             "from ops.tasks.session import conduct_plain\n"
             "def body(outcome, program):\n"
@@ -271,12 +343,42 @@ class TestSignals:
             "        os.kill(os.getpid(), signal.SIGHUP); time.sleep(30)\n"
             "    finally:\n"
             "        print('cleaned up', flush=True)\n"
-            "conduct_plain('demo', Flags(), body)\n"
+            "try:\n"
+            "    conduct_plain('demo', Flags(), body)\n"
+            "except Exit as end:\n"
+            "    sys.stderr.write(end.message)\n"
+            "    sys.exit(end.code)\n"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
         )
         assert (done.returncode, done.stdout) == (128 + signal.SIGHUP, "cleaned up\n")
+        assert "interrupted by SIGHUP" in done.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_the_document_says_it(self, number: signal.Signals) -> None:
+        """With --format json whoever reads the document learns that the task was interrupted, and by what."""
+        script = (
+            "import os, sys\n"
+            "from invoke.exceptions import Exit\n"
+            "from ops.tasks.command import Flags\n"
+            "from ops.tasks.session import conduct_plain\n"
+            "number = int(sys.argv[1])\n"
+            "try:\n"
+            "    conduct_plain('demo', Flags(format='json'), lambda *_: os.kill(os.getpid(), number))\n"
+            "except Exit as end:\n"
+            "    sys.exit(end.code)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(int(number))],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        (error,) = json.loads(done.stdout)["errors"]
+        assert (done.returncode, error["code"]) == (128 + number, "tool.interrupted")
+        assert number.name in error["message"]
 
     def test_nohup_is_respected(self) -> None:
         """A hang-up that was ignored when we were started does not end us."""
