@@ -34,7 +34,12 @@ from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import discover
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.databases import administration_database
-from ops.sources.postgres.restore.prerequisites import identity, require_ready, target_address
+from ops.sources.postgres.restore.prerequisites import (
+    identity,
+    require_no_template,
+    require_ready,
+    target_address,
+)
 from ops.sources.postgres.restore.swap import BuiltCopy, promote_database
 from ops.sources.postgres.restore.tables import replace_tables
 from ops.sources.postgres.restore.target import (
@@ -151,6 +156,7 @@ class PostgresSource:
     def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> list[str]:
         """The steps, for a new database, an existing one, or tables."""
         name = parse_address(target).database
+        require_no_template(name)
         steps = [
             "look at rights, roles, extensions, free space and versions, and report all that is missing at once",
             f"restore {manifest.payload} into a new database beside {name}, check and measure it there",

@@ -24,6 +24,7 @@ from ops.sources.postgres.connect.container_errors import engine_failure, is_eng
 from ops.sources.postgres.connect.container_exec import Engine, open_engine
 from ops.sources.postgres.connect.psql_session import PsqlSession, open_psql
 from ops.sources.postgres.connect.route import DirectRoute, Place, Ran, address_argument, run_client
+from ops.sources.postgres.connect.session import ENGLISH
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import Programs
 
@@ -96,6 +97,11 @@ class ContainerRoute:
     def to(self, database: str) -> ContainerRoute:
         """Another database of the same server."""
         return replace(self, address=self.address.with_database(database))
+
+    def in_english(self) -> ContainerRoute:
+        """By an option at the start of each session."""
+        options = dict(self.address.parameters).get("options", "")
+        return replace(self, address=self.address.with_parameters(options=f"{options} {ENGLISH}".strip()))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[PsqlSession]:

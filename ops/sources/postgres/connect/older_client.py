@@ -35,10 +35,12 @@ def find_older_client(route: Route, session: Session) -> list[Finding]:
         if not unknown:
             return []
         reason = f" ({', '.join(unknown)})"
+    older = "is older than" if client.major == server.major else "does not know as much as"
     message = (
-        f"pg_dump {client} is older than the server {server}: it writes into the backup what the server keeps"
+        f"pg_dump {client} {older} the server {server}: it writes into the backup what the server keeps"
         f" for itself{reason}; restores leave that out where it is unknown."
-        f" Install client programs of {server} or newer: postgresql-client-{server.major}"
+        f" Install client programs of {server} or newer (postgresql-client-{server.major}), or name"
+        " theirs with pg_bindir"
     )
     return [
         Finding(

@@ -16,7 +16,7 @@ from ops.fsio.scratch import scratch_folder
 from ops.host.secret import Secret
 from ops.proc import run_program
 from ops.sources.postgres.connect.address import Address, client_environment
-from ops.sources.postgres.connect.session import PATIENCE_S, Session, open_session
+from ops.sources.postgres.connect.session import ENGLISH, PATIENCE_S, Session, open_session
 from ops.sources.postgres.programs.discover import Programs
 
 _NO_PASSWORD = Secret("password")
@@ -65,6 +65,9 @@ class Route(Protocol):
 
     def to(self, database: str) -> Route:
         """The same way to another database of the server."""
+
+    def in_english(self) -> Route:
+        """The same for a superuser, whose programs are answered in English; others may not ask for that."""
 
     def session(self) -> AbstractContextManager[Session]:
         """A session of our own; raises SourceError when it can not be had."""
@@ -115,6 +118,11 @@ class DirectRoute:
     def to(self, database: str) -> DirectRoute:
         """Another database at the same address."""
         return replace(self, address=self.address.with_database(database))
+
+    def in_english(self) -> DirectRoute:
+        """By an option at the start of each session, in front of which the environment's options go."""
+        options = dict(self.address.parameters).get("options") or os.environ.get("PGOPTIONS", "")
+        return replace(self, address=self.address.with_parameters(options=f"{options} {ENGLISH}".strip()))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Role and database settings of the server must not end a backup: startup options stand above them.
 STARTUP: Final = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0"
+ENGLISH: Final = "-c lc_messages=C"
+"""The startup option for messages in English. A server refuses it to those who are no superusers."""
 # Settings that decide how values look as text; digests depend on them.
 _TEXT_FORM: Final = {
     "search_path": "''",
@@ -118,11 +120,14 @@ def open_session(
 def prepare(session: Session, *, patience_s: float = PATIENCE_S) -> None:
     """Give a session its portable text form, take away the time limits of newer servers, and bound its waiting.
 
-    Even a look at a table's size waits for a lock on it.
+    A superuser is answered in English as well: messages are read here. Even a look at a table's size waits for a lock on it.
     """
     session.run(f"SET lock_timeout = {max(1, round(patience_s * 1000))}")
     for statement in text_form():
         session.run(statement)
+    session.run(
+        "SELECT set_config('lc_messages', 'C', false) FROM pg_roles WHERE rolname = current_user AND rolsuper"
+    )
     for version, settings in _NEWER.items():
         if session.version >= version:
             for name, value in settings.items():
@@ -179,7 +184,11 @@ def source_error(state: str, text: str, where: str = "") -> SourceError:
         hint = "the server's own files are damaged; keep them, look at its log and at the disk"
         return SourceError(message, code="source.corrupt", hint=hint)
     if _NO_CONNECTIONS in text:
-        hint = "back up another database, or ALTER DATABASE … ALLOW_CONNECTIONS true; template0 is the same on every server"
+        hint = (
+            "template0 is as the server made it, and needs no backup: name another database"
+            if '"template0"' in text
+            else "back up another database, or ALTER DATABASE … ALLOW_CONNECTIONS true"
+        )
         return SourceError(message, code="source.refused", hint=hint)
     if state in _REFUSED:
         hint = "check user, password, pg_hba.conf and the role's rights"

@@ -49,6 +49,17 @@ def answering() -> Iterator[None]:
         raise ToolError(message, code="tool.failed", hint=hint) from error
 
 
+@contextlib.contextmanager
+def usable(server: str) -> Iterator[None]:
+    """Turn what a server refuses before anything is loaded into ToolError: it says nothing about the backup."""
+    try:
+        yield
+    except SourceError as error:
+        message = f"{server} cannot be used: {error.message}"
+        hint = error.hint or "our role needs CREATEDB there, and the server must take changes"
+        raise ToolError(message, code="tool.failed", hint=hint) from error
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresCopy:
     """A database that nobody else uses, reached by `route`."""

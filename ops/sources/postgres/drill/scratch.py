@@ -18,7 +18,7 @@ from ops.sources.postgres.catalog.requirements import Needs, needs_of
 from ops.sources.postgres.connect.address import Address, parse_address
 from ops.sources.postgres.connect.route import DirectRoute, Route
 from ops.sources.postgres.connect.session import Session
-from ops.sources.postgres.drill.copy import PostgresCopy, answering
+from ops.sources.postgres.drill.copy import PostgresCopy, answering, usable
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import Programs, server_for
 from ops.sources.postgres.programs.release import Release
@@ -42,6 +42,7 @@ from ops.sources.postgres.server.cluster import explained_by_log
 from ops.sources.postgres.server.server import TUNED, scratch_server
 
 EPHEMERAL: Final = "ephemeral"
+_GIVEN: Final = "the server that is named for drills (scratch)"
 _WITH_TRANSACTION_TIMEOUT: Final = 17
 
 
@@ -60,7 +61,8 @@ def loaded_copy(
                 own = _ephemeral(fetched.folder, needs, options, installed, progress)
                 route = stack.enter_context(own)
             else:
-                route = server_route(parse_address(options.scratch), Secret("password"), installed)
+                with usable(_GIVEN):
+                    route = server_route(parse_address(options.scratch), Secret("password"), installed)
             copy = stack.enter_context(_restored(route, fetched, options, needs, progress))
         yield copy
 
@@ -138,16 +140,21 @@ def _restored(
     own_name = needs.database["name"]
     free = own_server and own_name != MAINTENANCE and not is_template(own_name)
     name = own_name if free else new_name(SCRATCH_PREFIX)
-    with administration(route) as session:
-        claim(session, name)
-        swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)
-        require_extensions(session, needs)
-        owned = _require_roles(session, needs, create=own_server)
-        findings = [*swept, *owned]
-        findings += create_database(session, name, needs, strict=False)
+    server = "the server that was started for the drill" if own_server else _GIVEN
+    with contextlib.ExitStack() as stack:
+        with usable(server):
+            session = stack.enter_context(administration(route))
+            claim(session, name)
+            swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)
+            require_extensions(session, needs)
+            owned = _require_roles(session, needs, create=own_server)
+            findings = [*swept, *owned]
+            findings += create_database(session, name, needs, strict=False)
         try:
             target = route.to(name)
-            with target.session() as holder:
+            with contextlib.ExitStack() as held:
+                with usable(server):
+                    holder = held.enter_context(target.session())
                 progress.step(f"restoring {fetched.manifest.payload}")
                 wanted = Restoration(
                     options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),

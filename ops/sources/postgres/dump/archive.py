@@ -95,6 +95,11 @@ def after_rows(entry: Entry) -> bool:
     return entry.rest.startswith(_AFTER_ROWS) and _VIEW_RULE not in entry.rest
 
 
+def attaches(entry: Entry) -> bool:
+    """Whether an entry makes an index a part of a partitioned index."""
+    return entry.rest.startswith("INDEX ATTACH ")
+
+
 def without_keys(entries: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
     """The entries without the foreign keys that are named as `schema table key`."""
     unwanted = tuple(f"FK CONSTRAINT {key} " for key in keys)

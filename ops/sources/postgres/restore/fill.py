@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ops.model.findings import Finding
 from ops.model.manifest import Fetched
 from ops.sources.postgres.catalog.requirements import needs_of
@@ -14,6 +16,7 @@ from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.archive_reader import reading_route
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.pg_restore import Restoration, restore_payload
+from ops.sources.postgres.restore.role import role_of
 
 
 def fill_database(
@@ -25,8 +28,11 @@ def fill_database(
     meanwhile: that says nothing about the backup; SpaceError when its disk is full.
     """
     manifest, needs = fetched.manifest, needs_of(fetched.manifest.extra)
-    reading = reading_route(route, needs, options, server_major=holder.version // 10000)
-    findings = restore_payload(reading, fetched.payload, needs, wanted, Release.of_server(holder.version))
+    server, role = Release.of_server(holder.version), role_of(holder, needs)
+    wanted = replace(wanted, role=role)
+    spoken = route.in_english() if role.superuser else route
+    reading = reading_route(spoken, needs, options, server_major=server.major)
+    findings = restore_payload(reading, fetched.payload, needs, wanted, server)
     with answering():
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options

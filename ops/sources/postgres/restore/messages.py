@@ -12,10 +12,19 @@ from ops.errors import SpaceError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.sources.postgres.connect.route import Ran
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.role import Role
 
 _ENTRY: Final = re.compile(r"pg_restore: (?:from|in) TOC entry (.*)")
+# What psql quotes of a server begins with its word for how severe it is, in the server's language, and two blanks.
 _SAID: Final = re.compile(
-    r"(?:pg_restore|psql(?::[^:]*:(?P<line>\d+))?): (?:\S+: )?(?:error|warning|fatal|FATAL|ERROR): +(?P<text>.*)"
+    r"(?:pg_restore|psql(?::[^:]*:(?P<line>\d+))?): (?:\S+: )?"
+    r"(?:(?:error|warning|fatal|FATAL|ERROR): +|(?!(?:WARNING|NOTICE|INFO|LOG|DEBUG):)(?P<word>[^\s:]+):  )(?P<text>.*)"
+)
+_SEVERITY: Final = re.compile(r": (?P<word>[^\s:]+):  ")
+_ENGLISH: Final = frozenset(("ERROR", "FATAL", "PANIC"))
+_NO_ROLE: Final = re.compile(r'role "(.*)" does not exist')
+_NOT_ALLOWED: Final = re.compile(
+    r"permission denied|must be (?:a )?(?:superuser|owner|member|able)|read-only transaction|must have .* privilege"
 )
 _ONLY_A_COUNT: Final = "errors ignored on restore"
 _UNKNOWN_SETTING: Final = re.compile(r'unrecognized configuration parameter "(\w+)"')
@@ -51,12 +60,13 @@ _FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is known while messages are read: texts that the operator allows (text -> reason), the release of the
-    source's server and of the one that is loaded, and where the entries of a script begin (line, entry).
+    source's server and of the one that is loaded, our role there, and where the entries of a script begin.
     """  # noqa: D205 - one sentence
 
     allowed: Mapping[str, str] = field(default_factory=dict)
     source: Release | None = None
     server: Release | None = None
+    role: Role = field(default_factory=Role)
     entries: Sequence[tuple[int, str]] = ()
 
 
@@ -64,14 +74,16 @@ class Reading:
 class _Said:
     text: str
     where: str
+    foreign: bool
 
 
 def read_messages(ran: Ran, reading: Reading) -> list[Finding]:
     """Return each error and warning as a finding; a bad exit code that nothing explains is one too.
 
     Raises SpaceError when the server's disk is full, ToolError when the server was built without a feature, is
-    gone, or is of another release than the source and therefore does not know what the archive holds: none of
-    that says anything about the backup.
+    gone, does not allow our role to load it, speaks another language than the one that is read here, or is of
+    another release than the source and therefore does not know what the archive holds: none of that says
+    anything about the backup.
     """
     findings, unknown, news = [], [], set()
     for said in _said(ran, reading):
@@ -85,6 +97,8 @@ def read_messages(ran: Ran, reading: Reading) -> list[Finding]:
             continue
         finding = _finding(said, reading.allowed)
         findings.append(finding)
+        if finding.severity is Severity.CRITICAL:
+            _require_allowed(said, reading.role)
         if finding.severity is Severity.CRITICAL and _says_other_release(said.text, reading):
             unknown.append(said.text)
     if unknown:
@@ -107,7 +121,9 @@ def _said(ran: Ran, reading: Reading) -> list[_Said]:
         said = _SAID.match(line)
         if said is None or _ONLY_A_COUNT in said["text"]:
             continue
-        found.append(_Said(said["text"], _entry_of(int(said["line"]), reading) if said["line"] else where))
+        word = said["word"] or (quoted["word"] if (quoted := _SEVERITY.search(said["text"])) else "ERROR")
+        place = _entry_of(int(said["line"]), reading) if said["line"] else where
+        found.append(_Said(said["text"], place, foreign=word not in _ENGLISH))
     return found
 
 
@@ -128,6 +144,27 @@ def _require_able(said: str) -> None:
         hint = "drill with a server that has it: pg_bindir, or scratch = … (runbook: Missing extension)"
         message = f"this PostgreSQL was built without what the source uses: {lacking[0]}"
         raise ToolError(message, code="tool.missing", hint=hint)
+
+
+def _require_allowed(said: _Said, role: Role) -> None:
+    """Return when an error can be understood, and is not about what our role may do."""
+    if said.foreign or role.language:
+        language = f" (lc_messages = {role.language})" if role.language else ""
+        hint = "a superuser lets it speak English to our role: ALTER ROLE … SET lc_messages = 'C'; then run it again"
+        message = f"the server reports errors in a language that is not read here{language}: {said.text}"
+        raise ToolError(message, code="tool.failed", hint=hint)
+    if not role.superuser and _NOT_ALLOWED.search(said.text):
+        hint = (
+            "name a server on which our role is a superuser (for drills: leave scratch away, or scratch = …)"
+        )
+        message = f"our role on the server may not load what the archive holds: {said.text}"
+        raise ToolError(message, code="tool.failed", hint=hint)
+
+    named = _NO_ROLE.search(said.text)
+    if named and named[1].replace('""', '"') in role.absent:
+        hint = "make the role there (globals.sql of the backup), or leave scratch away"
+        message = f"the server lacks a role of the source, and cannot load what names it: {said.text}"
+        raise ToolError(message, code="tool.failed", hint=hint)
 
 
 def _says_other_release(said: str, reading: Reading) -> bool:

@@ -18,6 +18,7 @@ from ops.sources.postgres.dump.archive import (
     LOAD_SCRIPT,
     Entry,
     after_rows,
+    attaches,
     list_entries,
     main_archive,
     schema_archive,
@@ -26,6 +27,7 @@ from ops.sources.postgres.dump.archive import (
 )
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.messages import Reading, read_messages, restore_error
+from ops.sources.postgres.restore.role import Role
 from ops.sources.postgres.restore.script import entry_lines, own_options, without_options
 
 _AFTER_DEFINITIONS: Final = ("--section=data", "--section=post-data")
@@ -33,12 +35,13 @@ _AFTER_DEFINITIONS: Final = ("--section=data", "--section=post-data")
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What is restored and how, beside the archive: see `RestoreOptions`; `allowed` is text -> reason."""
+    """What is restored and how, and as whom, beside the archive: see `RestoreOptions`; `allowed` is text -> reason."""
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
     jobs: int = 0
     tablespaces: bool = False
     allowed: Mapping[str, str] = field(default_factory=dict)
+    role: Role = field(default_factory=Role)
 
 
 def restore_payload(
@@ -107,7 +110,12 @@ class _Runner:
             else:
                 findings += self.load_rows(payload)
         without = tuple(self.needs.outside_keys.values())
-        return findings + self.restore(schema, [*flags, "--section=post-data"], without=without)
+        flags = [*flags, "--section=post-data"]
+        if self.jobs == 1 or not self.route.writes_folders:
+            return findings + self.restore(schema, flags, without=without)
+        return findings + self.restore_in_turns(
+            schema, flags, without_keys(list_entries(self.route, schema), without)
+        )
 
     def restore_whole(self, archive: Path, flags: Sequence[str]) -> list[Finding]:
         """Tables, rows and indexes first; what must not see the rows being loaded afterwards."""
@@ -118,10 +126,24 @@ class _Runner:
         findings = begun or []
         if self.jobs == 1 or not self.route.writes_folders or self.wanted.options.schema_only:
             return findings + self.restore(archive, flags)
-        entries = list_entries(self.route, archive)
-        first = [entry for entry in entries if not after_rows(entry)]
+        return findings + self.restore_in_turns(archive, flags, list_entries(self.route, archive))
+
+    def restore_in_turns(
+        self, archive: Path, flags: Sequence[str], entries: Sequence[Entry]
+    ) -> list[Finding]:
+        """Entries in parallel, but for those that must not run beside others of their kind, and those that wait.
+
+        Two jobs that attach indexes to one partitioned index at the same time may both see it incomplete, and it
+        stays invalid. Keys that refer to a partitioned table wait for its index.
+        Source: https://www.postgresql.org/docs/release/15.20/ (ALTER INDEX ... ATTACH PARTITION)
+        """
+        attaching = [entry for entry in entries if attaches(entry)]
         later = [entry for entry in entries if after_rows(entry)]
-        return findings + self.restore(archive, flags, only=first) + self.restore(archive, flags, only=later)
+        first = [entry for entry in entries if not attaches(entry) and not after_rows(entry)]
+        findings = self.restore(archive, flags, only=first)
+        if attaching:
+            findings += self.restore(archive, flags, only=attaching, jobs=1)
+        return findings + self.restore(archive, flags, only=later)
 
     def restore_definitions(self, archive: Path, flags: Sequence[str]) -> list[Finding] | None:
         """Load what stands before the rows, without what an older client wrote of the server's own.
@@ -144,7 +166,7 @@ class _Runner:
 
     @property
     def _reading(self) -> Reading:
-        return Reading(self.wanted.allowed, self.needs.server, self.server)
+        return Reading(self.wanted.allowed, self.needs.server, self.server, self.wanted.role)
 
     def restore(
         self,
@@ -153,6 +175,7 @@ class _Runner:
         *,
         without: Sequence[str] = (),
         only: Sequence[Entry] | None = None,
+        jobs: int | None = None,
     ) -> list[Finding]:
         """An archive, or of its entries `only` these, or all but the foreign keys of `without`."""
         if without:
@@ -163,7 +186,9 @@ class _Runner:
             write_selection(only, selection)
             chosen = [f"--use-list={selection}"]
         if self.route.writes_folders:
-            ran = self.route.run("pg_restore", f"--jobs={self.jobs}", *flags, *chosen, os.fspath(archive))
+            ran = self.route.run(
+                "pg_restore", f"--jobs={jobs or self.jobs}", *flags, *chosen, os.fspath(archive)
+            )
         elif chosen:
             ran = self._restore_as_script(archive, [*flags, *chosen])
         else:

@@ -34,7 +34,8 @@ SELECT CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
 """
 _RIGHTS: Final = """
 SELECT rolsuper AS super, rolcreatedb AS createdb,
-       rolsuper OR pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') AS signal
+       rolsuper OR pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') AS signal,
+       pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly
 FROM pg_roles WHERE rolname = current_user
 """
 _OCCUPIED: Final = """
@@ -44,6 +45,8 @@ UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_dat
   WHERE d.datname = {name}
 """
 _ROOM_FACTOR: Final = 2
+_LONGEST_NAME: Final = 63
+"""Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS (NAMEDATALEN)"""
 
 
 def target_address(own: Address, to: str | None) -> Address:
@@ -53,15 +56,36 @@ def target_address(own: Address, to: str | None) -> Address:
     """
     if to is None:
         return own
+    _require_text(to)
     if "://" not in to and "=" not in to:
+        _require_short(to)
         return own.with_database(to)
     address = parse_address(to)
+    _require_short(address.database)
     if own.with_database(address.database).location == to:
         return own.with_database(address.database)
     if not address.database:
         hint = "write postgresql://USER@HOST/DATABASE, or the name of a database on the source's server"
         raise ConfigError(f"--to {to} names no database", code="usage.bad_value", hint=hint)
     return address
+
+
+def _require_text(to: str) -> None:
+    try:
+        to.encode()
+    except UnicodeEncodeError as error:
+        shown = to.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        message = f"--to {shown} is not UTF-8, as names of databases must be here"
+        raise ConfigError(message, code="usage.bad_value") from error
+
+
+def _require_short(name: str) -> None:
+    length = len(name.encode())
+    if length > _LONGEST_NAME:
+        message = f"the name of a database has at most {_LONGEST_NAME} bytes, and {name!r} has {length}"
+        raise ConfigError(
+            message, code="usage.bad_value", hint="PostgreSQL would cut it off: choose a shorter one"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +139,20 @@ def require_ready(
         problems += _tables(route, options)
     elif options.tables:
         problems.append(f"database {name} is not there: tables need one to go into")
-    if problems:
-        message = "the restore can not begin: " + "; ".join(problems)
-        hint = "nothing was touched; mend all of it, then run it again"
-        raise RefusedError(message, code="refused.prerequisites", hint=hint)
+    _require_none(problems)
     return findings
+
+
+def require_no_template(name: str) -> None:
+    """Return when a database of that name may be replaced; raises RefusedError for what CREATE DATABASE copies."""
+    _require_none(_templates(name))
+
+
+def _require_none(problems: Sequence[str]) -> None:
+    if problems:
+        message = "the restore cannot begin: " + "; ".join(problems)
+        hint = "nothing was touched; correct all of it, then run it again"
+        raise RefusedError(message, code="refused.prerequisites", hint=hint)
 
 
 def _templates(name: str) -> list[str]:
@@ -133,6 +166,10 @@ def _templates(name: str) -> list[str]:
 def _rights(session: Session, *, exists: bool) -> list[str]:
     (row,) = session.rows(_RIGHTS)
     problems = [] if row["super"] or row["createdb"] else ["the role may not create databases (CREATEDB)"]
+    if row["standby"]:
+        problems.append("the server is a standby, which takes no changes (name its primary)")
+    elif row["readonly"]:
+        problems.append("the role's transactions are read only (default_transaction_read_only)")
     if exists and not row["signal"]:
         problems.append("the role may not end other sessions (GRANT pg_signal_backend)")
     return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from ops.errors import OpsError, RefusedError
 from ops.host.secret import Secret
@@ -20,6 +21,7 @@ from ops.sources.postgres.connect.open import (
     source_address,
 )
 from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.drill.copy import usable
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import Programs
 from ops.sources.postgres.restore.databases import (
@@ -35,6 +37,8 @@ from ops.sources.postgres.restore.databases import (
 from ops.sources.postgres.restore.fill import fill_database
 from ops.sources.postgres.restore.pg_restore import Restoration
 from ops.sources.postgres.restore.swap import BuiltCopy
+
+_SERVER: Final = "the server of the target"
 
 
 @contextlib.contextmanager
@@ -67,16 +71,20 @@ def built_beside(
     manifest = fetched.manifest
     needs, name = needs_of(manifest.extra), new_name(RESTORE_PREFIX)
     beside = route.to(name)
-    with administration(route) as session:
-        claim(session, name)
-        findings = sweep_databases(session, RESTORE_PREFIX)
-        findings += create_database(session, name, needs, strict=True)
+    with contextlib.ExitStack() as stack:
+        with usable(_SERVER):
+            session = stack.enter_context(administration(route))
+            claim(session, name)
+            findings = sweep_databases(session, RESTORE_PREFIX)
+            findings += create_database(session, name, needs, strict=True)
         try:
-            if not wanted.no_owner:
-                # The owner may create in the schema public; without that, objects could not be given to it.
-                session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
             with contextlib.ExitStack() as held:
-                holder = held.enter_context(beside.session())
+                with usable(_SERVER):
+                    if not wanted.no_owner:
+                        # The owner may create in the schema public; else objects could not be given to it.
+                        owner = needs.database["owner"]
+                        session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(owner)}")
+                    holder = held.enter_context(beside.session())
                 progress.step(f"restoring {manifest.payload} beside {route.address.database}")
                 restoration = Restoration(
                     options=wanted,

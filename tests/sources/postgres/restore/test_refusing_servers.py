@@ -1,0 +1,212 @@
+"""A server that refuses to be loaded says nothing about the backup: no verdict, and the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.errors import ConfigError, OpsError, RefusedError, ToolError
+from ops.model.evidence import Evidence
+from ops.model.findings import Verdict
+from ops.repository.backup import Backup
+from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.route import Ran
+from ops.sources.postgres.dump.archive import Entry, attaches
+from ops.sources.postgres.restore.messages import Reading, read_messages
+from ops.sources.postgres.restore.prerequisites import target_address
+from ops.sources.postgres.restore.role import Role, role_of
+from ops.sources.postgres.server.server import RunningServer
+from tests.sources.postgres.conftest import connect, serving
+from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in
+
+SHOP = """
+CREATE TABLE items (id integer, day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+CREATE TABLE items_3 PARTITION OF items FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
+ALTER TABLE items ADD PRIMARY KEY (id, day);
+CREATE INDEX items_day ON items (day);
+CREATE INDEX items_both ON items (day, id);
+INSERT INTO items SELECT n, date '2026-01-01' + n % 80 FROM generate_series(1, 200) n;
+CREATE TABLE notes (id integer PRIMARY KEY, item integer, day date, FOREIGN KEY (item, day) REFERENCES items);
+"""
+EVENT_TRIGGER = """
+CREATE FUNCTION hush() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER hush ON ddl_command_end EXECUTE FUNCTION hush();
+"""
+POLICY = """
+CREATE TABLE items (id integer PRIMARY KEY);
+CREATE POLICY own ON items TO "the reader's" USING (id > 1);
+"""
+ROLES = """
+CREATE ROLE nothing LOGIN;
+CREATE ROLE reader LOGIN SUPERUSER;
+ALTER ROLE reader SET default_transaction_read_only = on;
+CREATE ROLE maker LOGIN CREATEDB;
+CREATE ROLE abroad LOGIN SUPERUSER;
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    """A server with a shop, and roles that may not do everything."""
+    with serving(15) as running:
+        psql(running, "postgres", "-c", "CREATE DATABASE shop")
+        psql(running, "shop", "-c", SHOP)
+        psql(running, "postgres", "-c", ROLES)
+        yield running
+
+
+@pytest.fixture
+def backup(server: RunningServer, tmp_path: Path) -> Backup:
+    """A good backup of it."""
+    return back_up(source_of(server, "shop"), store_in(tmp_path))
+
+
+def inconclusive(evidence: Evidence, said: str) -> None:
+    """The drill has no verdict, and says why."""
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    (finding,) = [item for item in evidence.findings if item.blocking]
+    assert re.search(said.replace("(scratch)", r"\(scratch\)"), finding.message), finding.message
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("nothing", "permission denied to create database"),
+        ("reader", "read-only transaction"),
+        ("nobody", 'role "nobody" does not exist'),
+    ],
+)
+def test_a_drill_on_a_server_that_refuses(
+    server: RunningServer, backup: Backup, tmp_path: Path, role: str, said: str
+) -> None:
+    """A role without the right, one that may only read, and one that is not there: inconclusive."""
+    given = source_of(server, "shop", scratch=dsn(server, "", role))
+    inconclusive(drill(backup, given, tmp_path), f"(scratch) cannot be used: .*{said}")
+
+
+def test_a_drill_on_a_server_that_is_not_there(server: RunningServer, backup: Backup, tmp_path: Path) -> None:
+    """The message does not say that it answered before."""
+    given = source_of(server, "shop", scratch=f"postgresql:///?host={tmp_path}&port=1")
+    inconclusive(drill(backup, given, tmp_path), "(scratch) cannot be used: .*No such file")
+
+
+def test_what_only_a_superuser_may_load(server: RunningServer, tmp_path: Path) -> None:
+    """A role that may create databases and no event trigger: inconclusive, not a bad backup."""
+    psql(server, "postgres", "-c", "CREATE DATABASE hushed")
+    psql(server, "hushed", "-c", EVENT_TRIGGER)
+    try:
+        source = source_of(server, "hushed", scratch=dsn(server, "", "maker"))
+        evidence = drill(back_up(source, store_in(tmp_path)), source, tmp_path)
+        inconclusive(evidence, "our role on the server may not load .*(permission denied|must be member)")
+    finally:
+        psql(server, "postgres", "-c", "DROP DATABASE hushed")
+
+
+def test_a_policy_for_a_role_that_the_server_lacks(server: RunningServer, tmp_path: Path) -> None:
+    """Owners and rights can be left away, what a policy names cannot: inconclusive, with the role's name."""
+    with serving(15) as other:
+        psql(other, "postgres", "-c", 'CREATE ROLE "the reader\'s"', "-c", "CREATE DATABASE guarded")
+        psql(other, "guarded", "-c", POLICY)
+        source = source_of(other, "guarded", scratch=dsn(server, ""))
+        evidence = drill(back_up(source, store_in(tmp_path)), source, tmp_path)
+    inconclusive(evidence, "lacks a role of the source, .*the reader's")
+
+
+def test_a_restore_to_a_server_that_refuses(server: RunningServer, backup: Backup, tmp_path: Path) -> None:
+    """It is the server that is named, not the backup; and the looks before find it."""
+    source = source_of(server, "shop")
+    with pytest.raises(RefusedError, match="default_transaction_read_only") as caught:
+        restore(backup, source, tmp_path, to=dsn(server, "other", "reader"))
+    assert caught.value.code == "refused.prerequisites"
+    with pytest.raises(OpsError) as other:
+        restore(backup, source, tmp_path, to=dsn(server, "other", "nothing"))
+    assert other.value.code != "backup.not_restorable"
+
+
+@pytest.mark.parametrize("scope", ["full", "tables"])
+def test_partitioned_indexes_are_valid(server: RunningServer, tmp_path: Path, scope: str) -> None:
+    """Indexes are attached one after the other, and keys to the partitioned table come behind them."""
+    options = {"scope": scope, **({"tables": ("public.items", "public.notes")} if scope == "tables" else {})}
+    source = source_of(server, "shop", jobs=8, **options)
+    backup = back_up(source, store_in(tmp_path))
+    evidence = drill(backup, source, tmp_path)
+    assert evidence.verdict is Verdict.PASSED, bad(evidence.findings)
+
+
+def test_attaching() -> None:
+    """As pg_restore lists it."""
+    assert attaches(Entry(1, "INDEX ATTACH public items_1_day_idx postgres"))
+    assert not attaches(Entry(2, "TABLE ATTACH public items_1 postgres"))
+    assert not attaches(Entry(3, "INDEX public items_day postgres"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "psql:<stdin>:12: FEHLER:  Relation »shop« existiert nicht",
+        "pg_restore: error: could not execute query: ERREUR:  la relation « shop » n'existe pas",
+        'psql:<stdin>:12: ОШИБКА:  отношение "shop" не существует',
+    ],
+)
+def test_errors_in_another_language_are_errors(line: str) -> None:
+    """They are not passed over, and make no verdict: whether they concern the backup cannot be read."""
+    with pytest.raises(ToolError, match="language that is not read here"):
+        read_messages(Ran("psql", 0, (line,)), Reading())
+
+
+def test_errors_of_a_server_whose_word_for_error_is_english() -> None:
+    """Spanish says ERROR too; the setting tells."""
+    line = "pg_restore: error: could not execute query: ERROR:  no existe la relación «shop»"
+    with pytest.raises(ToolError, match="lc_messages = es_ES"):
+        read_messages(
+            Ran("pg_restore", 1, (line,)), Reading(role=Role(superuser=False, language="es_ES.UTF-8"))
+        )
+    (finding,) = read_messages(Ran("pg_restore", 1, (line,)), Reading())
+    assert finding.code == "postgres.restore_error"
+
+
+@pytest.mark.parametrize("word", ["NOTICE", "WARNING", "INFO", "LOG", "DEBUG"])
+def test_what_is_no_error(word: str) -> None:
+    """What psql quotes of a server besides is no finding."""
+    assert read_messages(Ran("psql", 0, (f"psql:<stdin>:3: {word}:  something",)), Reading()) == []
+
+
+def test_a_superuser_is_answered_in_english(server: RunningServer, backup: Backup) -> None:
+    """Sessions and programs of ours ask for it, with what the address says besides; others are left as they are."""
+    psql(server, "postgres", "-c", "ALTER ROLE abroad SET lc_messages = 'C.UTF-8'")
+    psql(server, "postgres", "-c", "ALTER ROLE maker SET lc_messages = 'C.UTF-8'")
+    for role, wanted in (("abroad", "C"), ("maker", "C.UTF-8")):
+        source = source_of(server, "shop")
+        with source.at(dsn(server, "shop", role))._route() as route:
+            with route.session() as session:
+                (row,) = session.rows("SELECT current_setting('lc_messages') AS language")
+                assert row["language"] == wanted
+                assert role_of(session, needs_of(backup.manifest.extra)) == Role(superuser=role == "abroad")
+            spoken = route.in_english() if role == "abroad" else route
+            assert (dict(spoken.address.parameters).get("options") is not None) == (role == "abroad")
+    with connect(server, "shop") as connection:
+        assert connection.execute("SHOW lc_messages").fetchone() == ("C.UTF-8",)
+
+
+@pytest.mark.parametrize(
+    "to", ["n" * 64, "ü" * 32, f"postgresql:///{'n' * 64}", "db\udce9", "postgresql:///db\udce9"]
+)
+def test_names_that_no_database_can_have(to: str) -> None:
+    """Longer than PostgreSQL keeps, or not UTF-8: refused before anything is asked."""
+    with pytest.raises(ConfigError, match=r"--to|at most 63 bytes") as caught:
+        target_address(parse_address("postgresql:///shop"), to)
+    assert caught.value.code == "usage.bad_value"
+    caught.value.message.encode()
+
+
+def test_a_rehearsal_over_template1_is_refused(server: RunningServer) -> None:
+    """What --dry-run promises is what --yes does."""
+    source = source_of(server, "template1")
+    with pytest.raises(RefusedError, match="template1 is what CREATE DATABASE copies"):
+        source.plan(source.target_of(None), None, None, "local")  # type: ignore[arg-type]
