@@ -1,0 +1,169 @@
+"""Stores that an earlier version wrote go through every verb, from a disk and from a bucket."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_drillbook
+from tests.stores.seaweed import Weed
+
+FROZEN = Path(__file__).parents[2] / "fixtures" / "stores"
+BUCKET = """
+kind = "s3"
+bucket = "{bucket}"
+prefix = "old"
+endpoint_url = "{url}"
+"""
+KEYS = {"AWS_ACCESS_KEY_ID": "AK-full", "AWS_SECRET_ACCESS_KEY": "SK-full"}
+NAMES = {
+    "audit": ("backup-20261127T035015Z.db", "backup-20261127T035005Z.db"),
+    "journal": ("backup-eventlog-20261127T035015Z.tar.gz", "backup-eventlog-20261127T035005Z.tar.gz"),
+    "shop": ("backup-20261127T035015Z.pg", "backup-20261127T035005Z.pg"),
+}
+"""The backups of each source, the newest first."""
+EVERY = [name for names in NAMES.values() for name in names]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A copy of a frozen store with its configuration, and what tells whether it is as it was."""
+
+    folder: Path
+    look: Callable[[], dict[str, object]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`drillbook ARGUMENTS` there."""
+        return run_drillbook(*arguments, cwd=self.folder, environment=self.environment)
+
+    def document(self, *arguments: str, codes: frozenset[int] = frozenset((0,))) -> dict[str, object]:
+        """What it says as JSON; the test fails where it ends with another exit code."""
+        done = self.run(*arguments, "--format", "json")
+        assert done.returncode in codes, (arguments, done.stdout, done.stderr)
+        document: dict[str, object] = json.loads(done.stdout)
+        return document
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def frozen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Frozen]:
+    """The first form, on a disk and in a bucket; its sealed copies lie on a disk both times."""
+    folder = tmp_path / "v1"
+    shutil.copytree(FROZEN / "v1", folder)
+
+    def files(*places: str) -> dict[str, object]:
+        paths = [path for place in places for path in sorted((folder / place).rglob("*")) if path.is_file()]
+        kept = [path for path in paths if ".locks" not in path.parts]
+        return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in kept}
+
+    if request.param == "disk":
+        yield Frozen(folder, lambda: files("store", "sealed"))
+        return
+    weed: Weed = request.getfixturevalue("weed")
+    client, bucket = weed.client(), weed.bucket()
+    for path in sorted((folder / "store").rglob("*")):
+        if path.is_file() and ".locks" not in path.parts:
+            key = f"old/{path.relative_to(folder / 'store')}"
+            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    shutil.rmtree(folder / "store")
+    config = (folder / "ops.toml").read_text()
+    place = BUCKET.format(bucket=bucket, url=weed.url)
+    (folder / "ops.toml").write_text(config.replace('\nkind = "local"\npath = "store"\n', place, 1))
+
+    def objects() -> dict[str, object]:
+        listed = client.list_objects_v2(Bucket=bucket)["Contents"]
+        return {**{item["Key"]: (item["ETag"], item["LastModified"]) for item in listed}, **files("sealed")}
+
+    yield Frozen(folder, objects, KEYS)
+
+
+def test_what_reads_changes_nothing(frozen: Frozen) -> None:
+    """Lists, shows, looks and restores into new places: each finds all six, and no byte of the store is another."""
+    before = frozen.look()
+    listed = frozen.document("backup.list")["results"]
+    assert isinstance(listed, list)
+    assert {item["name"] for item in listed} == set(EVERY)
+    assert {item["name"] for item in listed if item["proven"]} == {newest for newest, _ in NAMES.values()}
+    for name in EVERY:
+        assert frozen.run("backup.show", name).returncode == 0
+    for source, (newest, _) in NAMES.items():
+        assert newest in frozen.run("backup.show", "latest", "-s", source).stdout
+    doctor = frozen.document("doctor", codes=frozenset((0, 1, 2)))
+    said = json.dumps(doctor)
+    assert "manifest_invalid" not in said
+    assert "copy.missing" not in said
+    # There is no ingest log here, which is critical.
+    metrics = frozen.document("metrics", codes=frozenset((2,)))["backups"]
+    assert isinstance(metrics, list)
+    assert [item["source"] for item in metrics] == sorted(NAMES)
+    for source in ("audit", "journal"):
+        for number, name in enumerate(NAMES[source]):
+            done = frozen.run("backup.restore", "--from", name, "--to", f"copy-{source}-{number}")
+            assert done.returncode == 0, done.stdout
+            assert (frozen.folder / f"copy-{source}-{number}").exists()
+    assert frozen.run("backup.prune", "--dry-run").returncode in {0, 1}
+    assert frozen.look() == before
+
+
+def test_what_is_proven_anew(frozen: Frozen) -> None:
+    """Every backup is verified in full and drilled, plain and sealed; evidence is all that is added."""
+    before = frozen.look()
+    verified = frozen.document("backup.verify", "--all", "--level", "full")["results"]
+    assert isinstance(verified, list)
+    assert {item["backup"] for item in verified if item["verdict"] == "passed"} >= set(EVERY)
+    for source, names in NAMES.items():
+        for name in (*names, f"sealed:{names[0]}.age"):
+            done = frozen.run("backup.drill", "--from", name, "-s", source)
+            assert done.returncode == 0, (name, done.stdout)
+    after = frozen.look()
+    assert {key: after[key] for key in before} == before
+    added = after.keys() - before.keys()
+    assert added
+    assert all(".verify-" in key or ".drill-" in key for key in added)
+
+
+def test_what_writes_goes_on(frozen: Frozen) -> None:
+    """A further backup, pins, copies, sealing anew and retention work on it, and the store then says which one it is."""
+    before = frozen.look()
+    for source in ("audit", "journal"):
+        created = frozen.document("backup.create", "-s", source, "--verify")
+        assert created["status"] == "ok", created
+    assert sum("/.drillbook/store.json" in f"/{key}" for key in frozen.look()) == 2
+    pinned = frozen.run("backup.keep", NAMES["audit"][1], "--reason", "kept by a later version")
+    assert pinned.returncode == 0
+    assert frozen.run("backup.release", NAMES["audit"][0]).returncode == 0
+    for task in (("store.push",), ("store.reencrypt", "--yes"), ("store.check",)):
+        done = frozen.run(*task)
+        assert done.returncode == 0, (task, done.stdout)
+    with (frozen.folder / "ops.toml").open("a") as file:
+        file.write("\n[policy.one]\nkeep_last = 1\n")
+    config = (frozen.folder / "ops.toml").read_text()
+    (frozen.folder / "ops.toml").write_text(
+        config.replace("[source.audit]", '[source.audit]\npolicy = "one"')
+    )
+    done = frozen.run("backup.prune", "-s", "audit", "--yes")
+    assert done.returncode in {0, 1}, done.stdout
+    listed = frozen.document("backup.list", "-s", "audit")["results"]
+    assert isinstance(listed, list)
+    names = {item["name"] for item in listed}
+    # The pinned one stays, and so does the last that was proven.
+    assert names >= set(NAMES["audit"])
+    assert len(names) == 3
+    assert {key: frozen.look().get(key) for key in before if "manifest" in key and "/store/" in key} == {
+        key: value for key, value in before.items() if "manifest" in key and "/store/" in key
+    }
+
+
+def test_what_is_fetched(frozen: Frozen, tmp_path: Path) -> None:
+    """store.pull brings a whole backup to a new store, with what it needs, and it drills there."""
+    with (frozen.folder / "ops.toml").open("a") as file:
+        file.write(f'\n[store.new]\nkind = "local"\npath = "{tmp_path / "new"}"\n')
+    for name, source in ((NAMES["journal"][0], "journal"), (NAMES["audit"][0], "audit")):
+        pulled = frozen.run("store.pull", "--backup", name, "-s", source, "--store", "new")
+        assert pulled.returncode == 0, pulled.stdout
