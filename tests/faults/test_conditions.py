@@ -18,6 +18,7 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.names import parse_checksum_line
 from ops.fsio.locks import source_lock
+from ops.ports.store import OWN_PREFIX
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
@@ -198,7 +199,7 @@ def test_publication_that_fails_leaves_nothing(
     real, calls = LocalStore.put, iter(range(1, 9))
 
     def put(self: LocalStore, key: str, file: Path) -> None:
-        if next(calls) == failing:
+        if not key.startswith(OWN_PREFIX) and next(calls) == failing:
             raise error
         real(self, key, file)
 

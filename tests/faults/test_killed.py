@@ -189,8 +189,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ops.actions.prune import PruneRequest, prune
-from ops.run.job import Job
+from ops.repository.repository import Repository
 from ops.repository.retention import Policy
+from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
 
 store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
@@ -225,6 +226,7 @@ def test_prune_killed_at_ten_moments(tmp_path: Path) -> None:
             process.stdin.flush()
             if number < 9:
                 while list((tmp_path / "store").glob("*.pruned.json")) == []:
+                    assert process.poll() is None
                     time.sleep(0.001)
                 time.sleep(random.uniform(0, 0.02))
                 process.kill()
