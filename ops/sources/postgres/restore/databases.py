@@ -83,14 +83,18 @@ def server_route(address: Address, password: Secret, installed: Sequence[Program
 def create_database(session: Session, name: str, needs: Needs, *, strict: bool) -> list[Finding]:
     """An empty database with the source's encoding and collation, that only its owner may connect to.
 
-    Where the server lacks the collation: SourceError when `strict`, else C.UTF-8 or C, and a warning.
+    Where the server lacks the collation: ToolError when `strict`, else C.UTF-8 or C, and a warning.
     """
     try:
         session.run(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {_properties(session, needs)}")
         findings = []
     except SourceError as error:
-        if strict or not any(words in error.message for words in _UNKNOWN_LOCALE):
+        if not any(words in error.message for words in _UNKNOWN_LOCALE):
             raise
+        if strict:
+            message = f"the server lacks the source's collation {needs.database['collate']}: {error.message}"
+            hint = "nothing was touched; install that locale on the server's machine, or restore on a server that has it"
+            raise ToolError(message, code="tool.missing", hint=hint) from error
         findings = [_create_with_substitute(session, name, needs)]
     session.run(f"REVOKE ALL ON DATABASE {quoted(name)} FROM PUBLIC")
     return findings
