@@ -39,7 +39,7 @@ def from_json(content: bytes, where: str) -> StoreIdentity:
     try:
         document: Any = json.loads(content)
         identity = StoreIdentity(document["id"], document["format"], document["min_version"])
-        known = _ID.fullmatch(identity.id) and isinstance(identity.format, int)
+        known = _ID.fullmatch(identity.id) and type(identity.format) is int and identity.format > 0
         _numbers(identity.min_version)
     except (ValueError, KeyError, TypeError) as error:
         raise _invalid(where) from error
@@ -57,5 +57,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _invalid(where: str) -> StoreError:
     message = f"{where} does not say which store this is: it is damaged, or another program's"
-    hint = "compare it with a copy of the store; nothing in the store was changed"
+    hint = (
+        "nothing in the store was changed; where no other program uses the place, remove that one file: the next backup"
+        " writes a new one, and the backups are found as before"
+    )
     return StoreError(message, code="store.identity_invalid", hint=hint)

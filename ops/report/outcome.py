@@ -23,7 +23,7 @@ class Outcome:
     """Results of a task so far. `text` is for people, the rest for machines.
 
     `findings` are about no single result: what lies in a store and should not, for instance. `answer`: what the JSON
-    of a task has at its top beside what all have.
+    of a task has at its top beside what all have. `ended_with`: the exit code where a signal decided it.
     """
 
     task: str
@@ -33,6 +33,7 @@ class Outcome:
     errors: list[Mapping[str, object]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     exit_code: int = OK
+    ended_with: int | None = None
     answer: Mapping[str, object] = field(default_factory=dict)
 
     def add(self, document: Mapping[str, object], text: str, exit_code: int = OK) -> None:
@@ -60,7 +61,7 @@ class Outcome:
         document = {
             "task": self.task,
             "status": _WORDS[self.exit_code],
-            "exit_code": self.exit_code,
+            "exit_code": self.exit_code if self.ended_with is None else self.ended_with,
             **self.answer,
             "results": self.results,
             "findings": self.findings,

@@ -10,6 +10,7 @@ from ops.model.requests import Objectives
 from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_named
+from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, rows_of
 from ops.units import format_duration
 
@@ -77,16 +78,17 @@ def _promised(source: str, mine: list[Backup], objectives: Objectives, now: date
 
 
 def examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[Finding]:
-    """Whether the newest backup is as young as was promised, and not from the future."""
+    """Whether the newest backup is as young as was promised, not from the future, and whole by names and sizes."""
     created = newest.manifest.created_at
     age = format_duration(max(0.0, (now - created).total_seconds()))
+    gone = check_sizes(newest)
     if overdue(created, every, now):
-        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name)]
+        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name), *gone]
     findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
     if created > now:
         message = f"{newest.name} is from the future: is the clock right?"
         findings.append(_warning("clock.behind", message, "clock"))
-    return findings
+    return findings + gone
 
 
 def examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:

@@ -35,9 +35,12 @@ def read_identity(store: Store) -> StoreIdentity | None:
         return None
     identity = from_json(content, f"{IDENTITY_KEY} in store {store.name!r} ({store.location})")
     if not identity.admits(__version__):
-        message = (
-            f"store {store.name!r} needs Drillbook {identity.min_version} or newer; this is {__version__}"
+        needs = (
+            f"has form {identity.format}, and this Drillbook {__version__} knows form {FORMAT}"
+            if identity.format > FORMAT
+            else f"needs Drillbook {identity.min_version} or newer; this is {__version__}"
         )
+        message = f"store {store.name!r} {needs}"
         raise StoreError(message, code="store.newer_format", hint="update this machine's Drillbook")
     return identity
 

@@ -125,7 +125,7 @@ def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
 
 def check_sizes(backup: Backup) -> list[Finding]:
     """A critical finding for each file of the payload that is gone or has another size; empty when all fit."""
-    there = {stored.key: stored.size for stored in backup.store.list()}
+    there = {stored.key: stored.size for stored in backup.store.list(backup.name)}
     findings = []
     for entry in backup.manifest.files:
         if entry.path not in there:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from invoke.config import Config
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
 from invoke.parser import Argument
 from invoke.program import Program
 
@@ -54,14 +54,14 @@ class _Drillbook(Program):
 
     def _run(self, argv: list[str] | None) -> int:
         try:
-            self.create_config()
+            self._read_settings()
             self.parse_core(argv)
             self.parse_collection()
             self.parse_tasks()
             self.parse_cleanup()
             self.update_config()
             self.execute()
-        except ParseError as error:
+        except (ParseError, AmbiguousEnvVar, UncastableEnvVar) as error:
             return _say(str(error), _USAGE_ERROR)
         except Exit as end:
             # Invoke ends with 1 for what it cannot find; ours say which code they mean.
@@ -73,6 +73,14 @@ class _Drillbook(Program):
                 raise
             return _say(f"drillbook could not go on: {error}", _USAGE_ERROR)
         return 0
+
+    def _read_settings(self) -> None:
+        try:
+            self.create_config()
+        except Exception as error:
+            said = " ".join(str(error).split())
+            message = f"Invoke's settings of this user or machine cannot be read ({said}): correct or remove ~/.invoke.*"
+            raise ParseError(message) from error
 
     @property
     def debugging(self) -> bool:

@@ -174,8 +174,7 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     try:
         _take_signals()
         _require_format(flags.format)
-        if flags.dry:
-            raise ConfigError(REFUSED_DRY, code="usage.dry_run")
+        _require_obeyed(flags)
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
     except OpsError as error:
@@ -184,16 +183,33 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
         _interrupted(outcome, flags, signal.SIGINT)
     except SystemExit as end:
         _interrupted(outcome, flags, signal.Signals(int(str(end.code)) - _BY_SIGNAL))
+    except Exception as error:
+        # What a signal breaks off half way (the start of workers) may end with an error of its own.
+        if (number := _signal_behind(error)) is None:
+            raise
+        _interrupted(outcome, flags, number)
     if flags.format == "json" or outcome.exit_code or not flags.quiet:
         _emit(outcome, flags.format)
     if outcome.exit_code:
         raise Exit(code=outcome.exit_code)
 
 
+def _signal_behind(error: BaseException) -> signal.Signals | None:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return signal.SIGINT
+        if isinstance(seen, SystemExit):
+            return signal.Signals(int(str(seen.code)) - _BY_SIGNAL)
+        seen = seen.__context__
+    return None
+
+
 def _interrupted(outcome: Outcome, flags: Flags, number: signal.Signals) -> NoReturn:
     message = f"interrupted by {number.name}; nothing half done was kept"
     if flags.format == "json":
         outcome.fail(ToolError(message, code="tool.interrupted"))
+        outcome.ended_with = _BY_SIGNAL + number
         _emit(outcome, flags.format)
     raise Exit(message, _BY_SIGNAL + number) from None
 
@@ -202,6 +218,16 @@ def program_name() -> str:
     """How this program was called, for commands that are shown."""
     name = Path(sys.argv[0]).name
     return name if name in {"inv", "invoke"} else "drillbook"
+
+
+def _require_obeyed(flags: Flags) -> None:
+    """Return when nothing was said that a task would not hear."""
+    if flags.dry:
+        raise ConfigError(REFUSED_DRY, code="usage.dry_run")
+    if "--" in sys.argv[1:]:
+        # Invoke keeps it apart for tasks that ask for it, and ours ask for none.
+        hint = "nothing was done; write names and options without the two dashes in front of them"
+        raise ConfigError("what stands behind -- would not be heard", code="usage.bad_value", hint=hint)
 
 
 def _require_format(given: str) -> None:

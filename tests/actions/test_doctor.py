@@ -71,6 +71,22 @@ def test_too_old(source: SqliteSource, store: LocalStore, scratch: Path) -> None
     assert "clock.behind" in looked(source, store, scratch, now=datetime.now(UTC) - timedelta(days=1))
 
 
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(days=60)])
+def test_a_payload_that_is_gone_or_cut(
+    source: SqliteSource, store: LocalStore, scratch: Path, late: timedelta
+) -> None:
+    """A newest backup that lost its payload, or a part of it, is critical, however new and proven it is."""
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    run_drill(backup, source, DrillRequest(scratch=scratch), Job())
+    payload = store.options.path / backup.name
+    payload.chmod(0o600)
+    payload.write_bytes(b"")
+    now = datetime.now(UTC) + late
+    assert looked(source, store, scratch, now=now)["backup.size_mismatch"].severity is Severity.CRITICAL
+    payload.unlink()
+    assert looked(source, store, scratch, now=now)["backup.payload_missing"].severity is Severity.CRITICAL
+
+
 def test_source_that_is_gone(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
     """A source that can not be read is critical, and the store is still looked at."""
     found = looked(SqliteSource("x", SqliteOptions(path=tmp_path / "no.db")), store, scratch)

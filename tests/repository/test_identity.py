@@ -89,7 +89,7 @@ def test_an_older_program_stops_with_one_sentence(source: SqliteSource, changes:
         lambda: take_backup(source, Repository(store=store), BackupRequest(), Job()),
         lambda: copy_backup(backup, Repository(store=store), Job()),
     ):
-        with pytest.raises(StoreError, match="or newer; this is") as caught:
+        with pytest.raises(StoreError, match=r"or newer; this is|has form 2, and this Drillbook") as caught:
             attempt()
         assert caught.value.code == "store.newer_format"
     assert store.files == before
@@ -105,6 +105,8 @@ def test_keys_that_are_not_known_are_left_aside() -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"<html>", b"[]", b"{}", b'{"id": 1, "format": 1, "min_version": "0.1.0"}',
+     b'{"id": "' + b"0" * 32 + b'", "format": 0, "min_version": "0.1.0"}',
+     b'{"id": "' + b"0" * 32 + b'", "format": true, "min_version": "0.1.0"}',
      b'{"id": "x", "format": 1, "min_version": "0.1.0"}', b'{"id": "' + b"0" * 32 + b'", "format": 1, "min_version": ""}'],
 )  # fmt: skip
 def test_damage_is_told(content: bytes) -> None:
@@ -114,6 +116,7 @@ def test_damage_is_told(content: bytes) -> None:
     with pytest.raises(StoreError) as caught:
         read_catalogue(store)
     assert caught.value.code == "store.identity_invalid"
+    assert "remove that one file" in caught.value.hint
 
 
 def test_keys_that_may_not_write_it_hinder_no_backup(store: LocalStore) -> None:

@@ -155,6 +155,43 @@ class TestEmptyValues:
         assert (done.returncode, "--config was given an empty value" in done.stderr) == (2, True)
 
 
+class TestBehindTwoDashes:
+    """Invoke keeps what stands behind `--` apart, and no task hears it."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("backup.restore", "--source", "prices", "--yes", *FLAGS, "--", "--dry-run"),
+            ("backup.create", *FLAGS, "--", "--dry-run"),
+            ("backup.verify", *FLAGS, "--", "nosuch.db"),
+        ],
+    )
+    def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
+        """Under both programs it ends with 2 instead of doing what stands in front, and nothing is touched."""
+        before = files(place)
+        for done in (run_drillbook(*arguments, cwd=place), run_invoke(*arguments)):
+            assert (done.returncode, "behind --" in done.stdout) == (2, True)
+        assert files(place) == before
+
+
+class TestSettingsOfTheUser:
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [(".invoke.yaml", "x: [\n"), (".invoke.json", "{"), (".invoke.py", "raise ValueError('no')\n")],
+    )
+    def test_that_cannot_be_read(self, place: Path, name: str, text: str) -> None:
+        """A broken file of Invoke's in the home folder is one line and exit code 2."""
+        (place / name).write_text(text)
+        done = run_drillbook("backup.list", *FLAGS, cwd=place, environment={"HOME": str(place)})
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "~/.invoke.*" in done.stderr
+
+    def test_variables_that_make_no_sense(self, place: Path) -> None:
+        """So is a variable of Invoke's with a value that it cannot have."""
+        done = run_drillbook("backup.list", *FLAGS, cwd=place, environment={"INVOKE_RUN_WATCHERS": "1"})
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
 class TestHelp:
     @pytest.mark.parametrize("flag", ["--help", "-h"])
     def test_behind_each_task(self, tmp_path: Path, flag: str) -> None:
@@ -376,9 +413,38 @@ class TestSignals:
             text=True,
             timeout=60,
         )
-        (error,) = json.loads(done.stdout)["errors"]
+        document = json.loads(done.stdout)
+        (error,) = document["errors"]
         assert (done.returncode, error["code"]) == (128 + number, "tool.interrupted")
+        assert document["exit_code"] == done.returncode
         assert number.name in error["message"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_error_that_the_signal_made(self, number: signal.Signals) -> None:
+        """What breaks because of the signal (a pool that had not started) does not hide it."""
+        script = (
+            "import os, sys\n"
+            "from invoke.exceptions import Exit\n"
+            "from ops.tasks.command import Flags\n"
+            "from ops.tasks.session import conduct_plain\n"
+            "def body(*_):\n"
+            "    try:\n"
+            "        os.kill(os.getpid(), int(sys.argv[1]))\n"
+            "    finally:\n"
+            "        raise RuntimeError('cannot join thread before it is started')\n"
+            "try:\n"
+            "    conduct_plain('demo', Flags(), body)\n"
+            "except Exit as end:\n"
+            "    sys.exit(end.code)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(int(number))],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (128 + number, "")
 
     def test_nohup_is_respected(self) -> None:
         """A hang-up that was ignored when we were started does not end us."""
