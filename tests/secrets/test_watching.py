@@ -107,7 +107,7 @@ def test_secrets_are_found_in_disguise(canaries: Canaries) -> None:
         (("postgres: checkpointer", ""), "postgres"),
         (("sh", "-c", '"/x/pg_dump" -V'), "pg_dump"),
         (("sh", "-c", "read line\necho"), "sh"),
-        (("/x/python", "-I", "/x/library.py", "seal"), "age-library"),
+        (("/x/python", "-I", "/x/pyrage_filter.py", "seal"), "age-library"),
     ],
 )
 def test_programs_are_told_apart(words: tuple[str, ...], program: str) -> None:

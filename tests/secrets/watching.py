@@ -91,7 +91,7 @@ def program_of(cmdline: bytes) -> str:
     """What a command line runs: the program, or the script that a shell, Python or a prefix runs."""
     words = os.fsdecode(cmdline).rstrip("\0").split("\0")
     names = [os.path.basename(word) for word in words]
-    if "library.py" in names[:4]:
+    if "pyrage_filter.py" in names[:4]:
         return "age-library"
     if "--multiprocessing-fork" in words or "resource_tracker" in words[-1]:
         return "worker"

@@ -1,6 +1,6 @@
 """pyrage as a filter: a program of its own, since the library holds the interpreter lock for as long as it works.
 
-    python library.py seal|unseal DESCRIPTOR FOLDER
+    python pyrage_filter.py seal|unseal DESCRIPTOR FOLDER
 
 works from standard input to standard output. What is secret comes as JSON from the descriptor; pyrage lies in
 the folder. Started by its path, it imports nothing of ours.

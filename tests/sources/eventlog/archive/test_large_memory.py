@@ -20,7 +20,7 @@ import json, re, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ops.run.progress import silent
-from ops.sources.eventlog import log
+from ops.sources.eventlog.log import log
 from ops.sources.eventlog.capture import capture_log
 from ops.sources.eventlog.copy import LogCopy
 from ops.sources.eventlog.archive.inspect import inspect_archive
