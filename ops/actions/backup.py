@@ -14,7 +14,7 @@ from pathlib import Path
 from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.formats import manifest as manifest_files
-from ops.formats.names import SAFETY_TAG, manifest_key
+from ops.formats.names import SAFETY_TAG
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
@@ -25,10 +25,10 @@ from ops.ports.cipher import Cipher
 from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import require_room_for, warn_when_nearly_full
-from ops.repository.catalog import read_manifest
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
+from ops.repository.find import newest_readable
 from ops.repository.identity import give_identity
 from ops.repository.listing import list_backups
 from ops.repository.locks import held_lock
@@ -108,8 +108,9 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     created, warning = _recorded_time(rows[0].created_at if rows else None, started)
     name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
     require_free(store, f"{name}{suffix}")
-    newest = next((row for row in rows if not row.is_safety), None)
-    former = None if newest is None else read_manifest(store, manifest_key(newest.name))
+    newest, problems = newest_readable(store, (row for row in rows if not row.is_safety))
+    findings += [replace(item, severity=Severity.WARNING) for item in problems]
+    former = None if newest is None else newest.manifest
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
         base = _base(source, to, former, started)

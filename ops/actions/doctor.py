@@ -73,13 +73,14 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
     findings, repository = _examine_source(patient.source), patient.repository
     try:
         listing = listing or list_backups(repository.store, repository.cache)
-        mine = known_backups(patient.source.info.name, repository.store, listing)
+        mine, problems = known_backups(patient.source.info.name, repository.store, listing)
     except OpsError as error:
         return [*findings, critical(error, repository.name)]
     return [
         *findings,
         *_examine_store(patient),
         *listing.findings,
+        *problems,
         *_examine_history(patient, mine, scratch, now),
     ]
 

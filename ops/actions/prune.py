@@ -112,9 +112,12 @@ class _Pruning:
 def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[str, Plan]:
     """The plans, in which nothing goes while something can not be read: that might be the newest, or a bad verdict.
 
-    A pin that can not be read holds its backup, and stops nothing else.
+    A pin that can not be read holds its backup, and stops nothing else; neither does a backup whose payload is gone,
+    which is none of the good ones.
     """
-    reasons = [item for item in unreadable if item.code != "backup.pin_invalid"]
+    reasons = [
+        item for item in unreadable if item.code not in {"backup.pin_invalid", "backup.payload_missing"}
+    ]
     if not reasons:
         return plans
     refusal = f"{reasons[0].message}; look at it, and take it away if it is of no use"

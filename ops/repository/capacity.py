@@ -26,7 +26,7 @@ def usage_of(store: Store, limit: int | None) -> Usage | None:
 
     Raises StoreError when the store can not be read.
     """
-    return _usage(store, sum(stored.size for stored in store.list()), limit)
+    return _usage(store, sum(sizes_in(store).values()), limit)
 
 
 def _usage(store: Store, used: int, limit: int | None) -> Usage | None:
@@ -41,7 +41,7 @@ def require_below_limit(store: Store, limit: int | None, estimate: int) -> None:
     """Return when `estimate` bytes more stay below the limit; raises SpaceError (`space.limit`)."""
     if limit is None:
         return
-    used = sum(stored.size for stored in store.list())
+    used = sum(sizes_in(store).values())
     if used + estimate > limit:
         message = (
             f"store {store.name!r} holds {format_size(used)} of the {format_size(limit)} that it may,"

@@ -28,6 +28,7 @@ from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.identity import read_identity
+from ops.repository.integrity import critical, payload_gone
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
 
@@ -59,7 +60,7 @@ def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | No
     try:
         manifest = read_manifest(store, key)
     except OpsError as error:
-        return None, [_problem(error, key)]
+        return None, [critical(error, key)]
     return _with_records(store, manifest, records)
 
 
@@ -85,7 +86,7 @@ def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Ba
                 pins.append(pin_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
         except OpsError as error:
             bad.append(key)
-            problems.append(_problem(error, key))
+            problems.append(critical(error, key))
     backup = Backup(store=store, manifest=manifest, evidence=evidence, pins=tuple(pins), bad_pins=tuple(bad))
     return backup, problems
 
@@ -111,16 +112,14 @@ def _read_evidence(store: Store, keys: list[str]) -> tuple[tuple[Evidence, ...],
             with store.open(key) as file:
                 found.append(evidence_files.from_json(file.read(_MOST_MANIFEST_BYTES), key))
         except OpsError as error:
-            problems.append(_problem(error, key))
+            problems.append(critical(error, key))
     return tuple(sorted(found, key=lambda item: item.started_at)), problems
 
 
-def _problem(error: OpsError, key: str) -> Finding:
-    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=key)
-
-
 def incomplete(keys: set[str]) -> list[Finding]:
-    """A warning for each payload or checksum file whose manifest is not there; `keys` are names at the top."""
+    """What misses a part: a warning for each payload or checksum file whose manifest is not there, a critical finding
+    for each manifest whose payload is not; `keys` are names at the top.
+    """  # noqa: D205 - one sentence
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
     doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
@@ -135,16 +134,22 @@ def incomplete(keys: set[str]) -> list[Finding]:
         if manifest_key(payload) not in keys
     ]
     payloads -= doomed
-    return unfinished + [
-        Finding(
-            severity=Severity.WARNING,
-            code="backup.incomplete",
-            message=f"{payload} has no manifest: it is no backup, and is never used as one",
-            where=payload,
-        )
-        for payload in sorted(payloads)
-        if manifest_key(payload) not in keys
-    ]
+    manifests = {key.removesuffix(MANIFEST_SUFFIX) for key in keys if key.endswith(MANIFEST_SUFFIX)}
+    gone = [payload_gone(payload) for payload in sorted(manifests - keys)]
+    return (
+        gone
+        + unfinished
+        + [
+            Finding(
+                severity=Severity.WARNING,
+                code="backup.incomplete",
+                message=f"{payload} has no manifest: it is no backup, and is never used as one",
+                where=payload,
+            )
+            for payload in sorted(payloads)
+            if manifest_key(payload) not in keys
+        ]
+    )
 
 
 def read_named(store: Store, name: str) -> Backup:

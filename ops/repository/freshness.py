@@ -9,7 +9,7 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
 from ops.ports.store import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import read_named
+from ops.repository.find import newest_readable
 from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, rows_of
 from ops.units import format_duration
@@ -33,7 +33,7 @@ class BackupAges:
 
 def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives, now: datetime) -> BackupAges:
     """Return what is known of the backups of a source in the store in which they are made, with its `listing`."""
-    mine = known_backups(source, store, listing)
+    mine, problems = known_backups(source, store, listing)
     proven = next((backup for backup in mine if backup.proven), None)
     drill = proven.last("drill") if proven else None
     return BackupAges(
@@ -43,16 +43,20 @@ def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives,
         proven=proven,
         proven_at=drill.finished_at if drill else None,
         objectives=objectives,
-        findings=tuple(_promised(source, mine, objectives, now)),
+        findings=(*problems, *_promised(source, mine, objectives, now)),
     )
 
 
-def known_backups(source: str, store: Store, listing: Listing) -> list[Backup]:
-    """Return the newest backup of a source and the newest that is proven, newest first, read from their own files."""
+def known_backups(source: str, store: Store, listing: Listing) -> tuple[list[Backup], list[Finding]]:
+    """Return the newest backup of a source and the newest that is proven, newest first, read from their own files.
+
+    Beside them what could not be read on the way.
+    """
     rows = rows_of(listing, source)
-    proven = next((row for row in rows if row.drilled == Verdict.PASSED), None)
-    names = [row.name for row in (*rows[:1], proven) if row is not None]
-    return [read_named(store, name) for name in dict.fromkeys(names)]
+    newest, findings = newest_readable(store, rows)
+    proven, more = newest_readable(store, [row for row in rows if row.drilled == Verdict.PASSED])
+    found = {backup.name: backup for backup in (newest, proven) if backup is not None}
+    return list(found.values()), list(dict.fromkeys((*findings, *more)))
 
 
 def _promised(source: str, mine: list[Backup], objectives: Objectives, now: datetime) -> list[Finding]:

@@ -26,7 +26,7 @@ def critical(error: OpsError, where: str = "") -> Finding:
 
 def check_checksum_file(backup: Backup) -> Finding:
     """Whether the checksum file beside the payload says what the manifest says."""
-    keys = {stored.key for stored in backup.store.list()}
+    keys = {stored.key for stored in backup.store.list(backup.name)}
     candidates = [f"{backup.name}{suffix}" for suffix in (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)]
     key = next((candidate for candidate in candidates if candidate in keys), None)
     if key is None:
@@ -96,7 +96,7 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
                 size += len(block)
                 progress.advance(len(block))
     except BackupError:
-        return _gone(entry)
+        return payload_gone(entry.path)
     except OSError as error:
         message = f"{entry.path} can not be read to its end: {error.strerror}"
         return Finding(
@@ -129,7 +129,7 @@ def check_sizes(backup: Backup) -> list[Finding]:
     findings = []
     for entry in backup.manifest.files:
         if entry.path not in there:
-            findings.append(_gone(entry))
+            findings.append(payload_gone(entry.path))
         elif there[entry.path] != entry.size:
             findings.append(_wrong_size(entry, there[entry.path]))
     known = {entry.path for entry in backup.manifest.files}
@@ -142,11 +142,10 @@ def _stray(key: str) -> Finding:
     return Finding(severity=Severity.CRITICAL, code="backup.file_extra", message=message, where=key)
 
 
-def _gone(entry: FileEntry) -> Finding:
-    message = f"the payload {entry.path} is gone"
-    return Finding(
-        severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
-    )
+def payload_gone(key: str) -> Finding:
+    """Return the finding for a payload, or a file of it, that its manifest speaks of and that is not there."""
+    message = f"the payload {key} is gone"
+    return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=key)
 
 
 def _wrong_size(entry: FileEntry, size: int) -> Finding:

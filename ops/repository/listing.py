@@ -86,12 +86,13 @@ def rows_of(listing: Listing, source: str | None) -> list[Listed]:
 
 
 def _incomplete(store: Store, found: Stamps) -> list[Finding]:
-    """What misses its manifest. The names are looked at closely only when something does."""
+    """What misses its manifest or its payload. The names are looked at closely only when something does."""
     whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if key.endswith(MANIFEST_SUFFIX)}
     suffixes = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
     payloads = {key.rsplit(".", 1)[0] for key in found.others if key.endswith(suffixes)}
     payloads |= {key for key in set(found.others) - whole if named_like_payload(key)}
-    if payloads <= whole and not any(key.endswith(TOMBSTONE_SUFFIX) for key in found.keys):
+    gone = whole.difference(found.others, found.keys)
+    if not gone and payloads <= whole and not any(key.endswith(TOMBSTONE_SUFFIX) for key in found.keys):
         return []
     return incomplete({top_name(stored.key) for stored in store.list()})
 

@@ -37,7 +37,9 @@ def release_backup(backup: Backup, job: Job) -> list[str]:
     """Take back all pins of `backup`, also those that can not be read; their keys."""
     with job.step("release"):
         keys = sorted(
-            stored.key for stored in backup.store.list() if payload_of_pin(stored.key) == backup.name
+            stored.key
+            for stored in backup.store.list(backup.name)
+            if payload_of_pin(stored.key) == backup.name
         )
         for key in keys:
             backup.store.delete(key)

@@ -59,14 +59,15 @@ def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str
     """
     for seconds in range(3600):
         name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
-        taken = {top_name(stored.key) for stored in store.list(name)}
-        if all(_is_free(store, full, taken) for full in {name, f"{name}{added}"}):
+        if not any(_taken(store, full) or _is_staged(store, full) for full in {name, f"{name}{added}"}):
             return name
     raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
 
 
-def _is_free(store: Store, name: str, taken: set[str]) -> bool:
-    return taken.isdisjoint({name, checksum_key(name), manifest_key(name)}) and not _is_staged(store, name)
+def _taken(store: Store, name: str) -> set[str]:
+    """Which names of the files of such a backup exist."""
+    there = {top_name(stored.key) for stored in store.list(name)}
+    return there & {name, checksum_key(name), manifest_key(name)}
 
 
 def require_free(store: Store, name: str) -> None:
@@ -75,9 +76,7 @@ def require_free(store: Store, name: str) -> None:
         message = f"{name} has the form of a file that lies beside a backup"
         hint = "choose another name with --out, or leave --out away"
         raise RefusedError(message, code="refused.unsafe_name", hint=hint)
-    taken = {top_name(stored.key) for stored in store.list(name)}
-    taken &= {name, checksum_key(name), manifest_key(name)}
-    if taken:
+    if taken := _taken(store, name):
         message = f"{', '.join(sorted(taken))} exists in {store.location}"
         hint = "names are never reused; choose another with --out, or leave --out away"
         raise RefusedError(message, code="refused.name_taken", hint=hint)

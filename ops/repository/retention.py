@@ -216,7 +216,10 @@ def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> st
     if newest.good is None:
         return f"the newest backup, {newest.name}, is not verified yet"
     if newest.good is False:
-        return f"the newest backup, {newest.name}, failed its last verify or drill"
+        return (
+            f"the newest backup, {newest.name}, is not good: its last verify or drill failed, or its payload is gone or"
+            " has another size"
+        )
     # One that leaves to others what they hold is small by intent.
     usual = [item.size for item in ranked[1:] if item.good and not item.needs][:_COMPARED]
     if usual and not newest.needs and newest.size < _SUSPICIOUS_PART * statistics.median(usual):

@@ -116,7 +116,19 @@ def test_a_backup_whose_files_are_gone_is_not_the_last_good_one(store: LocalStor
     store.delete(all_names[-1])
     done = pruned(store, Policy(keep_last=1))
     assert done.deleted == ()
-    assert "failed" in done.findings[0].message
+    gone, refused = done.findings
+    assert (gone.code, gone.where) == ("backup.payload_missing", all_names[-1])
+    assert (refused.code, "payload is gone" in refused.message) == ("prune.refused", True)
+
+
+def test_an_old_payload_that_is_gone_stops_nothing(store: LocalStore) -> None:
+    """It is told each time, and what no rule keeps goes all the same, with the rest of that backup."""
+    all_names = fill(store)
+    store.delete(all_names[0])
+    done = pruned(store, Policy(keep_last=1))
+    assert [item.code for item in done.findings] == ["backup.payload_missing"]
+    assert set(done.deleted) == set(all_names[:-1])
+    assert [item.code for item in pruned(store, Policy(keep_last=1)).findings] == []
 
 
 def test_scopes_do_not_push_each_other_out(store: LocalStore) -> None:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from ops.actions.backup import BackupRequest, take_backup
 from ops.formats.names import checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
-from ops.model.findings import Finding
+from ops.fsio.atomic import remove_tree
+from ops.model.findings import Finding, Severity
+from ops.ports.stamps import Stamps
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository import listing_cache as remembered
 from ops.repository.catalog import read_catalogue
+from ops.repository.find import find_backup
+from ops.repository.freshness import known_backups
 from ops.repository.listing import Listing, list_backups
 from ops.repository.listing_cache import Memory
 from ops.repository.listing_row import Listed, listed
+from ops.repository.repository import Repository
+from ops.run.job import Job
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores import local
-from ops.stores.local import LocalStore
+from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import looked_at, put, stored_backup
 from tests.listings import day, put_all_kinds
@@ -76,7 +85,7 @@ def test_the_same_with_and_without(store: LocalStore, cache: Path, at_once: None
     (store.options.path / "link.db.manifest.json").symlink_to("README")
     expected = read_anew(store)
     assert len(expected[0]) > 15
-    assert len(expected[1]) == 6
+    assert len(expected[1]) == 8
     for folder in (cache, cache, None, cache):
         assert told(list_backups(store, folder)) == expected
 
@@ -280,3 +289,60 @@ def test_a_payload_alone_is_told(store: LocalStore, cache: Path, at_once: None) 
         assert [(item.code, item.where) for item in found] == [
             ("backup.incomplete", name) for name in ("backup-20250101T000000Z.db", "backup-20250101T000001Z")
         ]
+
+
+def test_a_manifest_whose_payload_is_gone_is_told(store: LocalStore, cache: Path, at_once: None) -> None:
+    """Of one file and of a folder, with the cache and without: a row of what is no backup any more is not all that is said."""
+    for files, days in ((1, 0), (3, 1)):
+        backup = stored_backup(store, day(days), files=files)
+        assert list_backups(store, cache).findings == ()
+        remove_tree(store.options.path / backup.name)
+        for folder in (cache, None, cache):
+            (finding,) = list_backups(store, folder).findings
+            assert (finding.code, finding.where) == ("backup.payload_missing", backup.name)
+            assert finding.severity is Severity.CRITICAL
+        for path in store.options.path.glob(f"{backup.name}*"):
+            path.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanging(LocalStore):
+    """A store that says that nothing changed, as a disk does that loses bits, and a listing that is stale."""
+
+    first: list[Stamps] = field(default_factory=list)
+
+    def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
+        """What was there at the first look."""
+        if not self.first:
+            found = LocalStore.stamps(self, suffix, known)
+            numbers = found.numbers()
+            self.first.append(Stamps(found.keys, found.others, lambda: numbers))
+        return self.first[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [("bytes", ["backup.manifest_invalid"]), ("manifest", ["backup.incomplete"]), ("all", [])],
+)
+def test_what_the_cache_could_not_see(
+    source: SqliteSource, cache: Path, tmp_path: Path, damage: str, expected: list[str], at_once: None
+) -> None:
+    """A newest manifest that rotted, or went, behind the stamps: the next older one is found, and backups go on."""
+    store = Unchanging("local", LocalOptions(path=tmp_path / "unchanging"))
+    older, newest = (stored_backup(store, day(days)) for days in (1, 0))
+    names = sorted((older.name, newest.name))
+    list_backups(store, cache)
+    path = store.options.path / manifest_key(names[1])
+    path.chmod(0o600)
+    if damage == "bytes":
+        path.write_bytes(b"{}" + path.read_bytes()[2:])
+    for gone in (
+        store.options.path.glob(f"{names[1]}*") if damage == "all" else [path] * (damage == "manifest")
+    ):
+        gone.unlink()
+    assert find_backup(store, "latest", cache=cache).name == names[0]
+    mine, problems = known_backups("prices", store, list_backups(store, cache))
+    assert mine[0].name == names[0]
+    assert [item.code for item in problems] == expected
+    taken = take_backup(source, Repository(store=store, cache=cache), BackupRequest(), Job())
+    assert [item.code for item in taken.findings if item.severity is Severity.WARNING] == expected
