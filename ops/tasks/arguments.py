@@ -24,14 +24,16 @@ _ASKED_BY: Final = "complete_context"
 
 
 class GivenArgument(Argument):
-    """An argument that is left away when nothing is meant: an empty text is refused.
+    """An argument that is left away when nothing is meant: an empty text is refused, and an option is no name.
 
     An empty text is nearly always a variable that is not set, and it must not mean the default: `--to "$TARGET"`
     would replace the live data, `--source "$SOURCE"` would take all sources.
     """
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
-        """Keep what was given; raises ParseError for an empty text."""
+        """Keep what was given; raises ParseError for an empty text, and for an option that the task does not have."""
+        if self.positional and isinstance(value, str) and value.startswith("-"):
+            raise ParseError(f"No idea what '{value}' is: see --help TASK for the options of a task")
         if isinstance(value, str) and self.takes_value and not value.strip():
             name = self.names[0].replace("_", "-")
             shown = name.upper() if self.positional else f"--{name}"
@@ -61,12 +63,6 @@ class _OptionalPositional(GivenArgument):
     @value.setter
     def value(self, given: str) -> None:
         self.set_value(given, cast=True)
-
-    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
-        """Keep what was given; raises ParseError for an option that the task does not have."""
-        if isinstance(value, str) and value.startswith("-"):
-            raise ParseError(f"No idea what '{value}' is: see --help TASK for the options of a task")
-        super().set_value(value, cast=cast)
 
 
 def _asked_by(function: str) -> bool:

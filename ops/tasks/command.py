@@ -30,8 +30,8 @@ DEFAULTS: Final[Mapping[str, str | bool]] = {
 }
 """The flags that every task has, and what they are when they are not given."""
 REFUSED_DRY: Final = (
-    "--dry (-R) is Invoke's, and keeps no task of Drillbook from doing its work: nothing was done;"
-    " use --dry-run (-n) of the task, where it has one"
+    "Invoke's --dry (-R, INVOKE_RUN_DRY, or run.dry in a file of its settings) keeps no task of Drillbook from doing its"
+    " work: nothing was done; take it away, and use --dry-run (-n) of the task, where it has one"
 )
 BACKUP: Final = "'latest', a name as backup.list prints it, STORE:NAME, or a path"
 WAIT: Final = "seconds to wait while another run works on the source"

@@ -171,38 +171,25 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
 def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     open_missing_streams()
     outcome = Outcome(task, program_name())
+    heard: list[signal.Signals] = []
     try:
-        _take_signals()
+        _take_signals(heard)
         _require_format(flags.format)
         _require_obeyed(flags)
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
     except OpsError as error:
         outcome.fail(error)
-    except KeyboardInterrupt:
-        _interrupted(outcome, flags, signal.SIGINT)
-    except SystemExit as end:
-        _interrupted(outcome, flags, signal.Signals(int(str(end.code)) - _BY_SIGNAL))
-    except Exception as error:
-        # What a signal breaks off half way (the start of workers) may end with an error of its own.
-        if (number := _signal_behind(error)) is None:
+    except BaseException:
+        # Also what a signal breaks off half way (the start of workers) and so ends with an error of its own.
+        if not heard:
             raise
-        _interrupted(outcome, flags, number)
+    if heard:
+        _interrupted(outcome, flags, heard[0])
     if flags.format == "json" or outcome.exit_code or not flags.quiet:
         _emit(outcome, flags.format)
     if outcome.exit_code:
         raise Exit(code=outcome.exit_code)
-
-
-def _signal_behind(error: BaseException) -> signal.Signals | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            return signal.SIGINT
-        if isinstance(seen, SystemExit):
-            return signal.Signals(int(str(seen.code)) - _BY_SIGNAL)
-        seen = seen.__context__
-    return None
 
 
 def _interrupted(outcome: Outcome, flags: Flags, number: signal.Signals) -> NoReturn:
@@ -254,20 +241,23 @@ def _emit(outcome: Outcome, wanted: str) -> None:
         raise Exit(message, CRITICAL) from error
 
 
-def _take_signals() -> None:
+def _take_signals(heard: list[signal.Signals]) -> None:
     """Hear SIGTERM and SIGHUP, and how our programs end, whatever whoever started us ignores or blocks.
 
-    Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
+    What is heard is put into the list. Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+
+    def hear(number: int, _frame: object) -> NoReturn:
+        # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
+        heard.append(signal.Signals(number))
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(_BY_SIGNAL + number)
+
+    signal.signal(signal.SIGTERM, hear)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminate)
+        signal.signal(signal.SIGHUP, hear)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, hear)
     # While it is ignored the kernel forgets exit codes, and every program that failed would seem to have ended well.
     if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _terminate(number: int, _frame: object) -> NoReturn:
-    # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
-    raise SystemExit(_BY_SIGNAL + number)

@@ -201,11 +201,12 @@ class TestHelp:
             assert done.returncode == 0, (name, done.stderr)
             assert f"drillbook [--core-opts] {name} " in done.stdout
 
-    def test_an_option_is_no_backup(self, place: Path) -> None:
-        """An option that a task does not have is told as that, not looked for as a backup."""
+    @pytest.mark.parametrize("task", ["backup.verify", "backup.keep", "backup.release", "store.push"])
+    def test_an_option_is_no_backup(self, place: Path, task: str) -> None:
+        """An option that a task does not have is told as that, and neither looked for as a backup nor passed over."""
         for done in (
-            run_drillbook("backup.verify", "--nope", *FLAGS, cwd=place),
-            run_invoke("backup.verify", "--nope", *FLAGS),
+            run_drillbook(task, "--nope", "latest", *FLAGS, cwd=place),
+            run_invoke(task, "--nope", "latest", *FLAGS),
         ):
             assert done.returncode in {1, 2}
             assert "No idea what '--nope' is" in done.stderr
@@ -419,19 +420,23 @@ class TestSignals:
         assert document["exit_code"] == done.returncode
         assert number.name in error["message"]
 
+    @pytest.mark.parametrize(
+        "hidden", ["raise RuntimeError('cannot join')", "raise ToolError('it broke')", "return"]
+    )
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_an_error_that_the_signal_made(self, number: signal.Signals) -> None:
-        """What breaks because of the signal (a pool that had not started) does not hide it."""
+    def test_an_error_that_the_signal_made(self, number: signal.Signals, hidden: str) -> None:
+        """What breaks because of the signal (a pool that had not started, a program) does not hide it."""
         script = (
             "import os, sys\n"
             "from invoke.exceptions import Exit\n"
+            "from ops.errors import ToolError\n"
             "from ops.tasks.command import Flags\n"
             "from ops.tasks.session import conduct_plain\n"
             "def body(*_):\n"
             "    try:\n"
             "        os.kill(os.getpid(), int(sys.argv[1]))\n"
             "    finally:\n"
-            "        raise RuntimeError('cannot join thread before it is started')\n"
+            f"        {hidden}\n"
             "try:\n"
             "    conduct_plain('demo', Flags(), body)\n"
             "except Exit as end:\n"
