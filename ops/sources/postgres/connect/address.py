@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 from urllib.parse import parse_qsl, quote, unquote
 
 from ops.errors import ConfigError
@@ -86,13 +86,18 @@ class Address:
         """The same, so that a partner that is gone without a word is noticed in about two minutes, not hours."""
         return Address(tuple({**_KEEPALIVES, **dict(self.parameters)}.items()))
 
-    def with_database(self, name: str) -> Address:
+    def with_database(self, name: str) -> Self:
         """Another database of the same server."""
         return self.with_parameters(dbname=name)
 
-    def with_parameters(self, **values: str) -> Address:
+    def with_parameters(self, **values: str) -> Self:
         """The same with these keywords replaced or added."""
-        return Address(tuple({**dict(self.parameters), **values}.items()))
+        return replace(self, parameters=tuple({**dict(self.parameters), **values}.items()))
+
+    def with_options(self, more: str, before: str = "") -> Self:
+        """The same with further startup options behind its own, or behind those of `before` where it has none."""
+        own = dict(self.parameters).get("options") or before
+        return self.with_parameters(options=f"{own} {more}".strip())
 
 
 def parse_address(dsn: str) -> Address:

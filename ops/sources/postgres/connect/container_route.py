@@ -48,14 +48,6 @@ class ContainerAddress(Address):
         project = f"&project={quote(self.project)}" if self.project else ""
         return f"{inside}{'&' if '?' in inside else '?'}container={quote(self.container)}{project}"
 
-    def with_parameters(self, **values: str) -> ContainerAddress:
-        """The same container."""
-        return replace(self, parameters=tuple({**dict(self.parameters), **values}.items()))
-
-    def with_database(self, name: str) -> ContainerAddress:
-        """Another database of the same server."""
-        return self.with_parameters(dbname=name)
-
 
 def container_address(options: PostgresOptions) -> ContainerAddress:
     """The database that the options mean, as the programs in their container are told."""
@@ -100,8 +92,7 @@ class ContainerRoute:
 
     def in_english(self) -> ContainerRoute:
         """By an option at the start of each session."""
-        options = dict(self.address.parameters).get("options", "")
-        return replace(self, address=self.address.with_parameters(options=f"{options} {ENGLISH}".strip()))
+        return replace(self, address=self.address.with_options(ENGLISH))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[PsqlSession]:

@@ -201,8 +201,7 @@ def open_psql(engine: Engine, address: Address) -> Iterator[PsqlSession]:
     """
     mark = engine.watch.new_mark()
     values = dict(address.parameters)
-    target = address.with_parameters(
-        options=f"{values.get('options', '')} {STARTUP}".strip(),
+    target = address.with_options(STARTUP).with_parameters(
         connect_timeout=values.get("connect_timeout", "10"),
         client_encoding="UTF8",
         application_name=mark,

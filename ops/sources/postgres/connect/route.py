@@ -121,8 +121,7 @@ class DirectRoute:
 
     def in_english(self) -> DirectRoute:
         """By an option at the start of each session, in front of which the environment's options go."""
-        options = dict(self.address.parameters).get("options") or os.environ.get("PGOPTIONS", "")
-        return replace(self, address=self.address.with_parameters(options=f"{options} {ENGLISH}".strip()))
+        return replace(self, address=self.address.with_options(ENGLISH, os.environ.get("PGOPTIONS", "")))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:

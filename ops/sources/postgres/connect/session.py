@@ -102,10 +102,9 @@ def open_session(
     extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
     # Names come as UTF-8 whatever the database's encoding is; one without encoding (SQL_ASCII) must hold UTF-8 names.
     extra["client_encoding"] = "UTF8"
-    options = f"{values.get('options', '')} {STARTUP}".strip()
     with translated_errors(address.location):
         connection = psycopg.connect(
-            address.lasting.with_parameters(options=options, **extra).conninfo,
+            address.lasting.with_options(STARTUP).with_parameters(**extra).conninfo,
             password=password,
             autocommit=True,
             row_factory=dict_row,

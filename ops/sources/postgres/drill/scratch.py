@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import OpsError, ToolError
+from ops.errors import ToolError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched
@@ -28,7 +28,7 @@ from ops.sources.postgres.restore.databases import (
     administration,
     claim,
     create_database,
-    drop_database,
+    drop_left,
     is_template,
     missing_roles,
     new_name,
@@ -148,27 +148,20 @@ def _restored(
             swept = [] if own_server else sweep_databases(session, SCRATCH_PREFIX)
             require_extensions(session, needs)
             owned = _require_roles(session, needs, create=own_server)
-            findings = [*swept, *owned]
-            findings += create_database(session, name, needs, strict=False)
-        try:
-            target = route.to(name)
-            with contextlib.ExitStack() as held:
-                with usable(server):
-                    holder = held.enter_context(target.session())
-                progress.step(f"restoring {fetched.manifest.payload}")
-                wanted = Restoration(
-                    options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
-                    jobs=options.jobs,
-                    allowed=options.allowed_errors or {},
-                )
-                filled, recorded = fill_database(target, holder, fetched, options, wanted)
-                findings += filled
-                yield PostgresCopy(target, recorded, tuple(findings), amcheck=options.amcheck)
-        finally:
             if not own_server:
-                # One that can not be dropped now is found by its prefix later: that changes no verdict.
-                with contextlib.suppress(OpsError):
-                    drop_database(session, name)
+                stack.callback(drop_left, session, name)
+            created = create_database(session, name, needs, strict=False)
+            target = route.to(name)
+            holder = stack.enter_context(target.session())
+        progress.step(f"restoring {fetched.manifest.payload}")
+        wanted = Restoration(
+            options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
+            jobs=options.jobs,
+            allowed=options.allowed_errors or {},
+        )
+        filled, recorded = fill_database(target, holder, fetched, options, wanted)
+        findings = (*swept, *owned, *created, *filled)
+        yield PostgresCopy(target, recorded, findings, amcheck=options.amcheck)
 
 
 def _require_roles(session: Session, needs: Needs, *, create: bool) -> list[Finding]:

@@ -146,6 +146,12 @@ def drop_database(session: Session, name: str) -> None:
     session.run(f"DROP DATABASE IF EXISTS {quoted(name)}{force}")
 
 
+def drop_left(session: Session, name: str) -> None:
+    """Remove a database of ours as far as that is possible now: one that stays is found by its prefix later."""
+    with contextlib.suppress(OpsError):
+        drop_database(session, name)
+
+
 def claim(session: Session, name: str) -> None:
     """Say, for as long as the session lives, that database `name` is in use: before it is there, and between sessions."""
     session.run(f"SET application_name = {literal(f'drillbook {name}')}")

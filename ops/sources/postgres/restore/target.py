@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import OpsError, RefusedError
+from ops.errors import RefusedError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched
@@ -29,7 +29,7 @@ from ops.sources.postgres.restore.databases import (
     administration,
     claim,
     create_database,
-    drop_database,
+    drop_left,
     new_name,
     server_route,
     sweep_databases,
@@ -76,29 +76,20 @@ def built_beside(
             session = stack.enter_context(administration(route))
             claim(session, name)
             findings = sweep_databases(session, RESTORE_PREFIX)
+            # After the swap there is none of that name.
+            stack.callback(drop_left, session, name)
             findings += create_database(session, name, needs, strict=True)
-        try:
-            with contextlib.ExitStack() as held:
-                with usable(_SERVER):
-                    if not wanted.no_owner:
-                        # The owner may create in the schema public; else objects could not be given to it.
-                        owner = needs.database["owner"]
-                        session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(owner)}")
-                    holder = held.enter_context(beside.session())
-                progress.step(f"restoring {manifest.payload} beside {route.address.database}")
-                restoration = Restoration(
-                    options=wanted,
-                    jobs=options.jobs,
-                    tablespaces=True,
-                    allowed=options.allowed_errors or {},
-                )
-                filled, recorded = fill_database(beside, holder, fetched, options, restoration)
-                findings += filled
-                yield BuiltCopy(beside, recorded, tuple(findings), held=held)
-        finally:
-            # After the swap there is none of that name. One that can not be dropped is found by its prefix later.
-            with contextlib.suppress(OpsError):
-                drop_database(session, name)
+            if not wanted.no_owner:
+                # The owner may create in the schema public; without that, objects could not be given to it.
+                session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
+            held = stack.enter_context(contextlib.ExitStack())
+            holder = held.enter_context(beside.session())
+        progress.step(f"restoring {manifest.payload} beside {route.address.database}")
+        restoration = Restoration(
+            options=wanted, jobs=options.jobs, tablespaces=True, allowed=options.allowed_errors or {}
+        )
+        filled, recorded = fill_database(beside, holder, fetched, options, restoration)
+        yield BuiltCopy(beside, recorded, (*findings, *filled), held=held)
 
 
 def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:
