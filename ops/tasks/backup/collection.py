@@ -1,4 +1,4 @@
-"""The collection `backup`: flags and help. What the tasks do is in `work`, `work`, `work`, `work`, `work`.
+"""The collection `backup`: flags and help. What the tasks do is in the modules beside this one.
 
 Nothing heavy is imported here: `invoke --list` loads this file and stays quick.
 """

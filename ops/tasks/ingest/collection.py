@@ -1,4 +1,4 @@
-"""Tasks of the ingest side: flags and help. What they do is in `work`.
+"""Tasks of the ingest side: flags and help. What they do is in the modules beside this one.
 
 Nothing heavy is imported here, as in `backup`.
 """

@@ -1,4 +1,4 @@
-"""The collection `store`: flags and help. What the tasks do is in `work`.
+"""The collection `store`: flags and help. What the tasks do is in the modules beside this one.
 
 Nothing heavy is imported here, as in `backup`.
 """

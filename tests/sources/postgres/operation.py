@@ -1,4 +1,4 @@
-"""One create, drill or restore in a process that can be killed: python -m … ACTION DSN STORE NAME.
+"""One create, drill (also on the server itself) or restore in a process that can be killed: python -m … ACTION DSN STORE NAME.
 
 Prints `ready` when everything is imported, begins when a line arrives on standard input, prints `done`.
 """
@@ -6,6 +6,7 @@ Prints `ready` when everything is imported, begins when a line arrives on standa
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ops.repository.find import find_backup
@@ -23,7 +24,9 @@ def main(action: str, address: str, folder: str, name: str) -> None:
     sys.stdin.readline()
     if action == "create":
         back_up(source, store)
-    elif action == "drill":
+    elif action in {"drill", "drill-there"}:
+        if action == "drill-there":
+            source = replace(source, options=replace(source.options, scratch=address))
         drill(find_backup(store, name), source, Path(folder))
     else:
         restore(find_backup(store, name), source, Path(folder))
