@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,23 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Fixtures of a test that failed have a limit as well, though pytest-timeout's ends with the first failure."""
     if LIMIT in item.stash and not signal.getitimer(signal.ITIMER_REAL)[0]:
         item.ihook.pytest_timeout_set_timer(item=item, settings=item.stash[LIMIT])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a tmpfs of so many bytes; unmounted afterwards."""
+    mounted: list[Path] = []
+
+    def mount(size: int) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", place], check=True)
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
 
 
 def execute(path: Path, script: str) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -550,28 +550,26 @@ def test_an_expired_password_and_a_missing_secret(locked_server: RunningServer, 
 @pytest.mark.needs_root
 @pytest.mark.parametrize("size_mib", [1, 4, 30, 60])
 def test_a_disk_that_fills(
-    shop: FreshDatabase, tmp_path: Path, size_mib: int, monkeypatch: pytest.MonkeyPatch
+    shop: FreshDatabase,
+    tmp_path: Path,
+    size_mib: int,
+    small_disk: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A disk too small for the dump, or for a drill's server at any stage: space.*, nothing half done."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "tmpfs", disk], check=True)
-    try:
-        source = source_of(shop.server, shop.name)
-        with contextlib.suppress(OpsError):
-            take_backup(source, Repository(store=store_in(disk)), BackupRequest(min_free=1), Job())
-        for path in disk.rglob("*"):
-            assert not path.name.startswith(".tmp-")
-        shutil.rmtree(disk / "store", ignore_errors=True)
-        backup = back_up(source, store_in(tmp_path))
-        # The question beforehand would say no: here the disk is to fill in the middle.
-        monkeypatch.setattr(PostgresSource, "room_to_load", lambda self, manifest: 1)
-        evidence = drill(backup, source, disk)
-        assert evidence.verdict is Verdict.INCONCLUSIVE
-        assert any(item.code.startswith("space.") for item in evidence.findings), bad(evidence.findings)
-        assert list((disk / "scratch").iterdir()) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    disk, source = small_disk(size_mib << 20), source_of(shop.server, shop.name)
+    with contextlib.suppress(OpsError):
+        take_backup(source, Repository(store=store_in(disk)), BackupRequest(min_free=1), Job())
+    for path in disk.rglob("*"):
+        assert not path.name.startswith(".tmp-")
+    shutil.rmtree(disk / "store", ignore_errors=True)
+    backup = back_up(source, store_in(tmp_path))
+    # The question beforehand would say no: here the disk is to fill in the middle.
+    monkeypatch.setattr(PostgresSource, "room_to_load", lambda self, manifest: 1)
+    evidence = drill(backup, source, disk)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert any(item.code.startswith("space.") for item in evidence.findings), bad(evidence.findings)
+    assert list((disk / "scratch").iterdir()) == []
 
 
 def test_a_drill_without_a_server_is_no_verdict(

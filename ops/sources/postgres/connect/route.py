@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ops.errors import ConfigError, SpaceError, ToolError
+from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.host.secret import Secret
 from ops.proc import run_program
@@ -20,6 +21,7 @@ from ops.sources.postgres.connect.session import ENGLISH, PATIENCE_S, Session, o
 from ops.sources.postgres.programs.discover import Programs
 
 _NO_PASSWORD = Secret("password")
+_ROOM_FOR_WORDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,21 @@ class Ran:
 
     def require_success(self, what: str) -> None:
         """Return when it ended well; raises SpaceError for a full disk, ToolError that quotes it for all else."""
-        if self.exit_code == 0:
-            return
-        said = " / ".join(self.messages[-6:]) or f"exit code {self.exit_code}"
-        if "No space left on device" in said or "Disk quota exceeded" in said:
+        self.require_room(what)
+        if self.exit_code:
+            raise ToolError(f"{what} failed: {self._said}", code="tool.failed")
+
+    def require_room(self, what: str) -> None:
+        """Return unless it failed because a disk of this machine is full; raises SpaceError then."""
+        if self.exit_code and (
+            "No space left on device" in self._said or "Disk quota exceeded" in self._said
+        ):
             hint = "nothing half written was kept; free some space (runbook: Disk full) and run it again"
-            raise SpaceError(f"{what}: the disk ran full: {said}", code="space.disk_full", hint=hint)
-        raise ToolError(f"{what} failed: {said}", code="tool.failed")
+            raise SpaceError(f"{what}: the disk ran full: {self._said}", code="space.disk_full", hint=hint)
+
+    @property
+    def _said(self) -> str:
+        return " / ".join(self.messages[-6:]) or f"exit code {self.exit_code}"
 
 
 class Route(Protocol):
@@ -203,7 +213,10 @@ def run_client(
     stdin: Path | None = None,
     stdout: Path | None = None,
 ) -> Ran:
-    """Run one client program to its end, with messages in English, and keep what it says."""
+    """Run one client program to its end, with messages in English, and keep what it says.
+
+    Raises SpaceError when it failed without a word, and there is no room for its words.
+    """
     errors = place.private / "messages"
     ended = run_program(
         argv,
@@ -216,4 +229,7 @@ def run_client(
     )
     lines = errors.read_text("utf-8", "replace").splitlines()
     exit_code = -1 if ended.exit_code is None else ended.exit_code
+    if exit_code and not lines:
+        with translated_write_errors(errors), errors.open("ab") as file:
+            file.write(bytes(_ROOM_FOR_WORDS))
     return Ran(Path(argv[0]).name, exit_code, tuple(line for line in lines if line.strip()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from ops.fsio.atomic import translated_write_errors
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.proc import worker_count
@@ -53,7 +54,10 @@ def restore_payload(
     without the keys that lead out of it. Raises SpaceError when the disk of the server is full, ToolError when
     the server cannot load it for reasons of its own.
     """
-    with tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder:
+    with (
+        translated_write_errors(Path(tempfile.gettempdir())),
+        tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder,
+    ):
         run = _Runner(route, Path(folder), needs, wanted, server)
         findings = run.restore_payload(payload)
     # Each program that ran says anew what it had to leave out.
@@ -205,6 +209,7 @@ class _Runner:
         local = [flag for flag in flags if flag != "--no-password"]
         # Through its standard output: a container's pg_restore cannot write a file here.
         ran = self.route.run_offline("pg_restore", *local, "--file=-", os.fspath(archive), stdout=script)
+        ran.require_room("writing the archive's statements to a temporary file")
         return ran, script
 
     def _run_script(self, script: Path) -> Ran:

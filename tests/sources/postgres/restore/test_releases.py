@@ -6,6 +6,7 @@ one of them is installed here or not: the archives of these tests hold what such
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,7 +30,9 @@ from ops.sources.postgres.connect.route import DirectRoute, Ran
 from ops.sources.postgres.dump import capture
 from ops.sources.postgres.dump import pg_dump as dumping
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore import pg_restore
 from ops.sources.postgres.restore.messages import Reading, read_messages
+from ops.sources.postgres.restore.script import without_options
 from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import (
@@ -102,6 +105,13 @@ def filled(pg15: RunningServer, fresh_database: FreshDatabases) -> FreshDatabase
     return database
 
 
+def file_with(folder: Path, script: str) -> Path:
+    """A script that is too long for an argument."""
+    path = folder / "script.sql"
+    path.write_text(script)
+    return path
+
+
 def left_out(evidence: Evidence) -> list[str]:
     """What was left out, one text a kind."""
     return [item.message for item in evidence.findings if item.code == "postgres.left_out"]
@@ -139,6 +149,36 @@ class TestOptionsOfTheServersOwn:
             (said,) = left_out(evidence)
             # Four as they are made here; a server that has the option keeps one for each of the twelve columns.
             assert said.startswith(("4 column options pg_attver were", "12 column options pg_attver were"))
+
+    @pytest.mark.needs_root
+    @pytest.mark.parametrize("fits", ["nothing", "the script alone"])
+    def test_on_a_disk_too_small_for_the_script(
+        self,
+        filled: FreshDatabase,
+        pg17: RunningServer,
+        tmp_path: Path,
+        small_disk: Callable[[int], Path],
+        written_by_older: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch,
+        fits: str,
+    ) -> None:
+        """A full temporary directory of this machine is space.disk_full, and no word about the backup or the server."""
+        written_by_older(OWN_OPTION)
+        body = "x" * 400_000
+        psql(filled.server, filled.name, "-f", str(file_with(tmp_path, f"COMMENT ON TABLE part IS '{body}'")))
+        source = source_of(filled.server, filled.name, pg_bindir=pg17.programs.bindir)
+        backup = back_up(source, store_in(tmp_path))
+        disk = small_disk(200_000 if fits == "nothing" else 450_000)
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        if fits != "nothing":
+            monkeypatch.setattr(
+                pg_restore, "without_options", lambda *given: without_options(*given) + b"-" * 400_000
+            )
+        evidence = drill(backup, source, tmp_path)
+        assert evidence.verdict is Verdict.INCONCLUSIVE
+        (finding,) = [item for item in evidence.findings if item.blocking]
+        assert (finding.code, "server" in finding.message) == ("space.disk_full", False)
+        assert list(disk.iterdir()) == []
 
     def test_leave_what_an_operator_set(
         self,
