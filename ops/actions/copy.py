@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
@@ -73,18 +74,19 @@ def copy_missing(source: str, home: Repository, further: Iterable[Repository], j
         except OpsError as error:
             findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))
             continue
-        findings += [_copy_one(backup, to, job) for backup in missing]
+        # What is wrong with the store is said once, not with each backup.
+        findings += dict.fromkeys(chain.from_iterable(_copy_one(backup, to, job) for backup in missing))
     return findings
 
 
-def _copy_one(backup: Backup, to: Repository, job: Job) -> Finding:
+def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:
     try:
         require_below_limit(to.store, to.limit, backup.manifest.size)
-        copy_backup(backup, to, job)
+        noticed = copy_backup(backup, to, job)
     except OpsError as error:
-        return _failed(f"{backup.name} is not in store {to.name!r} yet", error)
+        return [_failed(f"{backup.name} is not in store {to.name!r} yet", error)]
     message = f"{backup.name} is in store {to.name!r} too"
-    return Finding(severity=Severity.OK, code="copy.made", message=message)
+    return [Finding(severity=Severity.OK, code="copy.made", message=message), *noticed]
 
 
 def _failed(what: str, error: OpsError) -> Finding:

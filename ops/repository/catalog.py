@@ -123,33 +123,18 @@ def incomplete(keys: set[str]) -> list[Finding]:
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
     doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
-    unfinished = [
-        Finding(
-            severity=Severity.WARNING,
-            code="prune.unfinished",
-            message=f"{payload} is being deleted; if no prune is at work, run backup.prune again",
-            where=payload,
-        )
-        for payload in sorted(doomed)
-        if manifest_key(payload) not in keys
+    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in keys if key.endswith(MANIFEST_SUFFIX)}
+    deleted = "is being deleted; if no prune is at work, run backup.prune again"
+    alone = "has no manifest: it is no backup, and is never used as one"
+    return [
+        *(payload_gone(name) for name in sorted(whole - keys)),
+        *(_warning("prune.unfinished", name, deleted) for name in sorted(doomed - whole)),
+        *(_warning("backup.incomplete", name, alone) for name in sorted(payloads - doomed - whole)),
     ]
-    payloads -= doomed
-    manifests = {key.removesuffix(MANIFEST_SUFFIX) for key in keys if key.endswith(MANIFEST_SUFFIX)}
-    gone = [payload_gone(payload) for payload in sorted(manifests - keys)]
-    return (
-        gone
-        + unfinished
-        + [
-            Finding(
-                severity=Severity.WARNING,
-                code="backup.incomplete",
-                message=f"{payload} has no manifest: it is no backup, and is never used as one",
-                where=payload,
-            )
-            for payload in sorted(payloads)
-            if manifest_key(payload) not in keys
-        ]
-    )
+
+
+def _warning(code: str, name: str, what: str) -> Finding:
+    return Finding(severity=Severity.WARNING, code=code, message=f"{name} {what}", where=name)
 
 
 def read_named(store: Store, name: str) -> Backup:

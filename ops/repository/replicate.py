@@ -14,6 +14,7 @@ from typing import Final
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import checksum_key, manifest_key
+from ops.model.findings import Finding
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.dependencies import copy_of, needed_backups
@@ -37,15 +38,15 @@ from ops.run.job import Job
 _BLOCK: Final = 1 << 20
 
 
-def copy_backup(backup: Backup, to: Repository, job: Job) -> None:
-    """Put a whole copy of `backup` into another repository; returns when it is there, also when it was before.
+def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
+    """Put a whole copy of `backup` into another repository; return what was noticed there, also when it was before.
 
     What it needs and is not there yet goes first. A plain backup is encrypted on the way where the repository has a
-    cipher; an encrypted one stays as it is. Raises BackupError
-    when the backup is not what its manifest says (it is not spread then), StoreError (`store.conflict`) when
-    something else has its name there, and what the stores and the cipher raise.
+    cipher; an encrypted one stays as it is. Raises BackupError when the backup is not what its manifest says (it is
+    not spread then), StoreError (`store.conflict`) when something else has its name there, and what the stores and
+    the cipher raise.
     """
-    give_identity(to.store)
+    findings = give_identity(to.store)
     _copy_needed(backup, to, job)
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if to.encryption is not None and not is_sealed(backup.manifest):
@@ -59,6 +60,7 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> None:
         else:
             _copy_as_it_is(backup, to.store, to.scratch, job)
         facts.bytes = backup.manifest.size
+    return findings
 
 
 def _copy_needed(backup: Backup, to: Repository, job: Job) -> None:

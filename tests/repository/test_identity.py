@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.copy import copy_missing
 from ops.errors import OpsError, StoreError
 from ops.formats import store_identity
 from ops.formats.names import payload_of_record
@@ -18,7 +19,7 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup
 from ops.repository.find import find_backup
-from ops.repository.identity import IDENTITY_KEY, ensure_identity, give_identity, read_identity
+from ops.repository.identity import IDENTITY_KEY, ensure_identity, read_identity
 from ops.repository.listing import list_backups
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
@@ -26,7 +27,7 @@ from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
-from tests.histories import stored_backup
+from tests.histories import looked_at, stored_backup
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -63,16 +64,30 @@ def test_a_copy_gives_it_and_reading_does_not() -> None:
     assert read_identity(away) is not None
 
 
-def test_two_at_once_agree() -> None:
+class Meeting(MemoryStore):
+    """A store in which eight writers stand before the same empty place, and put what they have at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(8)
+
+    def put(self, key: str, file: Path) -> None:
+        """Waits for all of them."""
+        if key == IDENTITY_KEY:
+            self.barrier.wait(30)
+        super().put(key, file)
+
+
+def test_many_at_once_agree() -> None:
     """Of many that give it at once one is quicker, and all have its word."""
-    store, found = MemoryStore(), []
+    store, found = Meeting(), []
     threads = [threading.Thread(target=lambda: found.append(ensure_identity(store).id)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 8
-    assert len(set(found)) == 1
+    assert set(found) == {json.loads(store.files[IDENTITY_KEY])["id"]}
 
 
 @pytest.mark.parametrize("changes", [{"min_version": "999.0"}, {"format": 2}])
@@ -119,17 +134,32 @@ def test_damage_is_told(content: bytes) -> None:
     assert "remove that one file" in caught.value.hint
 
 
-def test_keys_that_may_not_write_it_hinder_no_backup(store: LocalStore) -> None:
-    """Where it cannot be written, that is a warning."""
+class Refusing(MemoryStore):
+    """A store whose keys may write backups and nothing about the store."""
 
-    class Refusing(MemoryStore):
-        def put(self, key: str, file: Path) -> None:
-            if key == IDENTITY_KEY:
-                raise StoreError("not allowed", code="store.refused")
-            super().put(key, file)
+    def put(self, key: str, file: Path) -> None:
+        """Refuses the one file."""
+        if key == IDENTITY_KEY:
+            raise StoreError("not allowed", code="store.refused")
+        super().put(key, file)
 
-    (finding,) = give_identity(Refusing())
+
+def test_keys_that_may_not_write_it_hinder_no_backup(source: SqliteSource) -> None:
+    """Where it cannot be written, the backup is there all the same, with a warning."""
+    store = Refusing()
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job())
+    (finding,) = [item for item in taken.findings if item.severity is not Severity.OK]
     assert (finding.severity, finding.code) == (Severity.WARNING, "store.no_identity")
+    assert find_backup(store, "latest").name == taken.backup.name
+
+
+def test_keys_that_may_not_write_it_hinder_no_copy() -> None:
+    """So it is of a further store, told once for all the copies that a run makes."""
+    home, away = MemoryStore(), Refusing()
+    names = {looked_at(stored_backup(home, NOW - timedelta(days=days))).name for days in range(3)}
+    findings = copy_missing("prices", Repository(store=home), [Repository(store=away)], Job())
+    assert sorted(item.code for item in findings) == ["copy.made"] * 3 + ["store.no_identity"]
+    assert {item.name for item in read_catalogue(away).backups} == names
 
 
 class TestRecords:

@@ -39,10 +39,11 @@ def _copy(session: Session, backup: Backup, name: str) -> None:
         session.outcome.add({**backup_document(backup), "to": name}, text)
         return
     try:
-        copy_backup(backup, to, session.job.of_source(source))
+        noticed = copy_backup(backup, to, session.job.of_source(source))
     except OpsError as error:
         session.outcome.fail(error, source)
         return
     sealed = f", sealed with {to.encryption.name}" if to.encryption else ""
     text = f"{printable(backup.name)} is in store {printable(name)} ({printable(to.location)}{sealed})"
     session.outcome.add({**backup_document(backup), "to": name}, text)
+    session.outcome.notice(noticed)
