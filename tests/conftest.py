@@ -81,15 +81,25 @@ def ask(path: Path, sql: str) -> object:
         return connection.execute(sql).fetchone()[0]
 
 
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours without what configures Drillbook, and with these variables."""
+    return {**{name: value for name, value in os.environ.items() if name not in CLEAN}, **more}
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes, by its path from there."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
 def run_drillbook(
     *arguments: str | bytes, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """`drillbook ARGUMENTS` as a process of its own; output as text."""
-    kept = {name: value for name, value in os.environ.items() if name not in CLEAN}
     return subprocess.run(
         [CONSOLE, *arguments],
         cwd=cwd,
-        env={**kept, **(environment or {})},
+        env=clean_environment(environment or {}),
         capture_output=True,
         check=False,
         text=True,

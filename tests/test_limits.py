@@ -43,7 +43,7 @@ def test_a_test_that_hangs_is_ended(tmp_path: Path) -> None:
     alone = ("-c", os.devnull, "-p", "no:randomly", "--rootdir", str(tmp_path))
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *alone, *limit, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTEST_ADDOPTS": ""},
         capture_output=True,
         check=False,
         text=True,

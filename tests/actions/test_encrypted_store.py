@@ -14,6 +14,7 @@ from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
+from ops.config.reading import store_at
 from ops.errors import CipherError, OpsError, RefusedError, SourceError, SpaceError
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import SAFETY_TAG
@@ -26,7 +27,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import ask, execute
 from tests.keys import Keys
@@ -37,12 +38,7 @@ CANARY = "canary-in-a-coal-mine"
 @pytest.fixture
 def home(store: LocalStore, keys: Keys, scratch: Path) -> Repository:
     """A local store that seals, on a machine that has no key."""
-    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=plain_store)
-
-
-def plain_store(folder: Path) -> LocalStore:
-    """A store of a scratch place."""
-    return LocalStore("plain", LocalOptions(path=folder))
+    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=store_at)
 
 
 def made(source: SqliteSource, home: Repository, scratch: Path, **request: object) -> Made:
@@ -144,7 +140,7 @@ def test_a_cipher_that_fails_publishes_nothing(
 ) -> None:
     """A recipient that is none: no backup, no plain text, no lock left."""
     cipher = AgeCipher("escrow", AgeOptions(recipients=("age1nonsense",)))
-    home = Repository(store=store, encryption=cipher, scratch=scratch, plain_store=plain_store)
+    home = Repository(store=store, encryption=cipher, scratch=scratch, plain_store=store_at)
     with pytest.raises(CipherError) as caught:
         made(source, home, scratch)
     assert caught.value.code == "cipher.bad_recipient"
@@ -169,7 +165,7 @@ def test_into_a_store_without_files_here(
     bucket = MemoryStore("bucket")
     made(
         source,
-        Repository(store=bucket, encryption=keys.sealing, scratch=scratch, plain_store=plain_store),
+        Repository(store=bucket, encryption=keys.sealing, scratch=scratch, plain_store=store_at),
         scratch,
     )
     assert CANARY.encode() not in b"".join(bucket.files.values())

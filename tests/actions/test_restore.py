@@ -25,7 +25,7 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
-from tests.conftest import ask, execute, run_drillbook
+from tests.conftest import ask, execute, files_below, run_drillbook
 
 KEEP_OPEN = """
 import sqlite3, sys, time
@@ -54,20 +54,15 @@ def restore(
     return restore_backup(backup, source, request, Job())
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` with its bytes."""
-    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
-
-
 def test_without_flags_it_is_a_rehearsal(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, database: Path
 ) -> None:
     """Neither --to nor --yes: verified in a scratch place, nothing of value touched, the real command named."""
-    before = contents(database.parent)
+    before = files_below(database.parent)
     restored = restore(backup, source, store, scratch)
     assert restored.target is None
     assert restored.next_command == f"invoke backup.restore --from {backup.name} --yes"
-    assert contents(database.parent) == before
+    assert files_below(database.parent) == before
     assert list(scratch.iterdir()) == []
 
 
@@ -402,11 +397,11 @@ def test_plan_touches_nothing(
     backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
 ) -> None:
     """A dry run names the steps in order and leaves every file as it is."""
-    before = contents(tmp_path)
+    before = files_below(tmp_path)
     request = RestoreRequest(scratch=scratch, safety=Repository(store=store), sources=[source], yes=True)
     steps = plan_restore(backup, source, request)
     assert [step.split()[0] for step in steps] == ["refuse", "build", "keep", "swap", "print"]
-    assert contents(tmp_path) == before
+    assert files_below(tmp_path) == before
 
 
 def test_the_printed_undo_works(tmp_path: Path, database: Path) -> None:

@@ -15,17 +15,13 @@ from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
+from ops.config.reading import store_at
 from ops.model.evidence import Level
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
-
-
-def plain_store(folder: Path) -> LocalStore:
-    """A store of a scratch place."""
-    return LocalStore("plain", LocalOptions(path=folder))
 
 
 def main(action: str, database: str, folder: str, name: str) -> None:
@@ -42,7 +38,7 @@ def main(action: str, database: str, folder: str, name: str) -> None:
             store=store,
             encryption=cipher,
             scratch=Path(folder).parent / "scratch",
-            plain_store=plain_store,
+            plain_store=store_at,
         )
         make(source, to, BackupRequest(), VerifyRequest(Level.FULL, to.scratch), Job())
     else:

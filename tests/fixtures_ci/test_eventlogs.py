@@ -15,6 +15,7 @@ from invoke.program import Program
 
 from ops import __version__
 from ops.tasks import collection
+from tests.conftest import files_below
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures/eventlogs"
@@ -85,13 +86,7 @@ def test_built_anew_they_are_the_same(tmp_path: Path) -> None:
     for kind, rows in (("logs", rows_of(LOGS)), ("backups", rows_of(BACKUPS))):
         assert {path.name for path in (tmp_path / kind).iterdir()} == set(rows) - {"good"}
         for name in set(rows) - {"good"}:
-            assert files_of(tmp_path / kind / name) == files_of(FOLDER / kind / name), name
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+            assert files_below(tmp_path / kind / name) == files_below(FOLDER / kind / name), name
 
 
 @pytest.mark.parametrize("former", [False, True], ids=["alone", "after"])
@@ -103,7 +98,7 @@ def test_logs(name: str, former: bool, place: Path, capsys: pytest.CaptureFixtur
         shutil.copytree(FOLDER / "backups/good", place / "store")
     found, code = outcome_of(capsys, "backup.create")
     assert (set(found), code) == rows_of(LOGS)[name][former]
-    assert files_of(place / "data") == files_of(FOLDER / "logs" / name)
+    assert files_below(place / "data") == files_below(FOLDER / "logs" / name)
 
 
 @pytest.mark.parametrize("name", sorted(folders_of("backups")))

@@ -13,6 +13,7 @@ import pytest
 
 from ops.actions.backup import BackupRequest, make
 from ops.ciphers.age.driver import AgeCipher
+from ops.config.reading import store_at
 from ops.driverkit.row_digest import ALGORITHM
 from ops.errors import CipherError, SourceError, StoreError
 from ops.fsio.growing_file import GrowingFile
@@ -25,7 +26,7 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress, silent
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.keys import Keys
 
@@ -63,12 +64,7 @@ def bucket() -> GrowingStore:
 
 def sealed_into(store: Store, keys: Keys, scratch: Path) -> Repository:
     """`store`, with sealed backups only."""
-    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=plain_store)
-
-
-def plain_store(folder: Path) -> LocalStore:
-    """A store of a scratch place."""
-    return LocalStore("plain", LocalOptions(path=folder))
+    return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=store_at)
 
 
 def measured_after(

@@ -131,9 +131,12 @@ def test_what_is_proven_anew(frozen: Frozen) -> None:
 def test_what_writes_goes_on(frozen: Frozen) -> None:
     """A further backup, pins, copies, sealing anew and retention work on it, and the store then says which one it is."""
     before = frozen.look()
-    for source in ("audit", "journal"):
+    made = []
+    for source in ("journal", "audit", "audit"):
         created = frozen.document("backup.create", "-s", source, "--verify")
         assert created["status"] == "ok", created
+        assert isinstance(created["results"], list)
+        made.append(created["results"][0]["name"])
     assert sum("/.drillbook/store.json" in f"/{key}" for key in frozen.look()) == 2
     pinned = frozen.run("backup.keep", NAMES["audit"][1], "--reason", "kept by a later version")
     assert pinned.returncode == 0
@@ -152,12 +155,13 @@ def test_what_writes_goes_on(frozen: Frozen) -> None:
     listed = frozen.document("backup.list", "-s", "audit")["results"]
     assert isinstance(listed, list)
     names = {item["name"] for item in listed}
-    # The pinned one stays, and so does the last that was proven.
-    assert names >= set(NAMES["audit"])
-    assert len(names) == 3
-    assert {key: frozen.look().get(key) for key in before if "manifest" in key and "/store/" in key} == {
-        key: value for key, value in before.items() if "manifest" in key and "/store/" in key
-    }
+    # The pinned one stays, and so does the last that was proven; of the two new ones the last.
+    assert names == {*NAMES["audit"], made[2]}
+    after = frozen.look()
+    assert not [key for key in after if made[1] in key]
+    kept = {key for key in before if "manifest" in key and "/sealed/" not in key}
+    assert len(kept) == len(EVERY)
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
 
 
 def test_what_is_fetched(frozen: Frozen, tmp_path: Path) -> None:
@@ -167,3 +171,7 @@ def test_what_is_fetched(frozen: Frozen, tmp_path: Path) -> None:
     for name, source in ((NAMES["journal"][0], "journal"), (NAMES["audit"][0], "audit")):
         pulled = frozen.run("store.pull", "--backup", name, "-s", source, "--store", "new")
         assert pulled.returncode == 0, pulled.stdout
+    assert {path.name for path in (tmp_path / "new").iterdir()} >= {*NAMES["journal"], NAMES["audit"][0]}
+    for name, source in ((NAMES["journal"][0], "journal"), (NAMES["audit"][0], "audit")):
+        done = frozen.run("backup.drill", "--from", f"new:{name}", "-s", source)
+        assert done.returncode == 0, done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from ops.tasks import collection
 from ops.tasks.arguments import SHORT
 from ops.tasks.command import DEFAULTS
-from tests.conftest import CONSOLE, run_drillbook
+from tests.conftest import CONSOLE, clean_environment, files_below, run_drillbook
 
 INVOKE = Path(sys.executable).with_name("invoke")
 FLAGS = ["--config", "demo/ops.toml"]
@@ -49,14 +48,9 @@ def run_invoke(*arguments: str, **environment: str) -> subprocess.CompletedProce
         capture_output=True,
         check=False,
         text=True,
-        env={**os.environ, **environment},
+        env=clean_environment(environment),
         timeout=120,
     )
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, with their content."""
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 class TestDry:
@@ -71,21 +65,21 @@ class TestDry:
     )
     def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
         """Wherever it stands, under both programs: exit code 2, the name of our --dry-run, and nothing is touched."""
-        before = files(place)
+        before = files_below(place)
         for done in (run_drillbook(*arguments, cwd=place), run_invoke(*arguments)):
             assert done.returncode == 2
             assert "--dry-run (-n)" in done.stdout + done.stderr
-        assert files(place) == before
+        assert files_below(place) == before
 
     def test_of_environment_and_file_is_refused(self, place: Path) -> None:
         """From INVOKE_RUN_DRY and invoke.yaml it is refused like the flag, also under `drillbook`."""
-        before = files(place)
+        before = files_below(place)
         for done in (
             run_invoke(*self.DELETES, INVOKE_RUN_DRY="1"),
             run_drillbook(*self.DELETES, cwd=place, environment={"INVOKE_RUN_DRY": "1"}),
         ):
             assert (done.returncode, "usage.dry_run" in done.stdout) == (2, True)
-        assert files(place) == before
+        assert files_below(place) == before
         for name, text in (
             ("invoke.yaml", "run:\n  dry: true\n"),
             ("invoke.yml", "{run: {dry: yes}}"),
@@ -143,11 +137,11 @@ class TestEmptyValues:
     )
     def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
         """Under both programs it is an error that names the option, and nothing is touched."""
-        before = files(place)
+        before = files_below(place)
         for done in (run_drillbook(*arguments, *FLAGS, cwd=place), run_invoke(*arguments, *FLAGS)):
             assert done.returncode in {1, 2}
             assert "empty value" in done.stderr
-        assert files(place) == before
+        assert files_below(place) == before
 
     def test_in_front_of_the_task(self, place: Path) -> None:
         """So it is for the options that may stand there."""
@@ -168,10 +162,10 @@ class TestBehindTwoDashes:
     )
     def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
         """Under both programs it ends with 2 instead of doing what stands in front, and nothing is touched."""
-        before = files(place)
+        before = files_below(place)
         for done in (run_drillbook(*arguments, cwd=place), run_invoke(*arguments)):
             assert (done.returncode, "behind --" in done.stdout) == (2, True)
-        assert files(place) == before
+        assert files_below(place) == before
 
 
 class TestSettingsOfTheUser:
@@ -254,7 +248,11 @@ class TestFlags:
         assert (failed.returncode, "config.unknown_source" in failed.stdout) == (2, True)
 
     def test_two_tasks_of_one_name_both_run(self, place: Path) -> None:
-        """`backup.verify snapshot.verify` are two tasks, though Invoke compares their names and their code."""
+        """`backup.create snapshot.create` are two tasks, though Invoke compares their names and their code."""
+        namespace = collection()
+        for name in ("create", "verify"):
+            assert namespace[f"backup.{name}"] != namespace[f"snapshot.{name}"]
+            assert namespace[f"backup.{name}"] == collection()[f"backup.{name}"]
         (place / "snapshots").mkdir()
         done = run_drillbook(
             "-c", "demo/ops.toml", "-f", "json", "backup.create", "snapshot.create", cwd=place
@@ -302,7 +300,7 @@ class TestStreams:
     @pytest.mark.parametrize("arguments", TASKS, ids=" ".join)
     def test_closed_from_the_start(self, place: Path, arguments: list[str], closed: str) -> None:
         """A task without its streams does its work, ends with 2 where its answer was lost, and writes into no file."""
-        before = files(place / "demo" / "dados")
+        before = files_below(place / "demo" / "dados")
         line = f'"$0" "$@" {closed}'
         done = subprocess.run(
             ["sh", "-c", line, CONSOLE, *arguments],
@@ -310,21 +308,21 @@ class TestStreams:
             capture_output=True,
             check=False,
             text=True,
-            env={**os.environ, "OPS_CONFIG": "demo/ops.toml"},
+            env=clean_environment({"OPS_CONFIG": "demo/ops.toml"}),
             timeout=120,
         )
         lost = ">&-" in closed.replace("2>&-", "") or closed == ">/dev/full"
         assert done.returncode == (2 if lost else 1 if arguments[0] == "doctor" else 0)
         assert "Traceback" not in done.stderr
         assert "Exception ignored" not in done.stderr
-        assert files(place / "demo" / "dados") == before
+        assert files_below(place / "demo" / "dados") == before
 
     @pytest.mark.parametrize(
         "reader", ["| head -1", "| head -c 1", "2>&1 | head -c 1", "| true", "2>&1 | true"]
     )
     @pytest.mark.parametrize("arguments", TASKS, ids=" ".join)
     def test_a_reader_that_goes_away(self, place: Path, arguments: list[str], reader: str) -> None:
-        """No traceback, and one of the three exit codes."""
+        """No traceback, and the task's own exit code, or that of a lost answer: an exception that nobody expects ends with 1."""
         line = f'{{ "$0" "$@"; echo "ended $?" >&3; }} {reader} 3>&2'
         done = subprocess.run(
             ["sh", "-c", f"exec 3>&2; {line}", CONSOLE, *arguments],
@@ -332,12 +330,13 @@ class TestStreams:
             capture_output=True,
             check=False,
             text=True,
-            env={**os.environ, "OPS_CONFIG": "demo/ops.toml"},
+            env=clean_environment({"OPS_CONFIG": "demo/ops.toml"}),
             timeout=120,
         )
         assert "Traceback" not in done.stderr
         assert "Exception ignored" not in done.stderr
-        assert any(f"ended {code}\n" in done.stderr for code in (0, 1, 2)), done.stderr
+        own = 1 if arguments[0] == "doctor" else 0
+        assert any(f"ended {code}\n" in done.stderr for code in (own, 2)), done.stderr
 
 
 class TestSignals:
@@ -468,6 +467,27 @@ class TestSignals:
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
+
+    def test_ctrl_c_outside_of_a_task(self, tmp_path: Path) -> None:
+        """Before a task has begun, and behind it, Ctrl-C ends with 130 and without a traceback."""
+        script = (
+            "import sys\n"
+            "import drillbook\n"
+            "from ops.tasks import program\n"
+            "def main():\n"
+            "    raise KeyboardInterrupt\n"
+            "program.main = main\n"
+            "drillbook.main()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+        assert (done.returncode, done.stderr) == (130, "")
 
 
 class TestNamesake:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ops.errors import ConfigError, OpsError, RefusedError, ToolError
+from ops.errors import ConfigError, RefusedError, ToolError
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.connect.address import parse_address
-from ops.sources.postgres.connect.route import Ran
-from ops.sources.postgres.dump.archive import Entry, attaches
+from ops.sources.postgres.connect.route import DirectRoute, Ran
+from ops.sources.postgres.connect.session import ENGLISH
+from ops.sources.postgres.dump.archive import Entry, attaches, list_entries
 from ops.sources.postgres.restore.messages import Reading, read_messages
 from ops.sources.postgres.restore.prerequisites import target_address
 from ops.sources.postgres.restore.role import Role, role_of
 from ops.sources.postgres.server.server import RunningServer
-from tests.sources.postgres.conftest import connect, serving
+from tests.sources.postgres.conftest import serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in
 
 SHOP = """
@@ -48,6 +50,9 @@ CREATE ROLE reader LOGIN SUPERUSER;
 ALTER ROLE reader SET default_transaction_read_only = on;
 CREATE ROLE maker LOGIN CREATEDB;
 CREATE ROLE abroad LOGIN SUPERUSER;
+ALTER ROLE abroad SET lc_messages = 'C.UTF-8';
+CREATE ROLE stranger LOGIN CREATEDB;
+ALTER ROLE stranger SET lc_messages = 'C.UTF-8';
 """
 
 
@@ -124,19 +129,60 @@ def test_a_restore_to_a_server_that_refuses(server: RunningServer, backup: Backu
     with pytest.raises(RefusedError, match="default_transaction_read_only") as caught:
         restore(backup, source, tmp_path, to=dsn(server, "other", "reader"))
     assert caught.value.code == "refused.prerequisites"
-    with pytest.raises(OpsError) as other:
+    with pytest.raises(RefusedError, match="may not create databases") as other:
         restore(backup, source, tmp_path, to=dsn(server, "other", "nothing"))
-    assert other.value.code != "backup.not_restorable"
+    assert other.value.code == "refused.prerequisites"
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...], str, str]]:
+    """Each client program that is run from now on: its name, arguments, options of its sessions, and its list of entries."""
+    seen = []
+    really = DirectRoute.run
+
+    def run(self: DirectRoute, program: str, *arguments: str, **more: Any) -> Ran:  # noqa: ANN401 - files
+        lists = [
+            Path(one.partition("=")[2]).read_text() for one in arguments if one.startswith("--use-list=")
+        ]
+        options = dict(self.address.parameters).get("options", "")
+        seen.append((program, arguments, options, "".join(lists)))
+        return really(self, program, *arguments, **more)
+
+    monkeypatch.setattr(DirectRoute, "run", run)
+    return seen
 
 
 @pytest.mark.parametrize("scope", ["full", "tables"])
-def test_partitioned_indexes_are_valid(server: RunningServer, tmp_path: Path, scope: str) -> None:
-    """Indexes are attached one after the other, and keys to the partitioned table come behind them."""
+def test_indexes_are_attached_one_after_the_other(
+    server: RunningServer, tmp_path: Path, scope: str, ran: list[tuple[str, tuple[str, ...], str, str]]
+) -> None:
+    """By one job, behind the run that makes the indexes, before the run that makes keys to the partitioned table."""
     options = {"scope": scope, **({"tables": ("public.items", "public.notes")} if scope == "tables" else {})}
     source = source_of(server, "shop", jobs=8, **options)
     backup = back_up(source, store_in(tmp_path))
+    archive = next(
+        path for path in (tmp_path / "store" / backup.name).iterdir() if (path / "toc.dat").exists()
+    )
+    if scope == "tables":
+        archive = archive.with_name("schema")
+    with source._route() as route:
+        kinds = {f"{entry.id};": entry.rest for entry in list_entries(route, archive)}
+    ran.clear()
     evidence = drill(backup, source, tmp_path)
     assert evidence.verdict is Verdict.PASSED, bad(evidence.findings)
+    turns = [
+        (arguments, [kinds[line] for line in chosen.split()])
+        for program, arguments, _, chosen in ran
+        if program == "pg_restore" and chosen
+    ]
+    (making, first), (attaching, second), (_, third) = turns
+    assert "--jobs=8" in making
+    assert any(entry.startswith("INDEX ") for entry in first)
+    assert not any(attaches(Entry(0, entry)) for entry in (*first, *third))
+    assert "--jobs=1" in attaching
+    assert len(second) == 9
+    assert all(attaches(Entry(0, entry)) for entry in second)
+    assert any(entry.startswith("FK CONSTRAINT ") for entry in third)
 
 
 def test_attaching() -> None:
@@ -177,21 +223,35 @@ def test_what_is_no_error(word: str) -> None:
     assert read_messages(Ran("psql", 0, (f"psql:<stdin>:3: {word}:  something",)), Reading()) == []
 
 
-def test_a_superuser_is_answered_in_english(server: RunningServer, backup: Backup) -> None:
-    """Sessions and programs of ours ask for it, with what the address says besides; others are left as they are."""
-    psql(server, "postgres", "-c", "ALTER ROLE abroad SET lc_messages = 'C.UTF-8'")
-    psql(server, "postgres", "-c", "ALTER ROLE maker SET lc_messages = 'C.UTF-8'")
-    for role, wanted in (("abroad", "C"), ("maker", "C.UTF-8")):
-        source = source_of(server, "shop")
-        with source.at(dsn(server, "shop", role))._route() as route:
-            with route.session() as session:
-                (row,) = session.rows("SELECT current_setting('lc_messages') AS language")
-                assert row["language"] == wanted
-                assert role_of(session, needs_of(backup.manifest.extra)) == Role(superuser=role == "abroad")
-            spoken = route.in_english() if role == "abroad" else route
-            assert (dict(spoken.address.parameters).get("options") is not None) == (role == "abroad")
-    with connect(server, "shop") as connection:
-        assert connection.execute("SHOW lc_messages").fetchone() == ("C.UTF-8",)
+@pytest.mark.parametrize(("role", "asked"), [("abroad", True), ("stranger", False)])
+def test_a_superuser_is_answered_in_english(
+    server: RunningServer,
+    tmp_path: Path,
+    role: str,
+    asked: bool,
+    ran: list[tuple[str, tuple[str, ...], str, str]],
+) -> None:
+    """Sessions and programs that load a copy ask for it; a role that may not is left as it is, and can still load."""
+    psql(server, "postgres", "-c", f"CREATE DATABASE of_{role} OWNER {role}")
+    try:
+        psql(server, f"of_{role}", "-c", f"SET ROLE {role}; CREATE TABLE items (id integer PRIMARY KEY)")
+        source = source_of(
+            server, f"of_{role}", scratch=dsn(server, "", role), pg_bindir=server.programs.bindir
+        )
+        backup = back_up(source, store_in(tmp_path))
+        ran.clear()
+        evidence = drill(backup, source, tmp_path)
+        assert evidence.verdict is Verdict.PASSED, bad(evidence.findings)
+        loading = [options for program, _, options, _ in ran if program in {"pg_restore", "psql"}]
+        assert loading
+        assert all((ENGLISH in options) is asked for options in loading)
+        with source.at(dsn(server, "shop", role))._route() as route, route.session() as session:
+            (row,) = session.rows("SELECT current_setting('lc_messages') AS language")
+            assert row["language"] == ("C" if asked else "C.UTF-8")
+            found = role_of(session, needs_of(backup.manifest.extra))
+            assert found == Role(superuser=asked)
+    finally:
+        psql(server, "postgres", "-c", f"DROP DATABASE of_{role}")
 
 
 @pytest.mark.parametrize(
