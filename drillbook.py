@@ -6,6 +6,7 @@ charms): whichever was installed last has written over files of the other.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -22,10 +23,10 @@ _INCOMPLETE = "drillbook cannot start: {reason}. Install it again: pip install -
 
 def main() -> None:
     """Run the command line of this process; ends the process."""
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until a task is at work there is nothing to undo, and no traceback helps whoever pressed Ctrl-C.
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+        _say_nothing_of_interrupts()
     try:
         from ops import DISTRIBUTION
         from ops.tasks.program import main as run
@@ -35,11 +36,25 @@ def main() -> None:
     if DISTRIBUTION != "drillbook":
         _give_up(_NAMESAKE.format(reason=f"it is that of {DISTRIBUTION}"))
     try:
-        if usual is signal.default_int_handler:
-            signal.signal(signal.SIGINT, usual)
         run()
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
+    finally:
+        # What was done has been said: while the interpreter ends there is nothing to break off.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) not in {signal.SIG_IGN, signal.SIG_DFL}:
+                signal.signal(number, lambda *_: None)
+
+
+def _say_nothing_of_interrupts() -> None:
+    """Keep Ctrl-C from leaving a traceback wherever it finds the interpreter: in a finalizer, between two statements."""
+    excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, *rest: (
+        None if issubclass(kind, KeyboardInterrupt) else excepthook(kind, *rest)
+    )
+    sys.unraisablehook = lambda said: (
+        None if issubclass(said.exc_type, (KeyboardInterrupt, SystemExit)) else unraisablehook(said)
+    )
 
 
 def _give_up(message: str) -> NoReturn:

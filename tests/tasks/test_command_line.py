@@ -368,6 +368,34 @@ class TestSignals:
         assert code in {0, 128 + number, -number}
         assert not list((place / "demo" / "backups").glob(".tmp-*"))
 
+    @pytest.mark.parametrize(
+        "run",
+        [
+            "os.kill(os.getpid(), signal.SIGINT)",
+            "signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)",
+            "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
+            "signal.signal(signal.SIGINT, signal.default_int_handler); x = Finalized(); del x",
+        ],
+        ids=["before a task", "in a task", "while the interpreter ends", "in a finalizer"],
+    )
+    def test_ctrl_c_leaves_no_traceback(self, run: str) -> None:
+        """Wherever Ctrl-C finds the interpreter, nothing is printed."""
+        script = (
+            "import atexit, os, signal, sys, drillbook, ops.tasks.program as program\n"
+            "class Finalized:\n"
+            "    def __del__(self):\n"
+            "        os.kill(os.getpid(), signal.SIGINT)\n"
+            "        for _ in range(1000): pass\n"
+            f"def run(): {run}\n"
+            "program.main = run\n"
+            "drillbook.main()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
+        )
+        assert (done.stdout, done.stderr) == ("", "")
+        assert done.returncode in {0, 128 + signal.SIGINT}
+
     def test_hangup_ends_a_task_in_order(self, place: Path) -> None:
         """SIGHUP is handled as SIGTERM is: what was staged is gone, and the exit code says which signal it was."""
         script = (
