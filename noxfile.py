@@ -39,11 +39,11 @@ def drill_demo(session: nox.Session, drillbook: str, to: Path, *options: str, ou
     """
     config = ("--config", str(to / "ops.toml"))
     session.run(drillbook, "demo", "--out", str(to), external=True)
-    session.run(drillbook, "backup.create", *config, "--verify", external=True)
+    state = {"OPS_STATE_DIR": str(to / ".state")}
+    session.run(drillbook, "backup.create", *config, "--verify", external=True, env=state)
     log = {"LOG_FILE": str(out.name).replace(".json", ".log.jsonl")} if out else {}
-    session.run(
-        drillbook, "backup.drill", *config, "--no-network", *options, external=True, stdout=out, env=log
-    )
+    drill = (drillbook, "backup.drill", *config, "--no-network", *options)
+    session.run(*drill, external=True, stdout=out, env={**state, **log})
 
 
 def require_petshop(session: nox.Session, drillbook: str, to: Path) -> None:

@@ -10,6 +10,7 @@
     |- RefusedError               refused.*   the request would hurt something; nothing was done
     |- LockHeldError              lock.held   another run works on the same source
     |- SpaceError                 space.*     not enough room
+    |- StateError                 state.*     the folder in which this machine remembers cannot be used
     |- ToolError                  tool.*      a program or library that is needed is missing or failed
 
 A raised error means "could not look" or "could not do"; what was seen while looking is a finding
@@ -104,6 +105,7 @@ CODES: Final[dict[str, str]] = {
     "space.insufficient": "the free space is below estimate plus reserve; nothing was written",
     "space.limit": "the store would hold more than its limit; nothing was written",
     "space.store_full": "the store has no room left, or its quota is used up; nothing was published",
+    "state.unusable": "the state folder of this machine cannot be used: a warning of what keeps data, and what deletes refuses",
     "store.changed": "a stored file was replaced or removed while it was read",
     "store.checksum_refused": "what arrived in the store is not what was sent",
     "store.clock_skew": "this machine's clock and the store's differ too much",
@@ -203,6 +205,12 @@ class SpaceError(OpsError):
     """Not enough room, before the first byte or in the middle."""
 
     default_code = "space.insufficient"
+
+
+class StateError(OpsError):
+    """The folder in which this machine remembers cannot be used."""
+
+    default_code = "state.unusable"
 
 
 class ToolError(OpsError):

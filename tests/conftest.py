@@ -133,10 +133,11 @@ def is_ignored(number: int) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What listings remember stays with the tests, in this process and in those that it starts."""
+def own_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this machine remembers stays with the tests, in this process and in those that it starts."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patched.setenv("OPS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         yield
 
 

@@ -56,6 +56,7 @@ AHEAD = "tests/repository/test_upload.py"
 INCREMENTAL = "tests/sources/eventlog/archive/test_shared_segments.py"
 INGEST_TABLE = "tests/ingest_monitor/test_table_history.py"
 PROVIDERS = "tests/ingest_monitor/test_providers.py"
+STATE = "tests/host/test_state_dir.py tests/faults/test_state_folder.py"
 LOG_FIXTURES = "tests/fixtures_ci/test_eventlogs.py"
 
 
@@ -235,6 +236,10 @@ MUTATIONS = [
     Mutation(f"{POSTGRES}/restore/pg_restore.py", "only=attaching, jobs=1", "only=attaching", PG_REFUSING),
     Mutation(f"{POSTGRES}/restore/pg_restore.py", "if self.needs.client.includes(self.needs.server):", "if False:", PG_RELEASES),
     Mutation(f"{POSTGRES}/restore/messages.py", "    if said.foreign or role.language:", "    if False:", PG_REFUSING),
+    Mutation("ops/host/state_dir.py", "if found.st_uid != os.geteuid():", "if False:", STATE),
+    Mutation("ops/host/state_dir.py", "if found.st_mode & _OF_OTHERS:", "if False:", STATE),
+    Mutation("ops/repository/locks.py", "                if deletes:", "                if False:", STATE),
+    Mutation("ops/repository/locks.py", "        if to.state is not None:\n            try:", "        if False:\n            try:", STATE),
     Mutation(f"{POSTGRES}/connect/route.py", "    if exit_code and not lines:", "    if False:", PG_RELEASES),
 ]  # fmt: skip
 

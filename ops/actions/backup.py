@@ -15,6 +15,7 @@ from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.formats import manifest as manifest_files
 from ops.formats.names import SAFETY_TAG
+from ops.formats.source_place import SourcePlace
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
@@ -68,8 +69,9 @@ def take_backup(source: Source, to: Repository, request: BackupRequest, job: Job
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
     nothing that was there before has changed.
     """
-    with held_lock(source.info.name, to.store, request.wait_s, job):
-        return take_backup_under_lock(source, to, request, job)
+    with held_lock(SourcePlace.of(source.info, source.scope), to, request.wait_s, job) as noticed:
+        taken = take_backup_under_lock(source, to, request, job)
+    return replace(taken, findings=(*noticed, *taken.findings))
 
 
 def take_backup_under_lock(source: Source, to: Repository, request: BackupRequest, job: Job) -> Taken:
@@ -216,8 +218,9 @@ def make(
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError, CipherError, ToolError; then nothing was
     published, and nothing that was there before has changed.
     """
-    with held_lock(source.info.name, to.store, request.wait_s, job):
+    with held_lock(SourcePlace.of(source.info, source.scope), to, request.wait_s, job) as noticed:
         made = make_under_lock(source, to, request, None if to.encryption is None else look, job)
+    made = replace(made, taken=replace(made.taken, findings=(*noticed, *made.taken.findings)))
     if to.encryption is None and look is not None:
         return replace(made, looked=verify_backup(made.taken.backup, source, look, job))
     return made

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from ops import DISTRIBUTION
 from ops.actions.copy import Home, missing_copies
-from ops.errors import OpsError
+from ops.errors import OpsError, StateError
+from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
+from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
-from ops.repository.examine import examine_folder, examine_room
+from ops.repository.examine import examine_folder, examine_lock, examine_room
 from ops.repository.freshness import examine_age, examine_proven, examine_verified, known_backups
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
@@ -38,8 +40,8 @@ class Patient:
     min_free: int | None
 
 
-def examine_machine(scratch: Path) -> list[Finding]:
-    """Versions, and whether scratch places can be made."""
+def examine_machine(scratch: Path, state: StateDir) -> list[Finding]:
+    """Versions, whether scratch places can be made, and whether this machine can remember anything."""
     message = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     findings = [_ok("doctor.versions", message)]
     try:
@@ -47,10 +49,17 @@ def examine_machine(scratch: Path) -> list[Finding]:
             (folder / "probe").write_bytes(b"x")
     except (OpsError, OSError) as error:
         message = f"no scratch place can be made in {scratch}: {error}"
-        return [*findings, _critical("doctor.scratch", message, str(scratch))]
+        return [*findings, _critical("doctor.scratch", message, str(scratch)), _examine_state(state)]
     findings += _examine_namesakes()
     message = f"scratch places in {scratch}: {format_size(free_bytes(scratch))} free"
-    return [*findings, _ok("doctor.scratch", message)]
+    return [*findings, _ok("doctor.scratch", message), _examine_state(state)]
+
+
+def _examine_state(state: StateDir) -> Finding:
+    try:
+        return _ok("doctor.state", f"state folder {state.probe()}")
+    except StateError as error:
+        return _warning("state.unusable", f"{error.message}; {error.hint}", "state_dir")
 
 
 def _examine_namesakes() -> list[Finding]:
@@ -137,7 +146,8 @@ def _examine_store(patient: Patient) -> list[Finding]:
         reserve = None
     else:
         reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
-    return examine_folder(patient.repository, patient.source.info.name, reserve)
+    whose = SourcePlace.of(patient.source.info, patient.source.scope)
+    return [*examine_folder(patient.repository, reserve), *examine_lock(patient.repository, whose)]
 
 
 def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Finding]:

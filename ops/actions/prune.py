@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from ops.formats.source_place import SourcePlace
 from ops.model.findings import Finding, Severity
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
@@ -24,13 +25,14 @@ from ops.run.job import Job
 class PruneRequest:
     """Which source's backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source.
 
-    `stale_after`: when an upload that was begun and never finished is given up.
+    `place`: the source's, for the lock of this machine. `stale_after`: when an upload that was begun and never finished is given up.
     """
 
     source: str
     policy: Policy
     dry_run: bool = False
     wait_s: float = 0
+    place: str = ""
     stale_after: timedelta = timedelta(days=7)
 
 
@@ -49,11 +51,13 @@ class Pruned:
 def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
     """Apply the policy to the backups of one source in one store.
 
-    Raises LockHeldError when another run works on the source, StoreError when the store can not be read.
+    Raises LockHeldError when another run works on the source, StateError when this machine cannot keep others off,
+    StoreError when the store can not be read.
     """
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
-            stack.enter_context(held_lock(request.source, repository.store, request.wait_s, job))
+            whose = SourcePlace(request.source, request.place)
+            stack.enter_context(held_lock(whose, repository, request.wait_s, job, deletes=True))
         return _Pruning(repository, request, job).run()
 
 

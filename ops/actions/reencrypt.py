@@ -16,6 +16,7 @@ from ops.actions.backup import passed
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, ConfigError, OpsError, ToolError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
+from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
@@ -42,7 +43,7 @@ class ReencryptRequest:
     """Which source's backups; while one is encrypted anew both lie in the repository.
 
     `elsewhere`: one that was done before, from which those that are right there are copied as they are. `dry_run`:
-    only say which.
+    only say which. `place`: the source's, for the lock of this machine.
     """
 
     source: str
@@ -50,6 +51,7 @@ class ReencryptRequest:
     elsewhere: Repository | None = None
     dry_run: bool = False
     wait_s: float = 0
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def reencrypt(repository: Repository, request: ReencryptRequest, job: Job) -> Re
         raise ConfigError(message, hint="write the whole fingerprint of each recipient")
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
-            stack.enter_context(held_lock(request.source, store, request.wait_s, job))
+            whose = SourcePlace(request.source, request.place)
+            stack.enter_context(held_lock(whose, repository, request.wait_s, job, deletes=True))
             finish_deletions(store, request.source)
         return _Run(repository, cipher, request, job).run()
 

@@ -21,6 +21,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, RefusedError, SourceError
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
+from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
@@ -93,8 +94,10 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
             return _rehearse(backup, source, request, job)
         live = _restorable(source)
         _guard(live, target, request)
-        with held_lock(source.info.name, request.safety.store, request.wait_s, job):
-            return _Restore(backup, live, target, request, job).run()
+        whose = SourcePlace.of(source.info, source.scope)
+        with held_lock(whose, request.safety, request.wait_s, job) as noticed:
+            restored = _Restore(backup, live, target, request, job).run()
+        return replace(restored, findings=(*noticed, *restored.findings))
 
 
 def chosen_target(source: Source, request: RestoreRequest) -> str | None:

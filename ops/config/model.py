@@ -9,6 +9,8 @@ from pathlib import Path
 from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
+from ops.formats.source_place import SourcePlace
+from ops.host.state_dir import StateDir
 from ops.model.requests import Assertion, Objectives
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
@@ -38,6 +40,11 @@ class ConfiguredSource:
         """The configured name."""
         return self.source.info.name
 
+    @property
+    def place(self) -> str:
+        """What tells it from another source of its name, without asking either."""
+        return SourcePlace.of(self.source.info, self.source.scope).place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
@@ -59,6 +66,7 @@ class Config:
     sources: Mapping[str, ConfiguredSource]
     stores: Mapping[str, Store]
     scratch: Path
+    state: StateDir
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
     ciphers: Mapping[str, Cipher] = field(default_factory=dict)
     ingest: IngestConfig = field(default_factory=IngestConfig)

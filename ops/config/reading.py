@@ -19,6 +19,7 @@ from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
 from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
+from ops.host.state_dir import state_dir
 from ops.model.requests import Assertion, Objectives
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
@@ -28,6 +29,7 @@ from ops.repository.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size
 
 DEFAULT_FILE: Final = "ops.toml"
+_FOLDERS: Final = ("scratch_dir", "state_dir")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _DEFAULT_STORE: Final = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
 _ENVIRONMENT_ALONE: Final = """
@@ -106,11 +108,11 @@ def _build_config(
     document: dict[str, Any], environ: Mapping[str, str], place: Place, file: Path | None
 ) -> Config:
     require_known(
-        document, ("source", "store", "policy", "cipher", "scratch_dir", *SNAPSHOT_KEYS, *INGEST_KEYS), place
+        document,
+        ("source", "store", "policy", "cipher", *_FOLDERS, *SNAPSHOT_KEYS, *INGEST_KEYS),
+        place,
     )
-    scratch = expand_variables(document.get("scratch_dir", tempfile.gettempdir()), environ, place)
-    if not isinstance(scratch, str):
-        raise ConfigError(f"{place}, scratch_dir: {scratch!r} is no text like a path")
+    scratch, state = (_folder(document.get(key), key, environ, place) for key in _FOLDERS)
     policies = {"default": DEFAULT_POLICY} | {
         name: read_policy(name, table, place) for name, table in _named(document, "policy", place)
     }
@@ -134,12 +136,23 @@ def _build_config(
         path=file,
         sources=sources,
         stores=stores,
-        scratch=place.folder / scratch,
+        scratch=scratch or place.folder / tempfile.gettempdir(),
+        state=state_dir(state, environ),
         store_settings=settings,
         ciphers=ciphers,
         ingest=read_ingest(document, _named(document, "provider", place), environ, place, sources),
         snapshots=read_snapshots(document, _named(document, "snapshot", place), environ, place, sources),
     )
+
+
+def _folder(given: object, key: str, environ: Mapping[str, str], place: Place) -> Path | None:
+    """The folder that a key of the file names, None where it stands not in it."""
+    if given is None:
+        return None
+    path = expand_variables(given, environ, place)
+    if not isinstance(path, str) or not path:
+        raise ConfigError(f"{place}, {key}: {path!r} is no text like a path")
+    return place.folder / Path(path).expanduser()
 
 
 def _named(document: dict[str, Any], group: str, place: Place) -> list[tuple[str, dict[str, Any]]]:

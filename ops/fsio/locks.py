@@ -55,7 +55,8 @@ def source_lock(
     with translated_write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
     try:
-        _acquire(descriptor, path, wait_s, what)
+        with translated_write_errors(path):
+            _acquire(descriptor, path, wait_s, what)
         _write_holder(descriptor, Holder(os.getpid(), socket.gethostname(), format_time(now), job_id))
         yield
         os.ftruncate(descriptor, 0)

@@ -6,16 +6,17 @@ import stat
 from pathlib import Path
 
 from ops.errors import OpsError
-from ops.fsio.locks import is_held, read_holder
+from ops.formats.source_place import SourcePlace
 from ops.fsio.space import free_bytes
 from ops.model.findings import Finding, Severity
 from ops.ports.store import LocalFiles
+from ops.repository.locks import holder_of
 from ops.repository.repository import Repository
 from ops.units import format_size
 
 
-def examine_folder(repository: Repository, source: str, reserve: int | None) -> list[Finding]:
-    """Look whether the store can be written, is private, is locked for the source, and has `reserve` bytes free.
+def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]:
+    """Look whether the store can be written, is private, and has `reserve` bytes free.
 
     Nothing where the store has no files here; no look at the space without a reserve.
     """
@@ -33,11 +34,13 @@ def examine_folder(repository: Repository, source: str, reserve: int | None) -> 
     if mode & 0o077:
         message = f"{folder} can be read by others (mode {mode:04o}); chmod 700 it"
         findings.append(_finding(Severity.WARNING, "doctor.permissions", message, str(folder)))
-    lock = store.lock_path(source)
-    if is_held(lock):
-        message = f"at work now: {read_holder(lock) or 'a run that just started'}"
-        findings.append(_finding(Severity.OK, "doctor.lock", message))
     return [*findings, *([] if reserve is None else [examine_room(folder, reserve, "the next backup")])]
+
+
+def examine_lock(repository: Repository, whose: SourcePlace) -> list[Finding]:
+    """Return who works on the source in the store now, as far as that is known on this machine."""
+    holder = holder_of(whose, repository)
+    return [] if holder is None else [_finding(Severity.OK, "doctor.lock", f"at work now: {holder}")]
 
 
 def examine_room(place: Path, needed: int, purpose: str) -> Finding:

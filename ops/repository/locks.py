@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
-from ops.errors import BackupError, OpsError
+from ops.errors import BackupError, OpsError, StateError
 from ops.formats.names import manifest_key
-from ops.fsio.locks import held_for_reading, source_lock
+from ops.formats.source_place import SourcePlace
+from ops.fsio.locks import Holder, held_for_reading, is_held, read_holder, source_lock
+from ops.model.findings import Finding, Severity
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
+from ops.repository.repository import Repository
 from ops.run.job import Job
 
 
@@ -59,11 +63,54 @@ def _deleted(backup: Backup) -> BackupError:
 
 
 @contextlib.contextmanager
-def held_lock(source: str, store: Store, wait_s: float, job: Job) -> Iterator[None]:
-    """The lock of the source of that name in `store`, while the block runs; nothing where the store has no files here."""
-    if not isinstance(store, LocalFiles):
-        yield
-        return
-    path = store.lock_path(source)
-    with source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=wait_s):
-        yield
+def held_lock(
+    whose: SourcePlace, to: Repository, wait_s: float, job: Job, *, deletes: bool = False
+) -> Iterator[list[Finding]]:
+    """Keep other runs on the same source in the same store off while the block runs; yield what was noticed.
+
+    First this machine's lock, then the store's own where it has files here. Raises LockHeldError when one of them is
+    still held after `wait_s` seconds. Where this machine's state folder cannot be used, that is a warning, and
+    StateError for a run that `deletes`.
+    """
+    until, findings = time.monotonic() + wait_s, list[Finding]()
+    with contextlib.ExitStack() as stack:
+        if to.state is not None:
+            try:
+                lock = to.state.lock(
+                    _about(whose, to.store),
+                    source=whose.name,
+                    job_id=job.job_id,
+                    now=job.clock(),
+                    wait_s=wait_s,
+                )
+                stack.enter_context(lock)
+            except StateError as error:
+                if deletes:
+                    message = f"nothing was deleted: {error.message}"
+                    raise StateError(message, hint=error.hint) from error
+                findings.append(_unlocked(error, to.store))
+        if isinstance(to.store, LocalFiles):
+            path, left_s = to.store.lock_path(whose.name), max(0.0, until - time.monotonic())
+            stack.enter_context(source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=left_s))
+        yield findings
+
+
+def holder_of(whose: SourcePlace, to: Repository) -> Holder | str | None:
+    """Return which run works on the source in that store now, by this machine's lock and by the store's own; or None."""
+    paths = [to.store.lock_path(whose.name)] if isinstance(to.store, LocalFiles) else []
+    if to.state is not None:
+        with contextlib.suppress(StateError):
+            paths.append(to.state.lock_path(_about(whose, to.store)))
+    held = [path for path in paths if is_held(path)]
+    names = [holder for path in held if (holder := read_holder(path)) is not None]
+    return next(iter(names), "a run that just started") if held else None
+
+
+def _about(whose: SourcePlace, store: Store) -> tuple[str, str, str]:
+    return whose.name, whose.place, store.location
+
+
+def _unlocked(error: StateError, store: Store) -> Finding:
+    by = "by the store's own lock alone" if isinstance(store, LocalFiles) else "by nothing"
+    message = f"{error.message}. Another run of this source was kept off {by}; {error.hint}"
+    return Finding(severity=Severity.WARNING, code="state.unusable", message=message, where="state_dir")

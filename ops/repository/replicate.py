@@ -14,6 +14,7 @@ from typing import Final
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import checksum_key, manifest_key
+from ops.formats.source_place import SourcePlace
 from ops.model.findings import Finding
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
@@ -46,21 +47,21 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
     not spread then), StoreError (`store.conflict`) when something else has its name there, and what the stores and
     the cipher raise.
     """
-    findings = give_identity(to.store)
+    findings, noticed = give_identity(to.store), list[Finding]()
     _copy_needed(backup, to, job)
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if to.encryption is not None and not is_sealed(backup.manifest):
             # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
-            copying = f"{backup.manifest.source.name}.copies"
+            copying = SourcePlace(f"{backup.manifest.source.name}.copies", "")
             with (
-                held_lock(copying, backup.store, 0, job),
+                held_lock(copying, replace(to, store=backup.store), 0, job) as noticed,
                 payload_here(backup, to.scratch, job, compared_later=True) as payload,
             ):
                 copy_sealed(backup, payload, to.store, Sealing.by(to.encryption, to.scratch), job)
         else:
             _copy_as_it_is(backup, to.store, to.scratch, job)
         facts.bytes = backup.manifest.size
-    return findings
+    return [*findings, *noticed]
 
 
 def _copy_needed(backup: Backup, to: Repository, job: Job) -> None:

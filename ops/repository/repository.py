@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ops.host.state_dir import StateDir
 from ops.ports.cipher import Cipher
 from ops.ports.store import Store
 from ops.repository.retention import Policy
@@ -19,7 +20,8 @@ class Repository:
     `policy`: retention of the store's own (None: each source's); `limit`: bytes that it may hold. `encryption`: the
     cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
     which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
-    and verified before it is encrypted. `cache`: the folder in which listings remember what they read.
+    and verified before it is encrypted. `cache`: the folder in which listings remember what they read. `state`: where
+    this machine's locks are (None for a store that no other run can know).
     """
 
     store: Store
@@ -30,6 +32,7 @@ class Repository:
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     plain_store: Callable[[Path], Store] | None = None
     cache: Path | None = None
+    state: StateDir | None = None
 
     @property
     def name(self) -> str:

@@ -139,6 +139,7 @@ class Session:
             scratch=self.config.scratch,
             plain_store=store_at,
             cache=self.cache,
+            state=self.config.state,
         )
 
     def safety(self, backup: Backup) -> Repository:

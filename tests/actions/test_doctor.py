@@ -12,6 +12,7 @@ from ops.actions.copy import Home
 from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
 from ops.fsio.locks import source_lock
+from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
 from ops.repository.catalog import read_catalogue
@@ -44,7 +45,9 @@ def test_all_is_well(source: SqliteSource, store: LocalStore, scratch: Path) -> 
     run_drill(backup, source, DrillRequest(scratch=scratch), Job())
     found = looked(source, store, scratch)
     assert {finding.severity for finding in found.values()} == {Severity.OK}, found
-    assert {finding.severity for finding in examine_machine(scratch)} == {Severity.OK}
+    assert {finding.severity for finding in examine_machine(scratch, StateDir(scratch / "s"))} == {
+        Severity.OK
+    }
 
 
 def test_run_at_work(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
@@ -113,11 +116,13 @@ def test_open_folder_and_small_disk(source: SqliteSource, store: LocalStore, scr
 def test_scratch_that_can_not_be_made(tmp_path: Path) -> None:
     """A scratch folder that is a file is critical, found before a drill needs it."""
     (tmp_path / "file").write_bytes(b"")
-    assert Severity.CRITICAL in {finding.severity for finding in examine_machine(tmp_path / "file")}
+    assert Severity.CRITICAL in {
+        finding.severity for finding in examine_machine(tmp_path / "file", StateDir(None))
+    }
 
 
 def test_looking_changes_nothing(
-    source: SqliteSource, store: LocalStore, scratch: Path, database: Path
+    source: SqliteSource, store: LocalStore, scratch: Path, database: Path, tmp_path: Path
 ) -> None:
     """Doctor leaves no file in the store, beside the database, or in the scratch folder."""
     take_backup(source, Repository(store=store), BackupRequest(), Job())
@@ -125,7 +130,7 @@ def test_looking_changes_nothing(
         path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*")
     )
     looked(source, store, scratch)
-    examine_machine(scratch)
+    examine_machine(scratch, StateDir(tmp_path / "state"))
     after = sorted(
         path for place in (database.parent, store.options.path, scratch) for path in place.rglob("*")
     )

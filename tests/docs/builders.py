@@ -40,6 +40,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         hard_times.full_disk,
         hard_times.locked_database,
         hard_times.lock_held,
+        hard_times.no_state,
         hard_times.killed_run,
         hard_times.hot_journal,
         fixtures.corrupt_database,

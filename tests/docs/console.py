@@ -23,6 +23,8 @@ from typing import Final
 
 FOLDER: Final = "/srv/demo"
 """What the documentation calls the folder that a scenario runs in."""
+STATE: Final = "/var/lib/drillbook"
+"""What it calls the state folder."""
 _FENCE: Final = re.compile(r"^(?P<fence>```+)(?P<language>\w*)\s*$")
 _COMMENT: Final = re.compile(r"^<!--\s*(?P<key>[a-z]+)(?::\s*(?P<value>[^>]*?))?\s*-->$")
 _STAMP: Final = re.compile(r"\d{8}T\d{6}Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def hold_database(place: Place) -> None:
     if process.stdout is None or process.stdout.readline() != "held\n":
         message = "the database could not be locked"
         raise AssertionError(message)
+
+
+def no_state(place: Place) -> None:
+    """Backed up; a file stands where the state folder should be."""
+    proven(place)
+    shutil.rmtree(place.environment["OPS_STATE_DIR"], ignore_errors=True)
+    Path(place.environment["OPS_STATE_DIR"]).write_bytes(b"")
 
 
 def lock_held(place: Place) -> None:

@@ -104,5 +104,12 @@ def wait_for(happened: Callable[[], bool]) -> None:
 def clean_environment(home: Path, scratch: Path) -> dict[str, str]:
     """What a command sees: our console script first, no setting of the person who runs the tests."""
     path = os.pathsep.join([str(CONSOLE.parent), os.environ.get("PATH", os.defpath)])
-    log = {"LOG_FILE": str(scratch / "drillbook.log")}
-    return {"PATH": path, "HOME": str(home), "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8", "TZ": "UTC", **log}
+    return {
+        "PATH": path,
+        "HOME": str(home),
+        "TMPDIR": str(scratch),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "LOG_FILE": str(scratch / "drillbook.log"),
+        "OPS_STATE_DIR": str(home / "state"),
+    }

@@ -15,7 +15,7 @@ import pytest
 
 from ops.sources.postgres.server.server import RunningServer
 from tests.docs.builders import BUILDERS, NEED_SERVER
-from tests.docs.console import FOLDER, Block, Command, Scenario, differs, read_scenarios, with_stamps
+from tests.docs.console import FOLDER, STATE, Block, Command, Scenario, differs, read_scenarios, with_stamps
 from tests.docs.petshop import petshop_server
 from tests.docs.place import NotHereError, Place, clean_environment
 
@@ -53,6 +53,7 @@ def build_place(scenario: Scenario, root: Path, shared: Shared, undo: ExitStack)
 def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The command in a shell of its own; standard error comes with the output, as on a terminal."""
     text = with_stamps(command.text, stamps).replace("/tmp", place.environment["TMPDIR"])
+    text = text.replace(STATE, place.environment["OPS_STATE_DIR"])
     text = place.real(text.replace(FOLDER, str(place.folder)))
     return subprocess.run(
         ["bash", "-c", text],
@@ -70,6 +71,7 @@ def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.Co
 def as_documented(printed: str, place: Place) -> str:
     """The output with the folders named as the documentation names them."""
     text = place.documented(printed).replace(str(place.folder), FOLDER)
+    text = text.replace(place.environment["OPS_STATE_DIR"], STATE)
     return text.replace(place.environment["TMPDIR"], "/tmp")
 
 

@@ -48,10 +48,11 @@ def _prune_one(
     session: Session, configured: ConfiguredSource, store: str, *, dry_run: bool, wait_s: float = 0
 ) -> Pruned:
     policy = session.config.policy_of(configured, store)
-    request = PruneRequest(source=configured.name, policy=policy, dry_run=dry_run, wait_s=wait_s)
-    return prune(
-        session.repository(session.config.stores[store]), request, session.job.of_source(configured.name)
+    request = PruneRequest(
+        source=configured.name, policy=policy, dry_run=dry_run, wait_s=wait_s, place=configured.place
     )
+    job = session.job.of_source(configured.name)
+    return prune(session.repository(session.config.stores[store]), request, job)
 
 
 def _confirmed(session: Session, wanted: Wanted) -> bool:

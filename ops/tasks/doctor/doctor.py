@@ -25,7 +25,7 @@ from ops.tasks.session import Session
 def doctor(session: Session, source: str) -> None:
     """Examine the machine, then each source with its store."""
     outcome = session.outcome
-    findings = examine_machine(session.config.scratch)
+    findings = examine_machine(session.config.scratch, session.config.state)
     config = str(session.config.path) if session.config.path else "none (environment alone)"
     outcome.add(
         {"source": None, "config": config, "findings": findings_document(findings)},

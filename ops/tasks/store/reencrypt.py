@@ -79,6 +79,7 @@ def _request(session: Session, configured: ConfiguredSource, store: Store) -> Re
         source=configured.name,
         source_of=session.source_of,
         elsewhere=home if own.cipher is None else None,
+        place=configured.place,
     )
 
 
