@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +58,28 @@ def staged_folder(folder: Path, name: str) -> Iterator[StagedFile]:
 
 @contextlib.contextmanager
 def _staged(path: Path, create: Callable[[Path], int], mode: int) -> Iterator[StagedFile]:
-    with translated_write_errors(path):
-        descriptor = _create_locked(path, create, mode)
-    try:
+    with contextlib.ExitStack() as stack:
+        # A signal that comes now is heard when somebody is there to clean up.
+        with _deaf(), translated_write_errors(path):
+            descriptor = _create_locked(path, create, mode)
+            stack.callback(_discard, path, descriptor)
         yield StagedFile(path, descriptor)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back what ends a task while the block runs."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
     finally:
-        with contextlib.suppress(OSError):
-            remove_tree(path)
-        os.close(descriptor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _discard(path: Path, descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        remove_tree(path)
+    os.close(descriptor)
 
 
 def _create_locked(path: Path, create: Callable[[Path], int], mode: int) -> int:
