@@ -1,12 +1,14 @@
-"""How long a hundred thousand backups take to list, and ten thousand to prune."""
+"""How long a hundred thousand backups take to list, ten thousand to prune, and what fifty thousand cost the next one."""
 
 import compileall
+import contextlib
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ops
@@ -18,10 +20,13 @@ from ops.units import format_duration
 
 COMMAND = "nox -s bench -- --only listing"
 LISTED = 100_000
+KNOWN = 50_000
 PRUNED = 10_000
 KEPT = 10
 LIST_S = 1.0
+DOCTOR_S = 3.0
 SETTLED_S = 3
+NEXT = (("backup.create",), ("backup.show", "latest"), ("doctor",))
 CONFIG = """
 [source.bench]
 kind = "sqlite"
@@ -46,18 +51,28 @@ def measure_listing(cache: Path, rounds: int) -> Section:
     compileall.compile_dir(str(Path(ops.__file__).parent), quiet=1)
     with tempfile.TemporaryDirectory(prefix="run-", dir=cache) as folder:
         place = Path(folder)
-        for name, count in (("empty", 0), ("many", LISTED), ("some", PRUNED)):
+        with contextlib.closing(sqlite3.connect(place / "data.db")) as connection:
+            connection.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        for name, count in (("empty", 0), ("many", LISTED), ("known", KNOWN), ("some", PRUNED)):
             say(f"building a store of {count} backups")
             fill_store(place / name, count)
             (place / f"{name}.toml").write_text(CONFIG.format(kept=KEPT, store=name), encoding="utf-8")
         time.sleep(SETTLED_S)
+        _run(
+            place,
+            *drillbook("backup.list", "--quiet", "--config", str(place / "known.toml")),
+            cache="known-cache",
+        )()
         timings = in_turns(_candidates(place), rounds, sync=False)
     rows = [[timing.name, *seconds(timing)] for timing in timings]
     warm = next(timing for timing in timings if "remembered, text" in timing.name)
-    target = Target("100,000 backups listed (minimum / median)", LIST_S, (warm.best, warm.median), " s")
-    return Section(
-        "backup.list and backup.prune", COMMAND, ("what", "min", "median"), rows, [target], _about(timings)
-    )
+    doctor = next(timing for timing in timings if "doctor" in timing.name)
+    targets = [
+        Target("100,000 backups listed (minimum / median)", LIST_S, (warm.best, warm.median), " s"),
+        Target("`doctor` with 50,000 (minimum / median)", DOCTOR_S, (doctor.best, doctor.median), " s"),
+    ]
+    heads = ("what", "min", "median")
+    return Section("backup.list, backup.prune, large stores", COMMAND, heads, rows, targets, _about(timings))
 
 
 def _candidates(place: Path) -> list[Candidate]:
@@ -88,14 +103,26 @@ def _candidates(place: Path) -> list[Candidate]:
             run=_run(place, *drillbook("backup.prune", "--yes", "--config", str(place / "prune.toml"))),
             prepare=_stored_again(place),
         ),
+        *(_of_known(place, task, name) for task in NEXT for name in ("empty", "known")),
     ]
 
 
-def _run(place: Path, *argv: str) -> Callable[[], Details]:
-    words = ["env", f"XDG_CACHE_HOME={place / 'cache'}", "LOG_LEVEL=ERROR", *argv]
+def _of_known(place: Path, task: Sequence[str], name: str) -> Candidate:
+    """A task on a store with no backups of before, or with many that were listed once."""
+    beside = f"{KNOWN:,} backups beside" if name == "known" else "empty store"
+    words = drillbook(*task, "--config", str(place / f"{name}.toml"))
+    return Candidate(
+        name=f"`{' '.join(task)}`, {beside}", run=_run(place, *words, cache="known-cache", codes=(0, 1))
+    )
+
+
+def _run(
+    place: Path, *argv: str, cache: str = "cache", codes: tuple[int, ...] = (0,)
+) -> Callable[[], Details]:
+    own = (f"XDG_CACHE_HOME={place / cache}", f"OPS_STATE_DIR={place / 'state'}", "LOG_LEVEL=ERROR")
 
     def run() -> Details:
-        program(*words)
+        program("env", *own, *argv, codes=codes)
         return {}
 
     return run

@@ -83,9 +83,13 @@ def _run_once(candidate: Candidate, timing: Timing, *, sync: bool) -> None:
 
 
 def program(
-    *argv: str | Path, folder: Path | None = None, feed: str | None = None, patience_s: float = PATIENCE_S
+    *argv: str | Path,
+    folder: Path | None = None,
+    feed: str | None = None,
+    patience_s: float = PATIENCE_S,
+    codes: Sequence[int] = (0,),
 ) -> str:
-    """The standard output of a program that must succeed; raises TimeoutExpired when it takes too long."""
+    """The standard output of a program that must end with one of `codes`; raises TimeoutExpired when it takes too long."""
     done = subprocess.run(
         [str(word) for word in argv],
         cwd=folder,
@@ -95,7 +99,7 @@ def program(
         timeout=patience_s,
         check=False,
     )
-    if done.returncode:
+    if done.returncode not in codes:
         raise SystemExit(
             f"{' '.join(map(str, argv))} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from ops import __version__
@@ -29,10 +30,10 @@ from ops.repository.capacity import require_room_for, warn_when_nearly_full
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
-from ops.repository.find import newest_readable
+from ops.repository.find import newest_manifest
 from ops.repository.identity import give_identity
-from ops.repository.listing import list_backups
 from ops.repository.locks import held_lock
+from ops.repository.newest import newest_of
 from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
@@ -106,13 +107,14 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     findings = [*sweep(to), *give_identity(store)]
     with job.step("check space"):
         require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
-    rows = [row for row in list_backups(store, to.cache).rows.as_list() if row.source == source.info.name]
-    created, warning = _recorded_time(rows[0].created_at if rows else None, started)
+    newest = newest_of(store, source.info.name, to.cache)
+    last = next(newest.backups, None)
+    created, warning = _recorded_time(None if last is None else last.created_at, started)
     name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
     require_free(store, f"{name}{suffix}")
-    newest, problems = newest_readable(store, (row for row in rows if not row.is_safety))
-    findings += [replace(item, severity=Severity.WARNING) for item in problems]
-    former = None if newest is None else newest.manifest
+    mine = (item.name for item in chain(filter(None, [last]), newest.backups) if not item.is_safety)
+    former, problems = newest_manifest(store, mine)
+    findings += [replace(item, severity=Severity.WARNING) for item in (*newest.findings, *problems)]
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
         base = _base(source, to, former, started)

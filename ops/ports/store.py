@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, runtime_checkable
+from typing import BinaryIO, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from ops.fsio.growing_file import GrowingFile
 from ops.run.progress import Progress
@@ -15,8 +14,7 @@ OWN_PREFIX: Final = ".drillbook/"
 """What all keys begin with that are about the store itself and no backup."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """One file in a store: its key and size in bytes."""
 
     key: str
@@ -68,6 +66,9 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove `key`, a folder with all that is in it; fine when it is gone already."""
+
+    def reconnect(self) -> Self:
+        """The same store, which asks over connections of its own where it has any."""
 
 
 @runtime_checkable

@@ -110,9 +110,10 @@ def _when(full: datetime | None, now: datetime) -> str:
 
 
 def _habits(sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy]) -> list[Habit]:
-    present: dict[str, int] = defaultdict(int)
-    for key, size in sizes.items():
-        present[top_name(key)] += size
+    present: dict[str, int] = defaultdict(int, sizes)
+    for key in sizes:
+        if "/" in key:
+            present[top_name(key)] += sizes[key]
     groups = defaultdict(list)
     for row in listing.rows.as_list():
         groups[row.source, row.kind, row.scope].append(_candidate(row, whole=present[row.name] == row.size))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ops.errors import BackupError
 from ops.formats.names import CHECKSUM_SUFFIX, MANIFEST_SUFFIX, manifest_key
 from ops.model.findings import Finding
+from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup
-from ops.repository.catalog import read_named
+from ops.repository.catalog import read_manifest, read_named
 from ops.repository.identity import read_identity
 from ops.repository.integrity import critical
-from ops.repository.listing import list_backups, rows_of
-from ops.repository.listing_row import Listed
+from ops.repository.newest import newest_of
+
+Read = TypeVar("Read")
 
 
 def find_backup(
@@ -28,7 +31,8 @@ def find_backup(
     if reference != "latest":
         read_identity(store)
         return read_named(store, reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX))
-    backup, _ = newest_readable(store, rows_of(list_backups(store, cache), source))
+    mine = newest_of(store, source, cache).backups
+    backup, _ = newest_readable(store, (item.name for item in mine if not item.is_safety))
     if backup is None:
         of = f" of source {source!r}" if source else ""
         message = f"there is no backup{of} in store {store.name!r} ({store.location})"
@@ -36,16 +40,34 @@ def find_backup(
     return backup
 
 
-def newest_readable(store: Store, rows: Iterable[Listed]) -> tuple[Backup | None, list[Finding]]:
-    """Return the first of the rows, read from its own files, and what before it could not be read; None without any.
+def newest_readable(store: Store, names: Iterable[str]) -> tuple[Backup | None, list[Finding]]:
+    """Return the first of these backups, read from its own files, and what before it could not be read; None without any.
 
     What a listing remembers may have been deleted since, or damaged by the disk without a sign of it.
     """
-    findings: list[Finding] = []
-    for row in rows:
+    return _first(names, lambda name: read_named(store, name))
+
+
+def newest_manifest(store: Store, names: Iterable[str]) -> tuple[Manifest | None, list[Finding]]:
+    """Do the same for manifests alone, without what lies beside them."""
+
+    def read(name: str) -> Manifest:
         try:
-            return read_named(store, row.name), findings
+            return read_manifest(store, manifest_key(name))
         except BackupError as error:
             if error.code != "backup.not_found":
-                findings.append(critical(error, manifest_key(row.name)))
+                raise
+            return read_named(store, name).manifest  # raises with what is still there of it
+
+    return _first(names, read)
+
+
+def _first(names: Iterable[str], read: Callable[[str], Read]) -> tuple[Read | None, list[Finding]]:
+    findings: list[Finding] = []
+    for name in names:
+        try:
+            return read(name), findings
+        except BackupError as error:
+            if error.code != "backup.not_found":
+                findings.append(critical(error, manifest_key(name)))
     return None, findings

@@ -53,8 +53,8 @@ def known_backups(source: str, store: Store, listing: Listing) -> tuple[list[Bac
     Beside them what could not be read on the way.
     """
     rows = rows_of(listing, source)
-    newest, findings = newest_readable(store, rows)
-    proven, more = newest_readable(store, [row for row in rows if row.drilled == Verdict.PASSED])
+    newest, findings = newest_readable(store, (row.name for row in rows))
+    proven, more = newest_readable(store, (row.name for row in rows if row.drilled == Verdict.PASSED))
     found = {backup.name: backup for backup in (newest, proven) if backup is not None}
     return list(found.values()), list(dict.fromkeys((*findings, *more)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -53,7 +53,7 @@ class Listed(NamedTuple):
     @property
     def created_at(self) -> datetime:
         """When it was made."""
-        return _EPOCH + timedelta(microseconds=self.created)
+        return moment_of(self.created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Rows:
     """Many of them, as columns or as rows, whichever is asked for: `column` makes the values of one field."""
 
     column: Callable[[str], Sequence[Any]]
+    _made: list[Listed] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, rows: Sequence[Listed]) -> Rows:
@@ -68,14 +69,21 @@ class Rows:
         columns = dict(zip(Listed._fields, zip(*rows, strict=True), strict=False))
         return cls(lambda name: columns.get(name, ()))
 
-    def as_list(self) -> list[Listed]:
-        """Each as one value."""
-        return list(map(Listed._make, zip(*map(self.column, Listed._fields), strict=True)))
+    def as_list(self) -> Sequence[Listed]:
+        """Each as one value, made once."""
+        if not self._made:
+            self._made.extend(map(Listed._make, zip(*map(self.column, Listed._fields), strict=True)))
+        return self._made
 
 
 def microseconds(moment: datetime) -> int:
     """How many of them since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(count: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(microseconds=count)
 
 
 def listed(backup: Backup) -> Listed:

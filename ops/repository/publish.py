@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -66,8 +67,11 @@ def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str
 
 def _taken(store: Store, name: str) -> set[str]:
     """Which names of the files of such a backup exist."""
-    there = {top_name(stored.key) for stored in store.list(name)}
-    return there & {name, checksum_key(name), manifest_key(name)}
+    keys = {name, checksum_key(name), manifest_key(name)}
+    if isinstance(store, LocalFiles):
+        # A folder tells of one name at once, and of all that begin with it only when it is read whole.
+        return {key for key in keys if os.path.lexists(store.path_of(key))}
+    return {top_name(stored.key) for stored in store.list(name)} & keys
 
 
 def require_free(store: Store, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import BinaryIO, ClassVar, Final, Self
 
 from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.formats import manifest as manifest_files
@@ -132,10 +132,14 @@ class LocalStore:
         above, _, begin = prefix.rpartition("/")
         hidden = prefix.startswith(".")
         try:
-            for entry in _entries(self.options.path / above):
-                shown = not entry.name.startswith(STAGED_PREFIX if hidden else ".")
-                if shown and entry.name.startswith(begin):
-                    yield from _files(entry, f"{above}/{entry.name}" if above else entry.name)
+            for entry in _entries(self.options.path / above, begin):
+                if entry.name.startswith(STAGED_PREFIX if hidden else "."):
+                    continue
+                key = f"{above}/{entry.name}" if above else entry.name
+                if entry.is_file(follow_symlinks=False):
+                    yield StoredFile(key, entry.stat(follow_symlinks=False).st_size)
+                else:
+                    yield from _files(entry, key)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -170,6 +174,10 @@ class LocalStore:
         with translated_write_errors(self.path_of(key)):
             remove_tree(self.path_of(key))
 
+    def reconnect(self) -> Self:
+        """There is no connection: each look asks the file system."""
+        return self
+
     def sweep(self) -> Sequence[str]:
         """Remove staged files of dead writers, and what they had published of an unfinished backup.
 
@@ -178,7 +186,9 @@ class LocalStore:
         """
         removed: Names = []
         own = self.options.path / OWN_PREFIX.rstrip("/")
-        left = [*self.options.path.glob(f"{STAGED_PREFIX}*"), *own.rglob(f"{STAGED_PREFIX}*")]
+        # Not by glob, which makes a path of every name.
+        here = _entries(self.options.path, STAGED_PREFIX) if self.options.path.is_dir() else []
+        left = [*(Path(entry.path) for entry in here), *own.rglob(f"{STAGED_PREFIX}*")]
         for staged in sorted(left):
             with claimed_from_dead(staged) as claimed:
                 if claimed:
@@ -237,9 +247,9 @@ def _shares(keys: Names) -> tuple[Names, ...]:
     return tuple(keys[begin : begin + size] for begin in range(0, count * size, size))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path, begin: str = "") -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [*entries]
+        return [entry for entry in entries if entry.name.startswith(begin)] if begin else [*entries]
 
 
 def _files(entry: os.DirEntry[str], key: str) -> Iterator[StoredFile]:

@@ -141,7 +141,8 @@ def test_no_permission(database: Path, tmp_path: Path) -> None:
             SqliteSource("s", SqliteOptions(path=database)).estimate()
         except OpsError as error:
             os._exit(7 if error.code == "source.unreadable" and "Permission denied" in error.message else 8)
-        os._exit(9)
+        finally:
+            os._exit(9)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 

@@ -186,10 +186,13 @@ def test_without_access_to_the_shared_index(database: Path, tmp_path: Path) -> N
         if child == 0:
             os.setgid(65534)
             os.setuid(65534)
-            copy = into / "copy.db"
-            copy.touch()
-            captured = capture_database(database, copy, CaptureOptions(busy_timeout_s=5), Job().clock, silent)
-            os._exit(0 if captured.method == "backup-api" else 1)
+            copy, method = into / "copy.db", ""
+            try:
+                copy.touch()
+                options = CaptureOptions(busy_timeout_s=5)
+                method = capture_database(database, copy, options, Job().clock, silent).method
+            finally:
+                os._exit(0 if method == "backup-api" else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     with closing(connect_still(into / "copy.db")) as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (201,)

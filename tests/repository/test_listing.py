@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
-from ops.formats.names import checksum_key, manifest_key
+from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
 from ops.fsio.atomic import remove_tree
 from ops.model.findings import Finding, Severity
@@ -64,7 +64,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def told(listing: Listing) -> tuple[list[Listed], tuple[Finding, ...]]:
     """All that a listing says."""
-    return listing.rows.as_list(), listing.findings
+    return list(listing.rows.as_list()), listing.findings
 
 
 def read_anew(store: Store) -> tuple[list[Listed], tuple[Finding, ...]]:
@@ -309,15 +309,15 @@ def test_a_manifest_whose_payload_is_gone_is_told(store: LocalStore, cache: Path
 class Unchanging(LocalStore):
     """A store that says that nothing changed, as a disk does that loses bits, and a listing that is stale."""
 
-    first: list[Stamps] = field(default_factory=list)
+    first: dict[str, Stamps] = field(default_factory=dict)
 
     def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
         """What was there at the first look."""
-        if not self.first:
-            found = LocalStore.stamps(self, suffix, known)
+        for each in () if self.first else (".json", MANIFEST_SUFFIX):
+            found = LocalStore.stamps(self, each, known)
             numbers = found.numbers()
-            self.first.append(Stamps(found.keys, found.others, lambda: numbers))
-        return self.first[0]
+            self.first[each] = Stamps(found.keys, found.others, lambda numbers=numbers: numbers)  # type: ignore[misc]
+        return self.first[suffix]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final, cast
+from typing import BinaryIO, ClassVar, Final, Self, cast
 
 from ops.errors import RefusedError
 from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, translated_write_errors
@@ -144,6 +144,10 @@ class S3Store:
         if until is not None and until > datetime.now(UTC):
             raise object_locked(self._connection, name, until)
         remove_folder(self._connection, key, names)
+
+    def reconnect(self) -> Self:
+        """One with connections of its own."""
+        return replace(self)
 
     def _names_of(self, name: str) -> Names:
         """The object `name` and those in a folder of that name."""

@@ -58,7 +58,7 @@ def rows(store: S3Store, cache: Path | None) -> list[Listed]:
     """What a listing says; it has no findings."""
     listing = list_backups(store, cache)
     assert listing.findings == ()
-    return listing.rows.as_list()
+    return list(listing.rows.as_list())
 
 
 def read_anew(store: S3Store) -> list[Listed]:
