@@ -120,6 +120,7 @@ CODES: Final[dict[str, str]] = {
     "store.throttled": "the store was too busy, also after waiting",
     "store.unreachable": "the store does not answer, or the connection broke",
     "store.unreadable": "the store can not be read",
+    "store.unstable": "two looks at the same stored file came to different results, so nothing can be said about the backup",
     "store.unwritable": "the store can not be written",
     "tool.extension_missing": "the server lacks an extension that the source uses",
     "tool.failed": "a program that was called failed",

@@ -22,9 +22,15 @@ from ops.model.requests import Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.examine import examine_folder, examine_lock, examine_room
-from ops.repository.freshness import examine_age, examine_proven, examine_verified, known_backups
+from ops.repository.freshness import (
+    examine_age,
+    examine_proven,
+    examine_undecided,
+    examine_verified,
+    known_backups,
+)
 from ops.repository.integrity import critical
-from ops.repository.listing import Listing, list_backups
+from ops.repository.listing import Listing, list_backups, rows_of
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
@@ -91,6 +97,7 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
         *listing.findings,
         *problems,
         *_examine_history(patient, mine, scratch, now),
+        *examine_undecided(repository.store, rows_of(listing, patient.source.info.name)),
     ]
 
 

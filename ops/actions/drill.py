@@ -18,19 +18,19 @@ from pathlib import Path
 from ops import __version__
 from ops.actions.assertions import check_assertions
 from ops.actions.rehearsal import check_restored, room_to_open, with_needed
-from ops.errors import ConfigError, OpsError, SourceError, SpaceError, ToolError
+from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Phase
-from ops.model.findings import Finding, Severity, verdict_of, worst
+from ops.model.findings import Finding, Severity, verdict_of
 from ops.model.requests import Assertion, Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import fetch_whole
-from ops.repository.integrity import check_checksum_file, check_sizes, critical, undecided
 from ops.repository.locks import being_judged
 from ops.repository.record_evidence import keep_evidence
+from ops.repository.second_look import judged, look_beside, stops
 from ops.run.job import Job, milliseconds
 from ops.units import age_s, format_duration
 
@@ -61,8 +61,8 @@ class _Run:
             self.phases.append(Phase(name=name, duration_ms=round((time.monotonic() - started) * 1000)))
 
     @property
-    def broken(self) -> bool:
-        return worst(self.findings) is Severity.CRITICAL
+    def stopped(self) -> bool:
+        return stops(self.findings)
 
 
 def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -> Evidence:
@@ -77,10 +77,8 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     with job.step("drill") as facts, being_judged(backup):
         try:
             _rehearse(backup, source, request, job, run)
-        except (SpaceError, ToolError, ConfigError) as error:
-            run.findings.append(undecided(error))
         except OpsError as error:
-            run.findings.append(critical(error))
+            run.findings.append(judged(error))
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
     evidence = _evidence(backup, request.objectives, job, run, started=started)
@@ -96,12 +94,12 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
                 Finding(severity=Severity.OK, code="drill.kept", message=message, where=str(scratch))
             )
         with run.phase("fetch"):
-            run.findings += [check_checksum_file(backup), *check_sizes(backup)]
-            if run.broken:
+            run.findings += look_beside(backup, job.progress)
+            if run.stopped:
                 return
             fetched, arrived = fetch_whole(backup, scratch, job.progress)
             run.findings += arrived
-        if run.broken:
+        if run.stopped:
             return
         payload, *needed = fetched
         with contextlib.ExitStack() as stack:
@@ -109,8 +107,8 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
                 try:
                     loading = with_needed(source, needed).load(payload, job.progress)
                     copy = stack.enter_context(loading)
-                except SourceError as error:
-                    run.findings.append(critical(error, "load"))
+                except OpsError as error:
+                    run.findings.append(judged(error, "load"))
                     return
             with run.phase("check"):
                 run.findings += check_restored(copy, backup.manifest.measures, job.progress)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.actions.backup import passed
-from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import BackupError, ConfigError, OpsError, ToolError
+from ops.actions.verify import VerifyRequest, verify_opened
+from ops.errors import BackupError, ConfigError, OpsError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
 from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
@@ -34,6 +34,7 @@ from ops.repository.locks import being_read, held_lock
 from ops.repository.publish_encrypted import clear_name, publish_sealed
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
+from ops.repository.second_look import stops
 from ops.repository.transfer import keep_history
 from ops.run.job import Job
 
@@ -185,7 +186,9 @@ class _Run:
         require_room(scratch, 2 * backup.manifest.size)
         with scratch_folder(scratch) as folder:
             payload, findings = fetch_payload(backup, folder, self.job.progress)
-            bad = [item for item in findings if item.severity is Severity.CRITICAL]
+            bad = [item for item in findings if stops([item])]
+            if bad and bad[0].blocking:
+                raise StoreError(bad[0].message, code=bad[0].code)
             if bad:
                 raise BackupError(bad[0].message, code=bad[0].code, hint="use another copy")
             yield payload
@@ -193,11 +196,10 @@ class _Run:
     def _look(self, new: Backup) -> Evidence:
         """At what is stored, opened where the new key is here; who only has the old one sees no further."""
         cipher, look = self.cipher, VerifyRequest(Level.QUICK, self.repository.scratch)
-        source, sealed = self.request.source_of(new), replace(new, openers=())
-        if cipher.can_open:
-            with contextlib.suppress(ToolError):
-                return verify_backup(replace(new, openers=(cipher,)), source, look, self.job)
-        return verify_backup(sealed, source, look, self.job)
+        source = self.request.source_of(new)
+        openers = (cipher,) if cipher.can_open else ()
+        evidence, _ = verify_opened(replace(new, openers=openers), source, look, self.job)
+        return evidence
 
     def _renew(self, old: Backup, new: Backup) -> list[Finding]:
         """Delete the old one after a look at the new one as it is stored; what was noticed."""

@@ -7,19 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
-from ops.errors import SourceError, ToolError
+from ops.errors import OpsError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.model.compare_measures import compare_measures
-from ops.model.findings import Finding, Severity, worst
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched, Measures
 from ops.ports.source import Copy, Dependent, Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import can_be_opened, fetch_payload, path_in_store
-from ops.repository.integrity import (
-    critical,
-    undecided,
-)
+from ops.repository.second_look import judged, stops
 from ops.run.progress import Progress
 
 _S = TypeVar("_S")
@@ -42,7 +39,7 @@ def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Prog
         message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
         return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
     payload, findings = fetch_payload(backup, scratch, progress)
-    if worst(findings) is Severity.CRITICAL:
+    if stops(findings):
         return findings
     return [*findings, *source.inspect(payload, backup.plain)]
 
@@ -62,10 +59,8 @@ def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[F
 def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
     try:
         found = copy.measure(recorded)
-    except SourceError as error:
-        return [critical(error, "measure")]
-    except ToolError as error:
-        return [undecided(error)]
+    except OpsError as error:
+        return [judged(error, "measure")]
     return compare_measures(recorded, found)
 
 

@@ -18,7 +18,7 @@ from ops.actions.assertions import check_assertions
 from ops.actions.backup import BackupRequest, make_under_lock, passed
 from ops.actions.rehearsal import check_restored, with_needed
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import BackupError, RefusedError, SourceError
+from ops.errors import BackupError, OpsError, RefusedError, SourceError, StoreError
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
 from ops.formats.source_place import SourcePlace
@@ -30,9 +30,9 @@ from ops.model.requests import Assertion, KeptTarget, RestoreOptions
 from ops.ports.source import Copy, Restorable, Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import fetch_whole
-from ops.repository.integrity import check_checksum_file, check_sizes, critical
 from ops.repository.locks import being_read, held_lock
 from ops.repository.repository import Repository
+from ops.repository.second_look import judged, look_beside
 from ops.run.job import Job
 from ops.units import format_stamp
 
@@ -161,10 +161,12 @@ class _Restore:
         return Restored(target=target, findings=tuple(findings), safety=kept.name, undo=kept.undo)
 
     def _fetch(self, folder: Path) -> tuple[list[Fetched], list[Finding]]:
-        findings = [check_checksum_file(self.backup), *check_sizes(self.backup)]
+        findings = look_beside(self.backup, self.job.progress)
         self._require_right(findings)
+        self._require_read(findings)
         fetched, arrived = fetch_whole(self.backup, folder, self.job.progress)
         self._require_right(arrived)
+        self._require_read(arrived)
         return fetched, [*findings, *arrived]
 
     @contextlib.contextmanager
@@ -177,8 +179,11 @@ class _Restore:
             try:
                 built = stack.enter_context(building)
                 checked = check_restored(built, manifest.measures, self.job.progress)
-            except SourceError as error:
-                checked = [critical(error, "load")]
+            except OpsError as error:
+                said = judged(error, "load")
+                if said.blocking:
+                    raise
+                checked = [said]
             self._require_right(checked)
             yield built, [*checked, *self._asserted(built, fetched.folder)]
 
@@ -203,6 +208,14 @@ class _Restore:
             )
             hint = "nothing was touched; choose another backup (backup.list), newest proven first"
             raise BackupError(message, code="backup.not_restorable", hint=hint)
+
+    def _require_read(self, findings: Sequence[Finding]) -> None:
+        """Raise StoreError when the stored bytes could not be read, or not twice in the same way."""
+        unread = [item for item in findings if item.blocking]
+        if unread:
+            message = f"{self.backup.name} cannot be read as it should: {unread[0].message}"
+            hint = "nothing was touched; run it again, or restore a copy from another store"
+            raise StoreError(message, code=unread[0].code, hint=hint)
 
     def _keep_old(self) -> tuple[_Kept, list[Finding]]:
         self.live.settle(self.target)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from ops import __version__
 from ops.actions.rehearsal import check_in_place, check_restored, room_to_open, with_needed
-from ops.errors import SourceError, ToolError
+from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
-from ops.model.findings import Finding, Severity, verdict_of, worst
+from ops.model.findings import Finding, verdict_of
 from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
-from ops.repository.integrity import check_checksum_file, check_sizes, check_stored_files, critical, undecided
 from ops.repository.locks import being_judged
 from ops.repository.record_evidence import keep_evidence
+from ops.repository.second_look import judged, look_beside, look_through, stops
 from ops.run.job import Job, milliseconds
 
 
@@ -35,13 +35,15 @@ class VerifyRequest:
 def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> Evidence:
     """What a look at `backup` found, kept as evidence beside it.
 
-    Raises SpaceError when a full restore would not fit the scratch place, StoreError when the store can not
-    be read, BackupError when the backup was deleted a moment ago.
+    What kept us from looking leaves the verdict open. Raises BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
     with job.step(f"verify {request.level}") as facts, being_judged(backup):
-        findings = [check_checksum_file(backup)]
-        findings += _look(backup, source, request, job)
+        findings: list[Finding] = []
+        try:
+            _look(backup, source, request, job, findings)
+        except OpsError as error:
+            findings.append(judged(error))
         facts.rows = backup.manifest.measures.rows
         facts.bytes = backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
@@ -63,43 +65,59 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
         tool={"name": "drillbook", "version": __version__},
         host=socket.gethostname(),
     )
-    if not request.keep:
-        return evidence
+    return _kept(backup, evidence) if request.keep else evidence
+
+
+def _kept(backup: Backup, evidence: Evidence) -> Evidence:
     return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
 
 
-def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> list[Finding]:
-    if request.level is Level.QUICK:
-        findings = check_sizes(backup) or check_stored_files(backup, job.progress)
-        if worst(findings) is Severity.CRITICAL:
-            return findings
-        with scratch_folder(request.scratch) as scratch:
-            return findings + _look_in_place(backup, source, scratch, job)
-    require_room(request.scratch, room_to_open(backup, source))
+def verify_opened(
+    backup: Backup, source: Source, request: VerifyRequest, job: Job
+) -> tuple[Evidence, list[Finding]]:
+    """Look at an encrypted backup, inside where a key of this machine fits, else from outside; what kept us out."""
+    noticed: list[Finding] = []
+    if backup.openers:
+        evidence = verify_backup(backup, source, replace(request, keep=False), job)
+        noticed = [replace(item, blocking=False) for item in evidence.findings if item.blocking]
+        if not noticed:
+            return _kept(backup, evidence) if request.keep else evidence, []
+    return verify_backup(replace(backup, openers=()), source, request, job), noticed
+
+
+def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job, findings: list[Finding]) -> None:
+    """Add what is found, step by step, so that what was seen stays when a later step cannot look."""
+    if request.level is Level.FULL:
+        require_room(request.scratch, room_to_open(backup, source))
+    findings += look_beside(backup, job.progress)
+    if stops(findings):
+        return
     with scratch_folder(request.scratch) as scratch:
-        return _restore_and_check(backup, source, scratch, job)
+        if request.level is Level.FULL:
+            _restore_and_check(backup, source, scratch, job, findings)
+            return
+        findings += look_through(backup, job.progress)
+        if not stops(findings):
+            findings += _look_in_place(backup, source, scratch, job)
 
 
 def _look_in_place(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
     needed, findings = fetch_needed(backup, scratch, job.progress) if can_be_opened(backup) else ([], [])
-    if worst(findings) is Severity.CRITICAL:
+    if stops(findings):
         return findings
     return findings + check_in_place(backup, with_needed(source, needed), scratch, job.progress)
 
 
-def _restore_and_check(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
-    findings = check_sizes(backup)
-    if findings:
-        return findings
-    fetched, findings = fetch_whole(backup, scratch, job.progress)
-    if worst(findings) is Severity.CRITICAL:
-        return findings
+def _restore_and_check(
+    backup: Backup, source: Source, scratch: Path, job: Job, findings: list[Finding]
+) -> None:
+    fetched, arrived = fetch_whole(backup, scratch, job.progress)
+    findings += arrived
+    if stops(arrived):
+        return
     payload, *needed = fetched
     try:
         with with_needed(source, needed).load(payload, job.progress) as copy:
             findings += check_restored(copy, backup.manifest.measures, job.progress)
-    except SourceError as error:
-        findings.append(critical(error, "load"))
-    except ToolError as error:
-        findings.append(undecided(error))
-    return findings
+    except OpsError as error:
+        findings.append(judged(error, "load"))

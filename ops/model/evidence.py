@@ -9,9 +9,14 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from ops.model.findings import Finding, Verdict
+from ops.model.findings import Finding, Severity, Verdict, verdict_of
 from ops.model.manifest import SourceInfo
+
+_EXPECTATION: Final = "assert."
+"""What codes of findings about expectations begin with."""
+_READ: Final = "backup.checksum"
 
 
 class Level(enum.StrEnum):
@@ -53,6 +58,17 @@ class Evidence:
     size: int = 0
     tool: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
+
+    @property
+    def integrity(self) -> Verdict:
+        """Return the verdict on the backup itself, whatever the operator's assertions expected of its data."""
+        rest = [item for item in self.findings if not item.code.startswith(_EXPECTATION)]
+        return self.verdict if len(rest) == len(self.findings) else verdict_of(rest)
+
+    @property
+    def read_whole(self) -> bool:
+        """Return whether every stored byte was read and is as recorded, however the look went on."""
+        return any(item.code == _READ and item.severity is Severity.OK for item in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,38 +43,52 @@ class Backup:
         """The name that `backup.list` prints."""
         return self.manifest.payload
 
+    @property
+    def _looks(self) -> list[Evidence]:
+        """The evidence about exactly these bytes, oldest first; of one moment what failed comes last, and so counts."""
+        digest = manifest_files.payload_sha256(self.manifest)
+        mine = [item for item in self.evidence if item.payload_sha256 == digest]
+        return sorted(mine, key=lambda item: (item.started_at, item.verdict is Verdict.FAILED))
+
     def last(self, action: str) -> Evidence | None:
         """The newest evidence of `action` (`verify` or `drill`) about exactly these bytes."""
-        digest = manifest_files.payload_sha256(self.manifest)
-        kept = [item for item in self.evidence if item.action == action and item.payload_sha256 == digest]
-        return max(kept, key=lambda item: item.started_at, default=None)
+        return next((item for item in reversed(self._looks) if item.action == action), None)
+
+    @property
+    def proof(self) -> Evidence | None:
+        """The drill that proves it: the newest that passed, unless a later look failed. No verdict takes nothing away."""
+        proof = None
+        for item in self._looks:
+            if item.verdict is Verdict.FAILED:
+                proof = None
+            elif item.action == "drill" and item.verdict is Verdict.PASSED:
+                proof = item
+        return proof
 
     @property
     def proven(self) -> bool:
-        """Whether its last drill passed."""
-        drill = self.last("drill")
-        return drill is not None and drill.verdict is Verdict.PASSED
+        """Whether a drill proves it."""
+        return self.proof is not None
 
     @property
     def opened(self) -> bool | None:
         """Whether anybody has ever opened it; None for one that is not sealed."""
         if not is_sealed(self.manifest):
             return None
-        digest = manifest_files.payload_sha256(self.manifest)
-        mine = [item for item in self.evidence if item.payload_sha256 == digest]
-        return any(finding.code == OPENED for item in mine for finding in item.findings)
+        return any(finding.code == OPENED for item in self._looks for finding in item.findings)
 
     @property
     def good(self) -> bool | None:
-        """What the last verify or drill that reached a verdict said; None when there was none."""
-        digest = manifest_files.payload_sha256(self.manifest)
-        decided = [
-            item
-            for item in self.evidence
-            if item.payload_sha256 == digest and item.verdict is not Verdict.INCONCLUSIVE
-        ]
-        last = max(decided, key=lambda item: item.started_at, default=None)
-        return None if last is None else last.verdict is Verdict.PASSED
+        """What the last verify or drill that reached a verdict on the backup itself said; None when there was none.
+
+        What its data was expected to be says nothing here. Where no look reached a verdict, one that read every stored
+        byte as recorded counts: a module that is missing on this machine makes no backup worse.
+        """
+        looks = self._looks
+        decided = [item for item in looks if item.integrity is not Verdict.INCONCLUSIVE]
+        if decided:
+            return decided[-1].integrity is Verdict.PASSED
+        return True if any(item.read_whole for item in looks) else None
 
     def held_by(self, now: datetime) -> tuple[str, ...]:
         """The pins that hold it now, in words."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ops.errors import BackupError, CipherError
+from ops.errors import BackupError, CipherError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.fsio.atomic import make_private_folder
 from ops.fsio.scratch import scratch_folder
-from ops.model.findings import Finding, Severity, worst
-from ops.model.manifest import Fetched
+from ops.model.findings import Finding, Severity
+from ops.model.manifest import Fetched, FileEntry
 from ops.ports.store import LocalFiles
 from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
@@ -20,10 +20,12 @@ from ops.repository.encrypt import unseal_payload
 from ops.repository.integrity import (
     check_sizes,
     check_stored_files,
+    check_strays,
     compare_file,
-    critical,
+    payload_gone,
     summed_up,
 )
+from ops.repository.second_look import confirmed, judged, look_beside, look_through, stops
 from ops.run.job import Job
 from ops.run.progress import Progress
 
@@ -35,14 +37,24 @@ def path_in_store(backup: Backup) -> Path | None:
 
 
 def fetch_stored(backup: Backup, folder: Path, progress: Progress) -> list[Finding]:
-    """The stored files of the payload copied into `folder`, and whether they arrived as recorded."""
-    findings = []
-    for entry in backup.manifest.files:
-        target = folder / entry.path
-        make_private_folder(target.parent)
+    """The stored files of the payload copied into `folder`, and whether they arrived as recorded.
+
+    What did not is read once more before it is called damaged.
+    """
+    found = summed_up([_fetch_file(backup, entry, folder, progress) for entry in backup.manifest.files])
+    return confirmed(backup, found, lambda one: check_stored_files(one, progress))
+
+
+def _fetch_file(backup: Backup, entry: FileEntry, folder: Path, progress: Progress) -> Finding:
+    target = folder / entry.path
+    make_private_folder(target.parent)
+    try:
         digest = backup.store.get(entry.path, target, progress)
-        findings.append(compare_file(entry, digest, target.stat().st_size))
-    return summed_up(findings)
+    except BackupError as error:
+        if error.code != "backup.not_found":
+            raise
+        return payload_gone(entry.path)
+    return compare_file(entry, digest, target.stat().st_size)
 
 
 def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
@@ -51,12 +63,12 @@ def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Pat
     Its digests are of what arrived. Raises ToolError when a sealed one can not be opened here.
     """
     found = fetch_stored(backup, folder, progress)
-    if not is_sealed(backup.manifest) or worst(found) is Severity.CRITICAL:
+    if not is_sealed(backup.manifest) or stops(found):
         return folder / backup.plain.payload, found
     try:
         payload = unseal_payload(backup, folder, progress)
     except CipherError as error:
-        return folder / backup.plain.payload, [*found, critical(error, backup.name)]
+        return folder / backup.plain.payload, [*found, judged(error, backup.name)]
     message = f"opened with {cipher_kind(backup.manifest)}; every plain file as recorded"
     return payload, [*found, Finding(severity=Severity.OK, code="backup.opened", message=message)]
 
@@ -83,7 +95,7 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
     for number, item in enumerate(needed):
         one, found = _fetch(item, folder / f"needed-{number}", progress)
         fetched.append(one)
-        findings += [_of_needed(finding, item) for finding in found if finding.severity is Severity.CRITICAL]
+        findings += [_of_needed(finding, item) for finding in found if stops([finding])]
     if needed and not findings:
         names = ", ".join(item.name for item in needed)
         message = f"what it needs is there as recorded: {names}"
@@ -92,11 +104,12 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
 
 
 def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, list[Finding]]:
-    if findings := check_sizes(backup):
-        return Fetched(folder, folder, backup.plain), findings
+    beside = [item for item in look_beside(backup, progress) if stops([item])]
+    if beside:
+        return Fetched(folder, folder, backup.plain), beside
     if isinstance(backup.store, LocalFiles) and not is_sealed(backup.manifest):
         place = backup.store.path_of(backup.name)
-        return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)
+        return Fetched(place, place.parent, backup.manifest), look_through(backup, progress)
     make_private_folder(folder)
     payload, findings = fetch_payload(backup, folder, progress)
     return Fetched(payload, folder, backup.plain), findings
@@ -104,13 +117,15 @@ def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, l
 
 def _of_needed(finding: Finding, backup: Backup) -> Finding:
     message = f"{backup.name}, which it needs: {finding.message}"
+    if finding.severity is not Severity.CRITICAL:
+        return replace(finding, message=message)
     return replace(finding, code="backup.needed_damaged", message=message, where=backup.name)
 
 
 def fetch_whole(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Fetched], list[Finding]]:
     """The plain payload in `folder`, and behind it those that it needs; what was found. See `fetch_payload`."""
     payload, findings = fetch_payload(backup, folder, progress)
-    if worst(findings) is Severity.CRITICAL:
+    if stops(findings):
         return [], findings
     needed, more = fetch_needed(backup, folder, progress)
     return [Fetched(payload, folder, backup.plain), *needed], [*findings, *more]
@@ -123,9 +138,13 @@ def payload_here(backup: Backup, scratch: Path, job: Job, *, compared_later: boo
     With `compared_later` only sizes are, where the files are here: who reads them compares.
     """
     if isinstance(backup.store, LocalFiles):
-        findings = check_sizes(backup)
+        findings = confirmed(
+            backup,
+            check_sizes(backup),
+            lambda one: [*check_stored_files(one, job.progress), *check_strays(one)],
+        )
         if not findings and not compared_later:
-            findings = check_stored_files(backup, job.progress)
+            findings = look_through(backup, job.progress)
         _require_right(backup, findings)
         yield backup.store.path_of(backup.name)
         return
@@ -135,7 +154,10 @@ def payload_here(backup: Backup, scratch: Path, job: Job, *, compared_later: boo
 
 
 def _require_right(backup: Backup, findings: Iterable[Finding]) -> None:
-    bad = [item for item in findings if item.severity is Severity.CRITICAL]
+    bad = [item for item in findings if stops([item])]
+    if bad and bad[0].blocking:
+        message = f"{backup.name} is not copied, because it cannot be read as it should: {bad[0].message}"
+        raise StoreError(message, code=bad[0].code, hint="look at the store, then run it again")
     if bad:
         message = f"{backup.name} is not copied, because it is damaged: {bad[0].message}"
         hint = "take a new backup; use a copy in another store, if there is one"

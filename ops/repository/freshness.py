@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
+from ops.errors import BackupError
+from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
 from ops.ports.store import Store
 from ops.repository.backup import Backup
+from ops.repository.catalog import read_named
 from ops.repository.find import newest_readable
 from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, rows_of
+from ops.repository.listing_row import Listed
 from ops.units import format_duration
+
+_IN_A_ROW: Final = 3
+"""Drills without a verdict that are more than bad luck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +45,7 @@ def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives,
     """Return what is known of the backups of a source in the store in which they are made, with its `listing`."""
     mine, problems = known_backups(source, store, listing)
     proven = next((backup for backup in mine if backup.proven), None)
-    drill = proven.last("drill") if proven else None
+    drill = proven.proof if proven else None
     return BackupAges(
         source=source,
         store=store.name,
@@ -43,7 +53,11 @@ def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives,
         proven=proven,
         proven_at=drill.finished_at if drill else None,
         objectives=objectives,
-        findings=(*problems, *_promised(source, mine, objectives, now)),
+        findings=(
+            *problems,
+            *_promised(source, mine, objectives, now),
+            *examine_undecided(store, rows_of(listing, source)),
+        ),
     )
 
 
@@ -87,7 +101,10 @@ def examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[
     age = format_duration(max(0.0, (now - created).total_seconds()))
     gone = check_sizes(newest)
     if overdue(created, every, now):
-        return [_warning("backup.overdue", f"the newest backup is {age} old", newest.name), *gone]
+        return [
+            _overdue("backup.overdue", f"the newest backup is {age} old", newest.name, (created, every, now)),
+            *gone,
+        ]
     findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
     if created > now:
         message = f"{newest.name} is from the future: is the clock right?"
@@ -98,24 +115,54 @@ def examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[
 def examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:
     """Nothing unless regular verifying was promised; a drill looks deeper than a verify and counts as one."""
     looks = [item.finished_at for item in (newest.last("verify"), newest.last("drill")) if item is not None]
-    if not overdue(max(looks, default=None), verify_every, now):
+    last = max(looks, default=None)
+    if not overdue(last, verify_every, now):
         return []
-    return [
-        _warning(
-            "verify.overdue", "the newest backup was not verified in time: run backup.verify", newest.name
-        )
-    ]
+    message = "the newest backup was not verified in time: run backup.verify"
+    since = newest.manifest.created_at if last is None else last
+    return [_overdue("verify.overdue", message, newest.name, (since, verify_every, now))]
 
 
 def examine_proven(mine: list[Backup], drill_every: timedelta | None, now: datetime) -> Finding:
     """Whether a backup is proven, as lately as was promised."""
     proven = next((backup for backup in mine if backup.proven), None)
-    drill = proven.last("drill") if proven else None
+    drill = proven.proof if proven else None
     if proven is None or drill is None:
         return _warning("drill.overdue", "no backup of this source is proven: run backup.drill")
     if overdue(drill.finished_at, drill_every, now):
-        return _warning("drill.overdue", f"the last drill that passed was {drill.finished_at:%Y-%m-%d}")
+        message = f"the last drill that passed was {drill.finished_at:%Y-%m-%d}"
+        return _overdue("drill.overdue", message, "", (drill.finished_at, drill_every, now))
     return _ok("doctor.drill", f"{proven.name} is proven")
+
+
+def examine_undecided(store: Store, rows: Sequence[Listed]) -> list[Finding]:
+    """A critical finding when the last three drills of a source reached no verdict; `rows`: its backups, newest first."""
+    drilled = [row.name for row in rows if row.drilled][:_IN_A_ROW]
+    drills: list[Evidence] = []
+    for name in drilled:
+        with contextlib.suppress(BackupError):
+            drills += [item for item in read_named(store, name).evidence if item.action == "drill"]
+    last = sorted(drills, key=lambda item: item.started_at)[-_IN_A_ROW:]
+    if len(last) < _IN_A_ROW or any(item.verdict is not Verdict.INCONCLUSIVE for item in last):
+        return []
+    why = next((item.message for item in last[-1].findings if item.blocking), "nobody knows why")
+    message = (
+        f"the last {_IN_A_ROW} drills of {last[-1].source.name} reached no verdict, the newest because {why}"
+    )
+    return [
+        Finding(severity=Severity.CRITICAL, code="drill.undecided", message=message, where=last[-1].backup)
+    ]
+
+
+def _overdue(
+    code: str, message: str, where: str, when: tuple[datetime, timedelta | None, datetime]
+) -> Finding:
+    """A warning; critical when it lasts: later than twice as long as was promised."""
+    moment, every, now = when
+    if every is None or now - moment <= 2 * every:
+        return _warning(code, message, where)
+    message = f"{message}; more than twice as late as was promised"
+    return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
 
 
 def _ok(code: str, message: str) -> Finding:

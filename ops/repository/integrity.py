@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from ops.errors import BackupError, OpsError
+from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry, Manifest
@@ -26,14 +27,27 @@ def critical(error: OpsError, where: str = "") -> Finding:
 
 def check_checksum_file(backup: Backup) -> Finding:
     """Whether the checksum file beside the payload says what the manifest says."""
-    keys = {stored.key for stored in backup.store.list(backup.name)}
-    candidates = [f"{backup.name}{suffix}" for suffix in (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)]
-    key = next((candidate for candidate in candidates if candidate in keys), None)
-    if key is None:
-        message = f"{checksum_key(backup.name)} is gone"
-        return Finding(severity=Severity.CRITICAL, code="backup.checksum_file_missing", message=message)
-    with backup.store.open(key) as file:
-        content = file.read(_MOST_CHECKSUM_BYTES)
+    for suffix in (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX):
+        key = f"{backup.name}{suffix}"
+        content = _content_of(backup.store, key)
+        if content is not None:
+            return _check_checksums(backup, key, content)
+    message = f"{checksum_key(backup.name)} is gone"
+    return Finding(severity=Severity.CRITICAL, code="backup.checksum_file_missing", message=message)
+
+
+def _content_of(store: Store, key: str) -> bytes | None:
+    """What a small file holds; None where there is none, whatever a listing says."""
+    try:
+        with store.open(key) as file:
+            return file.read(_MOST_CHECKSUM_BYTES)
+    except BackupError as error:
+        if error.code != "backup.not_found":
+            raise
+        return None
+
+
+def _check_checksums(backup: Backup, key: str, content: bytes) -> Finding:
     try:
         found = parse_checksum_text(content.decode("utf-8", "surrogateescape"))
     except ValueError as error:
@@ -98,10 +112,8 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
     except BackupError:
         return payload_gone(entry.path)
     except OSError as error:
-        message = f"{entry.path} can not be read to its end: {error.strerror}"
-        return Finding(
-            severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=entry.path
-        )
+        message = f"{entry.path} cannot be read to its end: {error.strerror}"
+        return undecided(StoreError(message), entry.path)
     return compare_file(entry, digest.hexdigest(), size)
 
 
@@ -132,9 +144,17 @@ def check_sizes(backup: Backup) -> list[Finding]:
             findings.append(payload_gone(entry.path))
         elif there[entry.path] != entry.size:
             findings.append(_wrong_size(entry, there[entry.path]))
+    return [*findings, *_strays(backup, there)]
+
+
+def check_strays(backup: Backup) -> list[Finding]:
+    """Return a critical finding for each file in the payload's folder that was not stored with it."""
+    return _strays(backup, [stored.key for stored in backup.store.list(backup.name)])
+
+
+def _strays(backup: Backup, keys: Iterable[str]) -> list[Finding]:
     known = {entry.path for entry in backup.manifest.files}
-    strays = sorted(key for key in there if key.startswith(f"{backup.name}/") and key not in known)
-    return findings + [_stray(key) for key in strays]
+    return [_stray(key) for key in sorted(keys) if key.startswith(f"{backup.name}/") and key not in known]
 
 
 def _stray(key: str) -> Finding:
@@ -159,6 +179,8 @@ def _wrong_size(entry: FileEntry, size: int) -> Finding:
     )
 
 
-def undecided(error: OpsError) -> Finding:
+def undecided(error: OpsError, where: str = "") -> Finding:
     """Return the finding for what kept us from looking: it leaves the question open."""
-    return Finding(severity=Severity.WARNING, code=error.code, message=error.message, blocking=True)
+    return Finding(
+        severity=Severity.WARNING, code=error.code, message=error.message, where=where, blocking=True
+    )

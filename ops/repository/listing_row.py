@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Evidence
+from ops.model.findings import Verdict
 from ops.repository.backup import Backup
 from ops.units import format_time
 
@@ -22,8 +23,9 @@ class Listed(NamedTuple):
     """One copy of a backup. A tuple, because making so many of any other class takes longer than reading them.
 
     `name` is the payload's, `plain` what it was called before it was sealed. `created` counts microseconds since 1970.
-    Of the last verify and the last drill of exactly these bytes there is the verdict, empty where there was none; `good`
-    is what the last of them that reached a verdict said.
+    Of the last verify of exactly these bytes, and of the drill that proves them (else the last one), there is the verdict,
+    empty where there was none: `drilled` is `passed` for what is proven, and for nothing else. `good`: whether the backup
+    itself is.
     """
 
     name: str
@@ -89,7 +91,7 @@ def moment_of(count: int) -> datetime:
 def listed(backup: Backup) -> Listed:
     """The backup as `backup.list` tells it."""
     manifest, plain = backup.manifest, backup.plain
-    verify, drill = backup.last("verify"), backup.last("drill")
+    verify, drill = backup.last("verify"), backup.proof or backup.last("drill")
     return Listed(
         name=manifest.payload,
         plain=plain.payload,
@@ -104,12 +106,17 @@ def listed(backup: Backup) -> Listed:
         tags=manifest.tags,
         verified=_verdict(verify),
         verified_level="" if verify is None else str(verify.level),
-        drilled=_verdict(drill),
+        drilled=_verdict(drill) if backup.proven or drill is None else _not_proven(drill),
         drilled_on="" if drill is None else f"{drill.started_at:%Y-%m-%d}",
         opened=OPENED_WORDS[backup.opened],
         scope=manifest.scope,
         good=OPENED_WORDS[backup.good],
     )
+
+
+def _not_proven(drill: Evidence) -> str:
+    """The verdict of a drill that proves nothing, also when it passed and a later look failed."""
+    return str(Verdict.FAILED if drill.verdict is Verdict.PASSED else drill.verdict)
 
 
 def _verdict(evidence: Evidence | None) -> str:

@@ -171,19 +171,25 @@ def _periods(policy: Policy) -> list[tuple[str, timedelta | None, _Period]]:
 def _representatives(
     ranked: Sequence[Candidate], policy: Policy, reference: datetime
 ) -> list[tuple[str, Candidate]]:
-    """Of each period the first backup that is not bad, and the first good one, while they are young enough."""
+    """Of each period the first backup that is not bad, and the first good one, while they are young enough.
+
+    Of a period that has only bad ones, the first of these.
+    """
     found = []
     for rule, span, period_of in _periods(policy):
         if span is None:
             continue
         first: dict[str, Candidate] = {}
         first_good: dict[str, Candidate] = {}
-        for item in reversed(_sound(ranked)):
+        first_bad: dict[str, Candidate] = {}
+        for item in reversed(ranked):
             period = period_of(item.created_at.astimezone(UTC))
-            first.setdefault(period, item)
+            (first_bad if item.good is False else first).setdefault(period, item)
             if item.good:
                 first_good.setdefault(period, item)
-        for period, item in [*first.items(), *first_good.items()]:
+        # A damaged backup may be all that is left of its period.
+        alone = {period: item for period, item in first_bad.items() if period not in first}
+        for period, item in [*first.items(), *first_good.items(), *alone.items()]:
             if reference - item.created_at <= span:
                 found.append((f"{rule} {period}", item))
     return found

@@ -117,7 +117,7 @@ def test_a_failed_look_is_kept_with_the_backup(
 
 def refuse(*_arguments: object) -> object:
     """A copy that can not be loaded."""
-    raise SourceError("it can not be loaded", code="source.damaged")
+    raise SourceError("it can not be loaded", code="source.corrupt")
 
 
 def test_names_are_taken_sealed_or_plain(

@@ -109,7 +109,7 @@ def test_every_rule_is_met(history: list[Candidate], policy: Policy) -> None:
 
 @given(histories(least=1), POLICIES, st.integers(1, 60 * 24 * 60))
 def test_a_later_backup_pushes_none_out_early(history: list[Candidate], policy: Policy, minutes: int) -> None:
-    """With one more backup, whatever a period's rule kept stays by that rule until its own time is over."""
+    """With one more backup, whatever sound one a period's rule kept stays by that rule until its own time is over."""
     before = plan_retention(history, policy, NOW)
     newest = max(item.created_at for item in history)
     later = Candidate(name="later", created_at=newest + timedelta(minutes=minutes), size=1200, good=True)
@@ -119,8 +119,27 @@ def test_a_later_backup_pushes_none_out_early(history: list[Candidate], policy: 
         for reason in item.reasons:
             rule = reason.split()[0]
             span = getattr(policy, f"keep_{rule}", None)
-            if isinstance(span, timedelta) and later.created_at - item.candidate.created_at <= span:
+            young = isinstance(span, timedelta) and later.created_at - item.candidate.created_at <= span
+            if young and item.candidate.good is not False:
                 assert reason in reasons[item.candidate.name]
+
+
+def test_a_bad_one_stands_for_its_period_while_it_is_alone() -> None:
+    """Damaged is better than nothing: it goes when its period has one that is not damaged."""
+    policy = Policy(keep_daily=Span(timedelta(days=30)))
+    bad = Candidate(name="bad", created_at=NOW - timedelta(days=3, hours=5), good=False)
+    worse = Candidate(name="worse", created_at=NOW - timedelta(days=3, hours=4), good=False)
+    newest = Candidate(name="newest", created_at=NOW, good=True)
+    day = f"daily {bad.created_at.date()}"
+    reasons = {
+        item.candidate.name: item.reasons
+        for item in plan_retention([bad, worse, newest], policy, NOW).decisions
+    }
+    assert (reasons["bad"], reasons["worse"]) == ((day,), ())
+    sound = Candidate(name="sound", created_at=NOW - timedelta(days=3, hours=3), good=None)
+    plan = plan_retention([bad, worse, sound, newest], policy, NOW)
+    reasons = {item.candidate.name: item.reasons for item in plan.decisions}
+    assert (reasons["bad"], reasons["worse"], reasons["sound"]) == ((), (), (day,))
 
 
 @given(histories(), POLICIES, st.integers(-14, 14))

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ops.actions.backup import BackupRequest, Made, make
-from ops.actions.verify import VerifyRequest, verify_backup
+from ops.actions.verify import VerifyRequest, verify_opened
 from ops.config.model import ConfiguredSource
 from ops.config.reading import source_of_kind, store_at
-from ops.errors import ConfigError, OpsError, ToolError
+from ops.errors import ConfigError, OpsError
 from ops.model.evidence import Level
-from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
 from ops.ports.source import Source
 from ops.ports.store import Store
@@ -123,12 +122,7 @@ def _report(made: Made) -> Report:
 def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyRequest, job: Job) -> Report:
     """With a look at what was stored, opened where a key is here; a key that does not fit is a warning."""
     document, text, code = report
-    look, noticed = replace(look, level=Level.QUICK), []
-    try:
-        evidence = verify_backup(sealed, source, look, job)
-    except ToolError as error:
-        noticed = [Finding(severity=Severity.WARNING, code=error.code, message=error.message)]
-        evidence = verify_backup(replace(sealed, openers=()), source, look, job)
+    evidence, noticed = verify_opened(sealed, source, replace(look, level=Level.QUICK), job)
     findings = [*evidence.findings, *noticed]
     document = {
         **document,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from ops.actions.drill import DrillRequest, run_drill
 from ops.errors import OpsError
 from ops.fsio.atomic import make_private_folder, replace_durably, staged_file, write_all
 from ops.model.evidence import Evidence
+from ops.model.findings import Finding, Verdict
 from ops.report.documents import evidence_document
 from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
 from ops.repository.backup import Backup
+from ops.repository.freshness import examine_undecided
+from ops.repository.listing import list_backups, rows_of
 from ops.tasks.session import Session
 
 
@@ -41,6 +45,7 @@ def drill(session: Session, wanted: Wanted) -> None:
         )
     if drills:
         session.outcome.text.append(drills_text(drills))
+    session.outcome.notice(_lasting(session, drills))
     if wanted.junit:
         _write_junit(Path(wanted.junit).absolute(), drills)
 
@@ -71,6 +76,20 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
     return run_drill(
         backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name)
     )
+
+
+def _lasting(session: Session, drills: list[Evidence]) -> list[Finding]:
+    """What is more than bad luck: drill after drill without a verdict."""
+    findings = []
+    for evidence in drills:
+        configured = session.config.sources.get(evidence.source.name)
+        if evidence.verdict is Verdict.INCONCLUSIVE and configured is not None:
+            store = session.config.home_of(configured)
+            with contextlib.suppress(OpsError):  # the drill has said what is wrong with the store
+                findings += examine_undecided(
+                    store, rows_of(list_backups(store, session.cache), configured.name)
+                )
+    return findings
 
 
 def _write_junit(path: Path, drills: list[Evidence]) -> None:

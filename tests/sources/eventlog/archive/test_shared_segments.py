@@ -17,7 +17,7 @@ from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.formats import manifest as manifest_files
 from ops.formats.dependencies import KEY, needs_document, needs_of
-from ops.formats.names import SAFETY_TAG, manifest_key
+from ops.formats.names import SAFETY_TAG, checksum_key, checksum_text, manifest_key
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
 from ops.repository.backup import Backup
@@ -244,6 +244,7 @@ def test_what_is_used_is_what_was_recorded(place: Place) -> None:
     manifest = replace(forged.taken.backup.manifest, job_id=first.manifest.job_id)
     place.store.path_of(first.name).write_bytes(other.store.path_of(first.name).read_bytes())
     place.store.path_of(manifest_key(first.name)).write_bytes(manifest_files.to_json(manifest))
+    place.store.path_of(checksum_key(first.name)).write_text(checksum_text(manifest.files))
     assert place.look(second, Level.QUICK) == (Verdict.FAILED, {"backup.checksum_mismatch"})
     verdict, wrong = place.look(second, Level.FULL)
     assert (verdict, wrong) == (Verdict.FAILED, {"backup.checksum_mismatch"})

@@ -1,0 +1,123 @@
+"""What seems wrong with stored files is looked at once more before anybody is told that a backup is bad.
+
+A listing may be stale, a server may answer with half of a file, a disk may have gone. Only what two looks over two
+connections agree on says something about the backup; all else says something about its store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from ops.errors import OpsError
+from ops.formats.names import manifest_key
+from ops.model.findings import Finding, Severity, worst
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_manifest
+from ops.repository.integrity import (
+    check_checksum_file,
+    check_sizes,
+    check_stored_files,
+    check_strays,
+    critical,
+    undecided,
+)
+from ops.run.progress import Progress
+
+Look = Callable[[Backup], Sequence[Finding]]
+
+_DAMAGED = frozenset(
+    (
+        "cipher.damaged",
+        "cipher.not_encrypted",
+        "source.corrupt",
+        "source.encrypted",
+        "source.hot_journal",
+        "source.not_a_database",
+        "source.not_a_file",
+        "source.not_migrated",
+        "source.query_failed",
+    )
+)
+"""What is said of data that was read. All other errors say that nobody could look."""
+_NOT_LOOKED = frozenset(
+    ("backup.evidence_invalid", "backup.manifest_newer", "backup.not_found", "backup.pin_invalid")
+)
+
+
+def judged(error: OpsError, where: str = "") -> Finding:
+    """Return what an error on the way to a verdict says: critical only where data was read and is wrong.
+
+    A connection that was cut, a store that does not answer, credentials that expired, a full disk, a program that is
+    missing or was killed leave the question open.
+    """
+    said_of_data = error.code.startswith("backup.") and error.code not in _NOT_LOOKED
+    if said_of_data or error.code in _DAMAGED:
+        return critical(error, where)
+    return undecided(error)
+
+
+def stops(findings: Iterable[Finding]) -> bool:
+    """Return whether there is no use in going on: something is wrong, or could not be looked at."""
+    return any(item.severity is Severity.CRITICAL or item.blocking for item in findings)
+
+
+def look_beside(backup: Backup, progress: Progress) -> list[Finding]:
+    """Check the checksum file, names and sizes; what is wrong is confirmed by what the files hold."""
+
+    def first(one: Backup) -> list[Finding]:
+        return [check_checksum_file(one), *check_sizes(one)]
+
+    def again(one: Backup) -> list[Finding]:
+        return [check_checksum_file(one), *check_stored_files(one, progress), *check_strays(one)]
+
+    return confirmed(backup, first(backup), again)
+
+
+def look_through(backup: Backup, progress: Progress) -> list[Finding]:
+    """Hash every stored file of the payload; what is wrong is read twice."""
+    return confirmed(
+        backup, check_stored_files(backup, progress), lambda one: check_stored_files(one, progress)
+    )
+
+
+def confirmed(backup: Backup, first: Sequence[Finding], again: Look) -> list[Finding]:
+    """Return the findings of a look; of critical ones only those that `again` makes too, over connections of its own.
+
+    Where two looks differ, or the store does not even have the manifest any more, the question is left open
+    (`store.unstable`).
+    """
+    if worst([*first]) is not Severity.CRITICAL:
+        return [*first]
+    other = replace(backup, store=backup.store.reconnect())
+    rest = [item for item in first if item.severity is not Severity.CRITICAL]
+    try:
+        now, before = read_manifest(other.store, manifest_key(backup.name)), backup.manifest
+        if (now.job_id, now.files) != (before.job_id, before.files):
+            return [*rest, _unstable(backup, "its manifest is another one than a moment ago")]
+        second = again(other)
+    except OpsError as error:
+        return [*rest, undecided(error)]
+    if open_ones := [item for item in second if item.blocking]:
+        return [*rest, *open_ones]
+    if _facts(first) == _facts(second):
+        return [*first]
+    said = next(item for item in first if item.severity is Severity.CRITICAL)
+    return [*rest, _unstable(backup, f"one look found that {said.message}, and another one did not")]
+
+
+def _facts(findings: Iterable[Finding]) -> set[tuple[str, str, str, str]]:
+    return {
+        (item.code, item.where, item.expected, item.found)
+        for item in findings
+        if item.severity is Severity.CRITICAL
+    }
+
+
+def _unstable(backup: Backup, why: str) -> Finding:
+    message = (
+        f"store {backup.store.name!r} ({backup.store.location}) does not answer twice in the same way: {why}"
+    )
+    return Finding(
+        severity=Severity.WARNING, code="store.unstable", message=message, where=backup.name, blocking=True
+    )

@@ -1,0 +1,343 @@
+"""FAILED is said of bytes and data that were read and are wrong; all else leaves the verdict open."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.drill import DrillRequest, run_drill
+from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import BackupError, OpsError, StoreError
+from ops.formats.names import checksum_key, manifest_key
+from ops.model.evidence import Evidence, Level
+from ops.model.findings import Verdict
+from ops.model.requests import Assertion
+from ops.ports.store import StoredFile
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_named
+from ops.repository.fetch import payload_here
+from ops.repository.repository import Repository
+from ops.run.job import Job
+from ops.run.progress import Progress
+from ops.sources.sqlite.source import SqliteSource
+from ops.stores.local import LocalStore
+from ops.stores.memory import MemoryStore
+from tests.histories import looked_at
+
+Lie = Callable[["LyingStore", str, bytes], bytes]
+
+
+@dataclass(slots=True)
+class LyingStore(MemoryStore):
+    """A store whose answers about payloads go through `lie`, and whose listings through `listed`."""
+
+    lie: Lie | None = None
+    listed: Callable[[StoredFile], StoredFile | None] | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def open(self, key: str) -> BinaryIO:
+        """What it says that the file holds."""
+        with MemoryStore.open(self, key) as file:
+            content = file.read()
+        self.asked.append(key)
+        return io.BytesIO(content if self.lie is None else self.lie(self, key, content))
+
+    def get(self, key: str, into: Path, progress: Progress) -> str:
+        """What arrives."""
+        before, self.files = self.files, dict(self.files)
+        with self.open(key) as file:
+            self.files[key] = file.read()
+        try:
+            return MemoryStore.get(self, key, into, progress)
+        finally:
+            self.files = before
+
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """What it says that there is."""
+        for stored in MemoryStore.list(self, prefix):
+            told = stored if self.listed is None else self.listed(stored)
+            if told is not None:
+                yield told
+
+
+def of_payload(lie: Lie) -> Lie:
+    """The lie, told of payloads alone."""
+    return lambda store, key, content: lie(store, key, content) if key.endswith(".db") else content
+
+
+def cut(store: LyingStore, key: str, content: bytes) -> bytes:
+    """The connection breaks."""
+    raise StoreError("the connection broke", code="store.unreachable")
+
+
+def expired(store: LyingStore, key: str, content: bytes) -> bytes:
+    """The credentials have expired."""
+    raise StoreError("expired", code="store.credentials_expired")
+
+
+def flipped(store: LyingStore, key: str, content: bytes) -> bytes:
+    """One bit is another, each time."""
+    return content[:100] + bytes([content[100] ^ 1]) + content[101:]
+
+
+def flipped_once(store: LyingStore, key: str, content: bytes) -> bytes:
+    """One bit is another, the first time."""
+    return flipped(store, key, content) if store.asked.count(key) == 1 else content
+
+
+def never_twice(store: LyingStore, key: str, content: bytes) -> bytes:
+    """Each answer is another."""
+    at = store.asked.count(key)
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def half(store: LyingStore, key: str, content: bytes) -> bytes:
+    """Half of the file, each time."""
+    return content[: len(content) // 2]
+
+
+def half_once(store: LyingStore, key: str, content: bytes) -> bytes:
+    """Half of the file, the first time."""
+    return half(store, key, content) if store.asked.count(key) == 1 else content
+
+
+def longer(store: LyingStore, key: str, content: bytes) -> bytes:
+    """One byte more, each time."""
+    return content + b"x"
+
+
+def nothing(store: LyingStore, key: str, content: bytes) -> bytes:
+    """An empty answer, each time."""
+    return b""
+
+
+def page(store: LyingStore, key: str, content: bytes) -> bytes:
+    """A web page, the first time."""
+    return b"<html>Please log in</html>" if store.asked.count(key) == 1 else content
+
+
+def gone(store: LyingStore, key: str, content: bytes) -> bytes:
+    """The file is not there."""
+    raise BackupError(f"{key} is not there", code="backup.not_found")
+
+
+def unplugged(store: LyingStore, key: str, content: bytes) -> bytes:
+    """From now on nothing is there."""
+    store.files.clear()
+    raise BackupError(f"{key} is not there", code="backup.not_found")
+
+
+def hidden(suffix: str) -> Callable[[StoredFile], StoredFile | None]:
+    """A listing that does not show such files."""
+    return lambda stored: None if stored.key.endswith(suffix) else stored
+
+
+def sizeless(stored: StoredFile) -> StoredFile:
+    """A listing without sizes."""
+    return StoredFile(stored.key, 0)
+
+
+@pytest.fixture
+def lying(source: SqliteSource) -> LyingStore:
+    """A store that tells the truth as yet, with one backup."""
+    store = LyingStore()
+    take_backup(source, Repository(store=store), BackupRequest(), Job())
+    store.asked.clear()
+    return store
+
+
+def only(store: LyingStore) -> Backup:
+    """The backup, as the store tells of it now."""
+    (name,) = (key for key in store.files if key.endswith(".db"))
+    return read_named(store, name)
+
+
+VERBS: dict[str, Callable[[Backup, SqliteSource, Path], Evidence]] = {
+    "quick": lambda backup, source, scratch: verify_backup(
+        backup, source, VerifyRequest(Level.QUICK, scratch), Job()
+    ),
+    "full": lambda backup, source, scratch: verify_backup(
+        backup, source, VerifyRequest(Level.FULL, scratch), Job()
+    ),
+    "drill": lambda backup, source, scratch: run_drill(backup, source, DrillRequest(scratch=scratch), Job()),
+}
+OPEN, BAD = Verdict.INCONCLUSIVE, Verdict.FAILED
+LIES = [
+    (of_payload(cut), None, OPEN, "store.unreachable"),
+    (of_payload(expired), None, OPEN, "store.credentials_expired"),
+    (of_payload(flipped), None, BAD, "backup.checksum_mismatch"),
+    (of_payload(flipped_once), None, OPEN, "store.unstable"),
+    (of_payload(never_twice), None, OPEN, "store.unstable"),
+    (of_payload(half), None, BAD, "backup.size_mismatch"),
+    (of_payload(half_once), None, OPEN, "store.unstable"),
+    (of_payload(longer), None, BAD, "backup.size_mismatch"),
+    (of_payload(nothing), None, BAD, "backup.size_mismatch"),
+    (of_payload(page), None, OPEN, "store.unstable"),
+    (of_payload(gone), None, BAD, "backup.payload_missing"),
+    (None, hidden(".db"), OPEN, "store.unstable"),
+    (None, sizeless, OPEN, "store.unstable"),
+    (None, lambda stored: StoredFile(stored.key, stored.size + 1), OPEN, "store.unstable"),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("lie", "listed", "verdict", "code"), LIES)
+def test_lies(
+    lying: LyingStore,
+    source: SqliteSource,
+    scratch: Path,
+    verb: str,
+    lie: Lie | None,
+    listed: Callable[[StoredFile], StoredFile | None] | None,
+    verdict: Verdict,
+    code: str,
+) -> None:
+    """What two looks agree on makes a verdict; what they do not leaves it open, and says what it was."""
+    backup = only(lying)
+    lying.lie, lying.listed = lie, listed
+    evidence = replace(VERBS[verb](backup, source, scratch))
+    assert (evidence.verdict, code in {item.code for item in evidence.findings}) == (verdict, True)
+    assert not list(scratch.glob("*/*.db"))
+
+
+@pytest.mark.parametrize(("lie", "listed", "verdict", "code"), LIES)
+def test_lies_and_a_restore(
+    lying: LyingStore,
+    source: SqliteSource,
+    scratch: Path,
+    tmp_path: Path,
+    lie: Lie | None,
+    listed: Callable[[StoredFile], StoredFile | None] | None,
+    verdict: Verdict,
+    code: str,
+) -> None:
+    """A restore of what could not be read as it was recorded is refused, and says whose fault it is; so is a copy."""
+    backup, target = only(lying), tmp_path / "new.db"
+    lying.lie, lying.listed = lie, listed
+    request = RestoreRequest(
+        scratch=scratch, safety=Repository(store=MemoryStore()), sources=[source], to=str(target)
+    )
+    with pytest.raises(OpsError) as raised:
+        restore_backup(backup, source, request, Job())
+    assert (raised.value.code == "backup.not_restorable") == (verdict is BAD)
+    assert not target.exists()
+    lying.asked.clear()
+    if listed is None:
+        with pytest.raises(OpsError) as raised, payload_here(backup, scratch, Job()):
+            pytest.fail("it was read")
+        assert raised.value.code == code
+
+
+def test_unplugged(lying: LyingStore, source: SqliteSource, scratch: Path) -> None:
+    """Where nothing of a backup is left at the second look it has gone, and there is no verdict."""
+    backup = only(lying)
+    lying.lie = of_payload(unplugged)
+    with pytest.raises(BackupError) as raised:
+        VERBS["drill"](backup, source, scratch)
+    assert raised.value.code == "backup.not_found"
+
+
+def test_unplugged_disk(
+    store: LocalStore, source: SqliteSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that goes while it is read makes no verdict either."""
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    really = LocalStore.get
+
+    def unplug(store: LocalStore, key: str, into: Path, progress: Progress) -> str:
+        store.options.path.rename(store.options.path.with_name("gone"))
+        return really(store, key, into, progress)
+
+    monkeypatch.setattr(LocalStore, "get", unplug)
+    evidence = VERBS["drill"](backup, source, scratch)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("suffix", [".checksum", ".manifest.json"])
+def test_a_stale_listing_makes_no_verdict(
+    lying: LyingStore, source: SqliteSource, scratch: Path, suffix: str
+) -> None:
+    """What a listing does not show and the store has is not called missing."""
+    backup = only(lying)
+    lying.listed = hidden(suffix)
+    for verb in VERBS.values():
+        assert verb(backup, source, scratch).verdict is Verdict.PASSED
+
+
+def test_another_manifest_meanwhile(lying: LyingStore, source: SqliteSource, scratch: Path) -> None:
+    """Where the manifest is another one at the second look, nothing is said of the first."""
+    backup = only(lying)
+    lying.lie = of_payload(flipped)
+    key = manifest_key(backup.name)
+
+    def exchanged(store: LyingStore, asked: str, content: bytes) -> bytes:
+        if asked == key:
+            return content.replace(b'"scope": "full"', b'"scope": "data"')
+        return of_payload(flipped)(store, asked, content)
+
+    lying.lie = exchanged
+    assert VERBS["drill"](backup, source, scratch).verdict is Verdict.INCONCLUSIVE
+
+
+class TestProofs:
+    """What looks at a backup add up to."""
+
+    def test_no_verdict_takes_no_proof(self, lying: LyingStore, source: SqliteSource, scratch: Path) -> None:
+        """A proof is lost by a later FAILED, never by a drill or verify that could not look."""
+        assert VERBS["drill"](only(lying), source, scratch).verdict is Verdict.PASSED
+        lying.lie = of_payload(cut)
+        for verb in ("drill", "full", "quick"):
+            assert VERBS[verb](only(lying), source, scratch).verdict is Verdict.INCONCLUSIVE
+        assert (only(lying).proven, only(lying).good) == (True, True)
+        lying.lie = of_payload(flipped)
+        assert VERBS["quick"](only(lying), source, scratch).verdict is Verdict.FAILED
+        assert (only(lying).proven, only(lying).good) == (False, False)
+
+    def test_expectations_make_nothing_bad(
+        self, lying: LyingStore, source: SqliteSource, scratch: Path
+    ) -> None:
+        """A failed assertion makes the drill FAILED and the backup not proven; it stays good."""
+        request = DrillRequest(scratch=scratch, assertions=[Assertion(row_count="notes", min=10**9)])
+        evidence = run_drill(only(lying), source, request, Job())
+        assert (evidence.verdict, evidence.integrity) == (Verdict.FAILED, Verdict.PASSED)
+        assert (only(lying).proven, only(lying).good) == (False, True)
+
+    @pytest.mark.parametrize(
+        ("looks", "proven", "good"),
+        [
+            ([("drill", "passed"), ("drill", "failed")], False, False),
+            ([("drill", "failed"), ("drill", "passed")], True, True),
+            ([("drill", "passed"), ("verify", "failed"), ("verify", "passed")], False, True),
+            ([("drill", "inconclusive")], False, None),
+            ([("verify", "failed"), ("verify", "inconclusive")], False, False),
+            ([("drill", "passed"), ("verify", "inconclusive"), ("drill", "inconclusive")], True, True),
+        ],
+    )
+    def test_histories(
+        self, lying: LyingStore, looks: list[tuple[str, str]], proven: bool, good: bool | None
+    ) -> None:
+        """The order of looks decides, and looks without a verdict do not count."""
+        for number, (action, verdict) in enumerate(looks, 1):
+            looked_at(only(lying), Verdict(verdict), action=action, after=timedelta(hours=number))
+        assert (only(lying).proven, only(lying).good) == (proven, good)
+
+    def test_an_inconclusive_look_that_read_all(
+        self, lying: LyingStore, source: SqliteSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A full verify that read every byte as recorded and could not load here makes a backup good, not proven."""
+
+        def unable(*_: object) -> None:
+            raise StoreError("no module here", code="store.unreadable")
+
+        monkeypatch.setattr(SqliteSource, "load", unable)
+        assert VERBS["full"](only(lying), source, scratch).verdict is Verdict.INCONCLUSIVE
+        assert (only(lying).proven, only(lying).good) == (False, True)
+        assert checksum_key(only(lying).name) in lying.files
