@@ -18,18 +18,22 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import checksum_key, manifest_key
 from ops.model.evidence import Evidence, Level
-from ops.model.findings import Verdict
+from ops.model.findings import Severity, Verdict, worst
 from ops.model.requests import Assertion
 from ops.ports.store import StoredFile
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_named
 from ops.repository.fetch import payload_here
+from ops.repository.find import find_backup
+from ops.repository.freshness import examine_age, examine_proven, examine_undecided, examine_verified
+from ops.repository.listing import list_backups
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
+from tests.conftest import execute, run_drillbook
 from tests.histories import looked_at
 
 Lie = Callable[["LyingStore", str, bytes], bytes]
@@ -341,3 +345,51 @@ class TestProofs:
         assert VERBS["full"](only(lying), source, scratch).verdict is Verdict.INCONCLUSIVE
         assert (only(lying).proven, only(lying).good) == (False, True)
         assert checksum_key(only(lying).name) in lying.files
+
+
+class TestLasting:
+    """What lasts is told louder."""
+
+    def test_three_drills_without_a_verdict(
+        self, lying: LyingStore, source: SqliteSource, scratch: Path
+    ) -> None:
+        """The third in a row is critical, also over several backups; one that reaches a verdict ends it."""
+        lying.lie = of_payload(cut)
+        for night in range(3):
+            assert examine_undecided(lying, list_backups(lying, None).rows.as_list()) == []
+            if night == 1:
+                lying.lie = None
+                take_backup(source, Repository(store=lying), BackupRequest(name="second.db"), Job())
+                lying.lie = of_payload(cut)
+            newest = find_backup(lying, "latest", source="prices")
+            assert VERBS["drill"](newest, source, scratch).verdict is Verdict.INCONCLUSIVE
+        (finding,) = examine_undecided(lying, list_backups(lying, None).rows.as_list())
+        assert (finding.code, finding.severity) == ("drill.undecided", Severity.CRITICAL)
+        assert "the connection broke" in finding.message
+        lying.lie = None
+        newest = find_backup(lying, "latest", source="prices")
+        assert VERBS["drill"](newest, source, scratch).verdict is Verdict.PASSED
+        assert examine_undecided(lying, list_backups(lying, None).rows.as_list()) == []
+
+    @pytest.mark.parametrize(
+        ("hours", "severity"), [(23, Severity.OK), (25, Severity.WARNING), (49, Severity.CRITICAL)]
+    )
+    def test_overdue(self, lying: LyingStore, hours: int, severity: Severity) -> None:
+        """More than twice as late as was promised is critical."""
+        backup = looked_at(only(lying), action="drill", after=timedelta())
+        now, every = backup.manifest.created_at + timedelta(hours=hours), timedelta(hours=24)
+        (age,) = examine_age(backup, every, now)
+        assert age.severity is severity
+        assert examine_proven([backup], every, now).severity is severity
+        assert worst(examine_verified(backup, every, now)) is severity
+
+
+def test_the_third_drill_without_a_verdict_ends_with_2(tmp_path: Path) -> None:
+    """The exit code of a drill without a verdict is 1, and 2 from the third in a row on."""
+    execute(tmp_path / "a.db", "CREATE TABLE t (x)")
+    asks = '[[source.a.assert]]\ncommand = ["no-such-program"]\n'
+    (tmp_path / "ops.toml").write_text(f'[source.a]\nkind = "sqlite"\npath = "a.db"\n{asks}')
+    assert run_drillbook("backup.create", cwd=tmp_path).returncode == 0
+    codes = [run_drillbook("backup.drill", cwd=tmp_path).returncode for _ in range(3)]
+    assert codes == [1, 1, 2]
+    assert run_drillbook("doctor", cwd=tmp_path).returncode == 2
