@@ -100,7 +100,9 @@ def _candidates(place: Path) -> list[Candidate]:
         ),
         Candidate(
             name=f"`backup.prune`, {PRUNED:,} backups to {KEPT}",
-            run=_run(place, *drillbook("backup.prune", "--yes", "--config", str(place / "prune.toml"))),
+            run=_run(
+                place, *drillbook("backup.prune", "--yes", "--many", "--config", str(place / "prune.toml"))
+            ),
             prepare=_stored_again(place),
         ),
         *(_of_known(place, task, name) for task in NEXT for name in ("empty", "known")),

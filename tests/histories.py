@@ -11,10 +11,13 @@ from ops.formats import manifest as manifest_files
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
 from ops.model.evidence import Evidence
-from ops.model.findings import Verdict
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
 from ops.ports.store import Store
 from ops.repository.backup import Backup
+
+READ = Finding(severity=Severity.OK, code="backup.checksum", message="SHA-256 as recorded")
+"""What a look says that read every stored byte."""
 
 
 def put(store: Store, key: str, content: bytes) -> None:
@@ -86,7 +89,7 @@ def looked_at(
         finished_at=moment,
         duration_ms=1,
         verdict=verdict,
-        findings=(),
+        findings=(READ,) if verdict is Verdict.PASSED else (),
     )
     key = evidence_key(backup.name, action, moment, evidence.job_id)
     put(backup.store, key, evidence_files.to_json(evidence))

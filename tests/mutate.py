@@ -40,7 +40,7 @@ RETENTION = "ops/repository/retention.py"
 PRUNE = "ops/actions/prune.py"
 DELETING = "ops/repository/delete.py"
 COPYING = "ops/actions/copy.py"
-PRUNING = "tests/actions/test_prune.py tests/repository/test_retention.py"
+PRUNING = "tests/actions/test_prune.py tests/actions/test_prune_safely.py tests/repository/test_retention.py"
 COPIES = "tests/actions/test_copy.py"
 SEALING = "tests/repository/test_encrypt.py"
 SEALED_HOME = "tests/actions/test_encrypted_store.py"
@@ -56,6 +56,9 @@ AHEAD = "tests/repository/test_upload.py"
 INCREMENTAL = "tests/sources/eventlog/archive/test_shared_segments.py"
 INGEST_TABLE = "tests/ingest_monitor/test_table_history.py"
 PROVIDERS = "tests/ingest_monitor/test_providers.py"
+SECOND = "ops/repository/second_look.py"
+VERDICTS = "tests/actions/test_verdicts.py"
+NEWEST = "tests/repository/test_newest.py tests/repository/test_listing.py"
 STATE = "tests/host/test_state_dir.py tests/faults/test_state_folder.py"
 LOG_FIXTURES = "tests/fixtures_ci/test_eventlogs.py"
 
@@ -102,7 +105,7 @@ MUTATIONS = [
     Mutation("ops/model/compare_measures.py", "elif expected.rows != actual.rows:", "elif False:", CORRUPTION),
     Mutation("ops/driverkit/row_digest.py", "if document[SEAL] != document_seal(document):", "if False:", DRILLS),
     Mutation("ops/repository/catalog.py", "if manifest_key(manifest.payload) != key:", "if False:", CORRUPTION),
-    Mutation("ops/repository/backup.py", "and item.payload_sha256 == digest", "", DRILLS),
+    Mutation("ops/repository/backup.py", "if item.payload_sha256 == digest]", "]", DRILLS),
     Mutation("ops/repository/listing.py", " and not row.is_safety", "", RESTORING),
     Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
     Mutation("ops/sources/sqlite/source.py", "promote.require_idle(place)", "pass", RESTORING),
@@ -138,7 +141,7 @@ MUTATIONS = [
     Mutation(f"{POSTGRES}/connect/address.py", '_SECRET_KEYWORDS: Final = ("password", ', "_SECRET_KEYWORDS: Final = (", PG_TEXT),
     Mutation(f"{POSTGRES}/drill/scratch.py", "require_extensions(session, needs)", "pass", PG_RESTORING),
     Mutation(f"{POSTGRES}/measure/row_digest_sql.py", "coalesce(sum({row_hash}), 0)::text", "count(*)::text", PG_DIGESTS),
-    Mutation(RETENTION, "for item in reversed(_sound(ranked)):", "for item in _sound(ranked):", PRUNING),
+    Mutation(RETENTION, "for item in reversed(ranked):", "for item in ranked:", PRUNING),
     Mutation(RETENTION, "reference = min(now, ranked[0].created_at)", "reference = now", PRUNING),
     Mutation(RETENTION, "            if item.good:\n                first_good.setdefault(period, item)\n", "", PRUNING),
     Mutation(RETENTION, "    if newest.good is None:", "    if False:", PRUNING),
@@ -203,7 +206,7 @@ MUTATIONS = [
     Mutation("ops/repository/dependencies.py", "item.good is not False and ", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "and not check_sizes(item)", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "now - oldest > full_every", "False", INCREMENTAL),
-    Mutation("ops/repository/fetch.py", "return Fetched(place, place.parent, backup.manifest), check_stored_files(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
+    Mutation("ops/repository/fetch.py", "return Fetched(place, place.parent, backup.manifest), look_through(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
     Mutation("ops/repository/retention_candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
     Mutation("ops/repository/replicate.py", "    _copy_needed(backup, to, job)\n", "", INCREMENTAL),
     Mutation("ops/actions/backup.py", " and SAFETY_TAG not in request.tags:", ":", INCREMENTAL),
@@ -236,6 +239,25 @@ MUTATIONS = [
     Mutation(f"{POSTGRES}/restore/pg_restore.py", "only=attaching, jobs=1", "only=attaching", PG_REFUSING),
     Mutation(f"{POSTGRES}/restore/pg_restore.py", "if self.needs.client.includes(self.needs.server):", "if False:", PG_RELEASES),
     Mutation(f"{POSTGRES}/restore/messages.py", "    if said.foreign or role.language:", "    if False:", PG_REFUSING),
+    Mutation(SECOND, "    if _facts(first) == _facts(second):", "    if True:", VERDICTS),
+    Mutation(SECOND, "        if (now.job_id, now.files) != (before.job_id, before.files):", "        if False:", VERDICTS),
+    Mutation(SECOND, 'error.code.startswith("backup.") and error.code not in _NOT_LOOKED', "True", VERDICTS),
+    Mutation("ops/model/evidence.py", "return self.verdict if len(rest) == len(self.findings) else verdict_of(rest)", "return self.verdict", VERDICTS),
+    Mutation("ops/repository/backup.py", "            if item.verdict is Verdict.FAILED:\n                proof = None", "            if False:\n                proof = None", VERDICTS),
+    Mutation("ops/repository/backup.py", "return True if any(item.read_whole for item in looks) else None", "return None", VERDICTS),
+    Mutation("ops/actions/restore.py", "        unread = [item for item in findings if item.blocking]", "        unread = []", VERDICTS),
+    Mutation(RETENTION, "[-count:]\n        # Damaged", "\n        # Damaged", PRUNING),
+    Mutation(RETENTION, "if newest.created_at - now > _FUTURE:", "if False:", PRUNING),
+    Mutation(RETENTION, "if drop.table not in volatile and", "if", PRUNING),
+    Mutation(RETENTION, "item.good), older)", "item), older)", PRUNING),
+    Mutation(PRUNE, "            if problem is not None:\n                problems", "            if False:\n                problems", PRUNING),
+    Mutation(PRUNE, "        if self.request.many or doomed < MANY", "        if True or doomed < MANY", PRUNING),
+    Mutation(PRUNE, "            todo += by_name[name].candidate.needs\n", "", INCREMENTAL),
+    Mutation("ops/repository/presence.py", "<= READ_WITHIN\n", "<= 100 * READ_WITHIN\n", PRUNING),
+    Mutation("ops/repository/presence.py", "if was and any(", "if False and any(", PRUNING),
+    Mutation("ops/repository/newest.py", "there = set(found.keys).difference(others)", "there = set(found.keys)", NEWEST),
+    Mutation("ops/repository/newest.py", "    if len(others) > _FEW:", "    if False:", NEWEST),
+    Mutation("ops/fsio/atomic.py", "        with _deaf(), translated_write_errors(path):", "        with translated_write_errors(path):", "tests/fsio/test_atomic.py"),
     Mutation("ops/host/state_dir.py", "if found.st_uid != os.geteuid():", "if False:", STATE),
     Mutation("ops/host/state_dir.py", "if found.st_mode & _OF_OTHERS:", "if False:", STATE),
     Mutation("ops/repository/locks.py", "                if deletes:", "                if False:", STATE),

@@ -38,6 +38,8 @@ from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
 from ops.repository.repository import Repository
+from ops.repository.retention import DROP_KEPT, dropped_tables
+from ops.repository.retention_candidates import POLICY_KEY
 from ops.repository.upload import sealed_ahead, sent_ahead
 from ops.run.job import Job, milliseconds
 
@@ -47,10 +49,14 @@ _TOOL = {"name": "drillbook", "version": __version__}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRequest:
-    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand."""
+    """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand.
+
+    `policy`: the name of the policy that keeps this backup (empty: that of the source or store).
+    """
 
     name: str | None = None
     tags: tuple[str, ...] = ()
+    policy: str = ""
     min_free: int | None = None
     wait_s: float = 0
 
@@ -78,7 +84,7 @@ def take_backup(source: Source, to: Repository, request: BackupRequest, job: Job
 def take_backup_under_lock(source: Source, to: Repository, request: BackupRequest, job: Job) -> Taken:
     """The same for a caller that holds the source's lock already."""
     begun = begin_backup(source, to, request, job)
-    taken = make_backup(source, to, begun, request.tags, job)
+    taken = make_backup(source, to, begun, request, job)
     findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(to.store, to.limit))
     return replace(taken, findings=findings)
 
@@ -132,7 +138,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     source: Source,
     to: Repository,
     begun: Begun,
-    tags: tuple[str, ...],
+    request: BackupRequest,
     job: Job,
     on_copied: OnCopied | None = None,
 ) -> Taken:
@@ -158,16 +164,42 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             measures=captured.measures,
             tool=_TOOL,
             scope=source.scope,
-            tags=tags,
+            tags=request.tags,
             data_as_of=captured.data_as_of,
             started_at=begun.started_at,
             finished_at=finished,
             duration_ms=milliseconds(begun.started_at, finished),
-            extra={"capture": captured.method, **captured.extra},
+            extra={**_own_policy(request), "capture": captured.method, **captured.extra},
         )
         with job.step("publish"):
             publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
-    return Taken(Backup(store=store, manifest=manifest), captured, captured.findings)
+    findings = (*captured.findings, *_dropped(begun.former, manifest))
+    return Taken(Backup(store=store, manifest=manifest), captured, findings)
+
+
+def _dropped(former: Manifest | None, manifest: Manifest) -> list[Finding]:
+    """A warning for each table that lost more than half of many rows since the former backup of the same scope."""
+    if former is None or former.scope != manifest.scope:
+        return []
+    before, after = (
+        {name: table.rows for name, table in item.measures.tables.items()} for item in (former, manifest)
+    )
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="backup.rows_dropped",
+            message=f"{name} had {before[name]} rows in {former.name} and has {after.get(name, 0)} now: the last good"
+            f" backup before that is kept for {DROP_KEPT.days} days, unless this happens regularly",
+            where=name,
+            expected=str(before[name]),
+            found=str(after.get(name, 0)),
+        )
+        for name in dropped_tables(before, after)
+    ]
+
+
+def _own_policy(request: BackupRequest) -> dict[str, str]:
+    return {POLICY_KEY: request.policy} if request.policy else {}
 
 
 def _recorded_time(newest: datetime | None, now: datetime) -> tuple[datetime, list[Finding]]:
@@ -255,7 +287,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     name = f"{begun.name}{how.suffix}"
     with scratch_folder(to.scratch) as folder, sealed_ahead(store, name, how) as ahead:
         plain = Repository(store=to.plain_store(folder), scratch=to.scratch)
-        taken = make_backup(source, plain, begun, request.tags, job, ahead.begin)
+        taken = make_backup(source, plain, begun, request, job, ahead.begin)
         looked = None
         if look is not None:
             looked = verify_backup(taken.backup, source, replace(look, keep=False), job)

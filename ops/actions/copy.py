@@ -15,7 +15,7 @@ from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.replicate import copy_backup, refresh_records
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
-from ops.repository.retention_candidates import candidates_of
+from ops.repository.retention_candidates import Group, candidates_of
 from ops.run.job import Job
 
 
@@ -28,10 +28,16 @@ class Home:
     stored: Mapping[str, int]
 
 
-def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: datetime) -> list[Backup]:
+def missing_copies(
+    home: Home,
+    away: Catalogue,
+    policy: Policy | None,
+    now: datetime,
+    named: Mapping[str, Policy] | None = None,
+) -> list[Backup]:
     """The backups in their home that should be in the other store and are not, newest first.
 
-    One that is known to be bad is not spread.
+    One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
     """
     here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
     there = {item.manifest.job_id for item in away.backups}
@@ -41,8 +47,13 @@ def missing_copies(home: Home, away: Catalogue, policy: Policy | None, now: date
     ]
     if policy is None:
         return absent
-    kept = _as_sound([item for item in away.backups if item.manifest.source.name == home.source])
-    wanted = _wanted([*kept, *(candidates[item.name] for item in absent)], policy, now)
+    theirs = [item for item in away.backups if item.manifest.source.name == home.source]
+    wanted: set[str] = set()
+    for own in {Group.of(item).policy for item in absent}:
+        kept = _as_sound([item for item in theirs if Group.of(item).policy == own])
+        more = [candidates[item.name] for item in absent if Group.of(item).policy == own]
+        rules = (named or {}).get(own, Policy(forever=True)) if own else policy
+        wanted |= _wanted([*kept, *more], rules, now)
     wanted |= {name for item in absent if item.name in wanted for name in candidates[item.name].needs}
     return [item for item in absent if item.name in wanted]
 
@@ -69,7 +80,7 @@ def copy_missing(source: str, home: Repository, further: Iterable[Repository], j
     for to in further:
         try:
             away = read_catalogue(to.store)
-            missing = missing_copies(here, away, to.policy, job.clock())
+            missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
             refresh_records(here.catalogue, away, to.store)
         except OpsError as error:
             findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Final
 
 from ops.formats.source_place import SourcePlace
 from ops.model.findings import Finding, Severity
@@ -14,10 +15,12 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
+from ops.repository.policy_record import has_pruned, remember_pruned
+from ops.repository.presence import lost, prove_present
 from ops.repository.recovery import give_up_uploads
 from ops.repository.repository import Repository
-from ops.repository.retention import Plan, Policy, plan_retention
-from ops.repository.retention_candidates import candidates_of
+from ops.repository.retention import Candidate, Plan, Policy, plan_retention
+from ops.repository.retention_candidates import Group, candidates_of
 from ops.run.job import Job
 
 
@@ -25,15 +28,33 @@ from ops.run.job import Job
 class PruneRequest:
     """Which source's backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source.
 
-    `place`: the source's, for the lock of this machine. `stale_after`: when an upload that was begun and never finished is given up.
+    `by_scope`: policies for backups of one scope; `named`: those that a backup may name itself. `many`: also where most
+    of what is there would go. `place`: the source's, for the lock of this machine. `stale_after`: when an upload that was
+    begun and never finished is given up.
     """
 
     source: str
     policy: Policy
+    by_scope: Mapping[str, Policy] = field(default_factory=dict)
+    named: Mapping[str, Policy] = field(default_factory=dict)
+    many: bool = False
     dry_run: bool = False
     wait_s: float = 0
     place: str = ""
     stale_after: timedelta = timedelta(days=7)
+
+    def policy_of(self, group: Group) -> Policy:
+        """Return what prunes a group of like backups; everything is kept where a backup names a policy that is not known."""
+        if group.policy:
+            return self.named.get(group.policy, Policy(forever=True))
+        return self.by_scope.get(group.scope, self.policy)
+
+
+MANY: Final = 10
+"""So few are deleted without being asked whether that is meant."""
+_MANY_HINT: Final = (
+    "and this policy has not pruned this source here before: look at it with --dry-run, then add --many"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +99,13 @@ class _Pruning:
             plans = _stopped_by(unreadable, self._plan(mine, stored))
         findings = [*unreadable, *(self._resumed(name) for name in resumed)]
         findings += [_refused(plan.refusal, group) for group, plan in plans.items() if plan.refusal]
-        doomed = [item.name for plan in plans.values() for item in plan.doomed]
+        findings += self._noticed(mine, plans)
         by_name, about = {item.name: item for item in mine}, beside(stored)
+        if not self.request.dry_run:
+            with self.job.step("prove present"):
+                plans, problems = self._present(by_name, plans)
+            findings += problems
+        doomed = [item.name for plan in plans.values() for item in plan.doomed]
         if self.request.dry_run:
             locked = filter(None, (locked_finding(by_name[name], self.job) for name in doomed))
             return Pruned(self.request.source, self.repository.name, plans, (), 0, (*findings, *locked))
@@ -93,20 +119,78 @@ class _Pruning:
                 else:
                     findings.append(problem)
             facts.bytes = freed
+        if deleted:
+            findings += self._settle(by_name, stored, {*doomed})
         findings += give_up_uploads(self.repository, self.request.stale_after)
         return Pruned(
             self.request.source, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
         )
 
     def _plan(self, mine: Sequence[Backup], stored: dict[str, int]) -> dict[str, Plan]:
-        now, groups = self.job.clock(), defaultdict(list)
+        now, groups = self.job.clock(), defaultdict[Group, list[Candidate]](list)
         for backup, candidate in zip(mine, candidates_of(mine, stored, held_at=now), strict=True):
-            group = f"{backup.manifest.source.kind}, {backup.manifest.scope}"
-            groups[group].append(candidate)
-        return {
-            group: plan_retention(candidates, self.request.policy, now)
+            groups[Group.of(backup)].append(candidate)
+        plans = {
+            group: plan_retention(candidates, self.request.policy_of(group), now)
             for group, candidates in sorted(groups.items())
         }
+        return {str(group): self._asked(plan, group) for group, plan in plans.items()}
+
+    def _asked(self, plan: Plan, group: Group) -> Plan:
+        """The plan, in which nothing goes where most would, and nobody has said that this is meant."""
+        why = self._many(plan, group)
+        return plan if why is None or self.request.dry_run else replace(plan, refusal=why)
+
+    def _many(self, plan: Plan, group: Group) -> str | None:
+        """Why somebody should look first; None where few would go, or this was agreed to once."""
+        doomed, total = len(plan.doomed), len(plan.decisions)
+        if self.request.many or doomed < MANY or 2 * doomed <= total:
+            return None
+        whose = SourcePlace(self.request.source, self.request.place)
+        if has_pruned(self.repository.store, whose, self.request.policy_of(group)):
+            return None
+        return f"{doomed} of {total} backups would go, {_MANY_HINT}"
+
+    def _present(
+        self, mine: Mapping[str, Backup], plans: dict[str, Plan]
+    ) -> tuple[dict[str, Plan], list[Finding]]:
+        """The plans, in which nothing goes of a group whose last good backup is not proven to be there."""
+        proven: dict[str, Plan] = {}
+        problems: list[Finding] = []
+        for group, plan in plans.items():
+            wanted = _relied_on(plan) if plan.doomed else []
+            looks = (prove_present(mine[name], self.job.clock(), self.job.progress) for name in wanted)
+            problem = next((item for item in looks if item is not None), None)
+            proven[group] = plan
+            if problem is not None:
+                problems.append(problem)
+                proven[group] = replace(plan, refusal=problem.message)
+        return proven, problems
+
+    def _noticed(self, mine: Sequence[Backup], plans: Mapping[str, Plan]) -> list[Finding]:
+        """What an operator should know of the plans beside what they keep."""
+        unknown = {
+            item.policy
+            for item in map(Group.of, mine)
+            if item.policy and item.policy not in self.request.named
+        }
+        volatile = sorted({table for plan in plans.values() for table in plan.volatile})
+        findings = [_unknown_policy(name) for name in sorted(unknown)]
+        if volatile:
+            message = f"lose most of their rows regularly, so nothing is kept for that: {', '.join(volatile)}"
+            findings.append(Finding(severity=Severity.OK, code="prune.volatile", message=message))
+        return findings
+
+    def _settle(
+        self, mine: Mapping[str, Backup], before: Mapping[str, int], doomed: set[str]
+    ) -> list[Finding]:
+        """Look whether what was to stay is there, and note which policies were at work."""
+        store, whose = self.repository.store, SourcePlace(self.request.source, self.request.place)
+        kept = [item for item in mine.values() if item.name not in doomed]
+        findings = lost(kept, before, sizes_in(store))
+        for policy in {self.request.policy_of(Group.of(mine[name])) for name in doomed}:
+            remember_pruned(store, whose, policy, self.job.clock())
+        return findings
 
     def _resumed(self, name: str) -> Finding:
         message = f"finished deleting {name}, which a run that was cut off had begun"
@@ -126,6 +210,24 @@ def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[s
         return plans
     refusal = f"{reasons[0].message}; look at it, and take it away if it is of no use"
     return {group: replace(plan, refusal=refusal) if plan.doomed else plan for group, plan in plans.items()}
+
+
+def _relied_on(plan: Plan) -> list[str]:
+    """The last good backup, and all that it needs."""
+    by_name = {item.candidate.name: item for item in plan.decisions}
+    todo = [item.candidate.name for item in plan.decisions if "last good" in item.reasons]
+    found: dict[str, None] = {}
+    while todo:
+        name = todo.pop()
+        if name in by_name and name not in found:
+            found[name] = None
+            todo += by_name[name].candidate.needs
+    return list(found)
+
+
+def _unknown_policy(name: str) -> Finding:
+    message = f"backups name the policy {name!r}, which is not configured: all of them are kept"
+    return Finding(severity=Severity.WARNING, code="prune.policy_unknown", message=message, where=name)
 
 
 def _refused(why: str | None, group: str) -> Finding:

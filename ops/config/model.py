@@ -22,7 +22,7 @@ from ops.repository.retention import DEFAULT_POLICY, Policy
 class ConfiguredSource:
     """One entry of the artefact catalogue: the built source, and what the operator promised about it.
 
-    `stores` are names; backups are made in the first.
+    `stores` are names; backups are made in the first. `by_scope`: policies for backups that hold only a part.
     """
 
     source: Source
@@ -34,6 +34,7 @@ class ConfiguredSource:
     owner: str
     description: str
     policy: Policy = DEFAULT_POLICY
+    by_scope: Mapping[str, Policy] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,6 +70,7 @@ class Config:
     state: StateDir
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
     ciphers: Mapping[str, Cipher] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,14 @@ path = "${BACKUP_DIR:-./backups}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _FolderTable:
+    """The keys of the file itself that name folders."""
+
+    scratch_dir: Path | None = None
+    state_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _SourceTable:
     """The keys that every source may have; its kind adds its own."""
 
@@ -59,6 +68,7 @@ class _SourceTable:
     owner: str = ""
     description: str = ""
     policy: str = "default"
+    policies: dict[str, str] = field(default_factory=dict)
     assert_: tuple[dict[str, Any], ...] = ()
 
 
@@ -83,7 +93,7 @@ def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> C
     ConfigError for everything that can not be used, and for a file that was named and is not there.
     """
     named = path or environ.get("OPS_CONFIG")
-    file = folder / Path(named or DEFAULT_FILE).expanduser()
+    file = folder / Path(os.path.expanduser(named or DEFAULT_FILE))  # noqa: PTH111 - pathlib raises RuntimeError
     if not named and not file.exists():
         place = Place("the environment", "", folder)
         return _build_config(_parse(_ENVIRONMENT_ALONE, place), environ, place, None)
@@ -112,7 +122,10 @@ def _build_config(
         ("source", "store", "policy", "cipher", *_FOLDERS, *SNAPSHOT_KEYS, *INGEST_KEYS),
         place,
     )
-    scratch, state = (_folder(document.get(key), key, environ, place) for key in _FOLDERS)
+    given: dict[str, object] = {
+        key: expand_variables(document[key], environ, place) for key in _FOLDERS if key in document
+    }
+    folders = build(_FolderTable, given, place)
     policies = {"default": DEFAULT_POLICY} | {
         name: read_policy(name, table, place) for name, table in _named(document, "policy", place)
     }
@@ -136,23 +149,14 @@ def _build_config(
         path=file,
         sources=sources,
         stores=stores,
-        scratch=scratch or place.folder / tempfile.gettempdir(),
-        state=state_dir(state, environ),
+        scratch=folders.scratch_dir or place.folder / tempfile.gettempdir(),
+        state=state_dir(folders.state_dir, environ),
+        policies=policies,
         store_settings=settings,
         ciphers=ciphers,
         ingest=read_ingest(document, _named(document, "provider", place), environ, place, sources),
         snapshots=read_snapshots(document, _named(document, "snapshot", place), environ, place, sources),
     )
-
-
-def _folder(given: object, key: str, environ: Mapping[str, str], place: Place) -> Path | None:
-    """The folder that a key of the file names, None where it stands not in it."""
-    if given is None:
-        return None
-    path = expand_variables(given, environ, place)
-    if not isinstance(path, str) or not path:
-        raise ConfigError(f"{place}, {key}: {path!r} is no text like a path")
-    return place.folder / Path(path).expanduser()
 
 
 def _named(document: dict[str, Any], group: str, place: Place) -> list[tuple[str, dict[str, Any]]]:
@@ -227,6 +231,9 @@ def _source(
         owner=common.owner,
         description=common.description,
         policy=known_policy(common.policy, known.policies, here),
+        by_scope={
+            scope: known_policy(policy, known.policies, here) for scope, policy in common.policies.items()
+        },
     )
 
 

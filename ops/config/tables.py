@@ -163,8 +163,18 @@ def _readers(place: Place) -> dict[Any, Callable[[object], object]]:
         Span: lambda value: parse_span(_text(value, '"30d"')),
         Size: lambda value: value if isinstance(value, int) else parse_size(_text(value, '"50GB"')),
         Fraction: _fraction,
-        Path: lambda value: place.folder / Path(os.path.expanduser(_text(value, "a path"))),  # noqa: PTH111 - expanduser of pathlib raises for an unknown user
+        Path: lambda value: place.folder / _expanded(_text(value, "a path")),
     }
+
+
+def _expanded(text: str) -> Path:
+    """The path with `~` as the home folder that it means."""
+    path = os.path.expanduser(text)  # noqa: PTH111 - pathlib raises RuntimeError
+    if path.startswith("~"):
+        home = text.partition("/")[0]
+        message = f"nothing is known of the home folder {home!r}; write the whole path (or ./{text} for such a name)"
+        raise ValueError(message)
+    return Path(path)
 
 
 def _text(value: object, example: str) -> str:

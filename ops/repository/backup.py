@@ -90,6 +90,11 @@ class Backup:
             return decided[-1].integrity is Verdict.PASSED
         return True if any(item.read_whole for item in looks) else None
 
+    @property
+    def read_at(self) -> datetime | None:
+        """When a look last read every stored byte as it was recorded."""
+        return next((item.started_at for item in reversed(self._looks) if item.read_whole), None)
+
     def held_by(self, now: datetime) -> tuple[str, ...]:
         """The pins that hold it now, in words."""
         pinned = [

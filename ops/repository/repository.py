@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ops.repository.retention import Policy
 class Repository:
     """One store, and what this machine was told of it; the functions of this folder take it, actions pass it on.
 
-    `policy`: retention of the store's own (None: each source's); `limit`: bytes that it may hold. `encryption`: the
+    `policy`: retention of the store's own (None: each source's); `policies`: those that a backup may name; `limit`: bytes that it may hold. `encryption`: the
     cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
     which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
     and verified before it is encrypted. `cache`: the folder in which listings remember what they read. `state`: where
@@ -26,6 +26,7 @@ class Repository:
 
     store: Store
     policy: Policy | None = None
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     limit: int | None = None
     encryption: Cipher | None = None
     decryptors: tuple[Cipher, ...] = ()

@@ -1,9 +1,9 @@
-"""Which backups of one source stay in one store, and why. Pure: recorded times and verdicts in, reasons out.
+"""Which backups of one source stay in one store, and why. Pure: recorded times, counts and verdicts in, reasons out.
 
 Grandfather, father, son: each hour, day, week (from Sunday), month and year is represented by its *first* backup, so
 that a later one never pushes an earlier one out. Where that first one was not verified yet, the first good one of the
-same period stays beside it. All periods are those of UTC: time zones and summer time do not matter. Ages are counted
-to the newest backup, not to today: where backups stop, nothing expires any more.
+same period stays beside it. All periods are those of UTC: time zones and summer time do not matter. A span is as many
+periods *that have backups* as it is long: where backups pause or stop, nothing expires.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from ops.units import Span, parse_span
@@ -20,6 +21,13 @@ from ops.units import Span, parse_span
 _COMPARED: Final = 10
 _RULES: Final = frozenset(("hourly", "daily", "weekly", "monthly", "yearly", "tag", "forever"))
 _SUSPICIOUS_PART: Final = 0.5
+_FUTURE: Final = timedelta(hours=1)
+"""How far ahead a clock may be without being called wrong."""
+_DROPPED_FROM: Final = 1000
+"""Rows that a table must have had before their loss is told."""
+DROP_KEPT: Final = timedelta(days=30)
+_VOLATILE: Final = 2
+"""Drops within the last ten backups that make a table one that is emptied regularly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,7 @@ class Candidate:
     `good`: its last verify or drill passed (True), failed (False), or there was none with a verdict (None). `proven`:
     its last drill passed. `aside`: it is kept beside the others and stands for no period, like safety backups.
     `held`: reasons of others to keep it now (a pin, a reader). `needs`: backups without which it can not be restored.
+    `tables`: rows by table (None where nobody here can tell).
     """
 
     name: str
@@ -71,6 +80,12 @@ class Candidate:
     tags: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    tables: Mapping[str, int] | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """All rows of all tables."""
+        return None if self.tables is None else sum(self.tables.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +108,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A decision for each backup, newest first, and why nothing may be deleted now (None: it may)."""
+    """A decision for each backup, newest first, and why nothing may be deleted now (None: it may).
+
+    `volatile`: tables that lose most of their rows regularly, so that nothing is kept for that.
+    """
 
     decisions: tuple[Decision, ...]
     refusal: str | None = None
+    volatile: tuple[str, ...] = ()
 
     @property
     def doomed(self) -> tuple[Candidate, ...]:
@@ -120,16 +139,50 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
         reasons[item.name].append(reason)
     for item in _sound(ranked)[: policy.keep_last]:
         reasons[item.name].append("last")
+    for reason, item in _representatives(ranked, policy):
+        reasons[item.name].append(reason)
+    drops, volatile = _drops(ranked)
     if ranked:
         reference = min(now, ranked[0].created_at)
-        for reason, item in _representatives(ranked, policy, reference):
-            reasons[item.name].append(reason)
+        for drop in drops:
+            if drop.table not in volatile and reference - drop.seen_at <= DROP_KEPT:
+                reasons[drop.before.name].append(f"before the drop of {drop.table}")
         for item in newest_first:
             if item.aside and (span := _longest_daily(policy)) and reference - item.created_at <= span:
                 reasons[item.name].append("safety")
     _keep_needed(newest_first, reasons)
     decisions = tuple(Decision(item, tuple(dict.fromkeys(reasons[item.name]))) for item in newest_first)
-    return Plan(decisions, _refusal(ranked, decisions))
+    return Plan(decisions, _refusal(ranked, decisions, now), tuple(sorted(volatile)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Drop:
+    """A table that lost more than half of many rows, when that was seen first, and the last good backup before it."""
+
+    table: str
+    seen_at: datetime
+    before: Candidate
+
+
+def _drops(ranked: Sequence[Candidate]) -> tuple[list[_Drop], set[str]]:
+    """Each drop, newest first; and the tables of which that is the habit."""
+    known = [item for item in ranked if item.tables is not None and item.good is not False]
+    found, counts = [], defaultdict[str, int](int)
+    for place, (newer, older) in enumerate(pairwise(known)):
+        before = next((item for item in known[place + 1 :] if item.good), older)
+        for table in dropped_tables(older.tables or {}, newer.tables or {}):
+            found.append(_Drop(table, newer.created_at, before))
+            counts[table] += place < _COMPARED
+    return found, {table for table, count in counts.items() if count >= _VOLATILE}
+
+
+def dropped_tables(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
+    """Return the tables that had at least a thousand rows, and have less than half as many now, or are gone."""
+    return [
+        table
+        for table, rows in sorted(before.items())
+        if rows >= _DROPPED_FROM and after.get(table, 0) < _SUSPICIOUS_PART * rows
+    ]
 
 
 def _own_reasons(item: Candidate, policy: Policy) -> list[str]:
@@ -158,7 +211,7 @@ def _week(moment: datetime) -> str:
     return str(day - timedelta(days=day.isoweekday() % 7))
 
 
-def _periods(policy: Policy) -> list[tuple[str, timedelta | None, _Period]]:
+def _periods(policy: Policy) -> list[tuple[str, Span | None, _Period]]:
     return [
         ("hourly", policy.keep_hourly, lambda moment: f"{moment:%Y-%m-%d %H}h"),
         ("daily", policy.keep_daily, lambda moment: str(moment.date())),
@@ -168,12 +221,24 @@ def _periods(policy: Policy) -> list[tuple[str, timedelta | None, _Period]]:
     ]
 
 
-def _representatives(
-    ranked: Sequence[Candidate], policy: Policy, reference: datetime
-) -> list[tuple[str, Candidate]]:
-    """Of each period the first backup that is not bad, and the first good one, while they are young enough.
+_LENGTHS: Final = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+    "monthly": timedelta(days=30.4),
+    "yearly": timedelta(days=365.25),
+}
 
-    Of a period that has only bad ones, the first of these.
+
+def periods_in(rule: str, span: timedelta) -> int:
+    """Return how many periods of a rule (`daily`, …) a span is long: the nearest number, at least one."""
+    return max(1, int(span / _LENGTHS[rule] + 0.5))
+
+
+def _representatives(ranked: Sequence[Candidate], policy: Policy) -> list[tuple[str, Candidate]]:
+    """Of each of the newest periods with backups the first that is not bad, and the first good one.
+
+    Of as many periods that have only bad ones, the first of these.
     """
     found = []
     for rule, span, period_of in _periods(policy):
@@ -187,11 +252,13 @@ def _representatives(
             (first_bad if item.good is False else first).setdefault(period, item)
             if item.good:
                 first_good.setdefault(period, item)
-        # A damaged backup may be all that is left of its period.
-        alone = {period: item for period, item in first_bad.items() if period not in first}
-        for period, item in [*first.items(), *first_good.items(), *alone.items()]:
-            if reference - item.created_at <= span:
-                found.append((f"{rule} {period}", item))
+        count = periods_in(rule, span)
+        inside = list(first)[-count:]
+        # Damaged ones stand where they are alone, and push no sound one out.
+        alone = [period for period in first_bad if period not in first][-count:]
+        found += [(f"{rule} {period}", first[period]) for period in inside]
+        found += [(f"{rule} {period}", first_good[period]) for period in inside if period in first_good]
+        found += [(f"{rule} {period}", first_bad[period]) for period in alone]
     return found
 
 
@@ -213,12 +280,17 @@ def _keep_needed(candidates: Sequence[Candidate], reasons: Mapping[str, list[str
                 reasons[name].append(f"needed by {item.name}")
 
 
-def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> str | None:
+def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision], now: datetime) -> str | None:
     if not any(not item.keep for item in decisions):
         return None
     if not ranked:
         return "there is no backup beside those of restores"
     newest = ranked[0]
+    if newest.created_at - now > _FUTURE:
+        return (
+            f"the newest backup, {newest.name}, is from the future ({newest.created_at:%Y-%m-%d %H:%M}Z): this machine's"
+            " clock is behind, or the one that it was made with was ahead"
+        )
     if newest.good is None:
         return f"the newest backup, {newest.name}, is not verified yet"
     if newest.good is False:
@@ -226,8 +298,16 @@ def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> st
             f"the newest backup, {newest.name}, is not good: its last verify or drill failed, or its payload is gone or"
             " has another size"
         )
+    return _shrunk(newest, [item for item in ranked[1:] if item.good][:_COMPARED])
+
+
+def _shrunk(newest: Candidate, usual: Sequence[Candidate]) -> str | None:
+    """Why the newest backup, as a whole, is suspiciously small."""
+    rows = [item.rows for item in usual if item.rows is not None]
+    if rows and newest.rows is not None and newest.rows < _SUSPICIOUS_PART * statistics.median(rows):
+        return f"the newest backup, {newest.name}, holds less than half as many rows as usual ({newest.rows})"
     # One that leaves to others what they hold is small by intent.
-    usual = [item.size for item in ranked[1:] if item.good and not item.needs][:_COMPARED]
-    if usual and not newest.needs and newest.size < _SUSPICIOUS_PART * statistics.median(usual):
+    sizes = [item.size for item in usual if not item.needs]
+    if sizes and not newest.needs and newest.size < _SUSPICIOUS_PART * statistics.median(sizes):
         return f"the newest backup, {newest.name}, is less than half as large as usual"
     return None

@@ -5,12 +5,35 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final, NamedTuple
 
 from ops.errors import BackupError
 from ops.formats.dependencies import Need, needs_of
 from ops.formats.names import SAFETY_TAG
 from ops.repository.backup import Backup
 from ops.repository.retention import Candidate
+
+POLICY_KEY: Final = "policy"
+"""The key of a manifest with the policy that a backup was taken for."""
+
+
+class Group(NamedTuple):
+    """Backups that retention counts together: of one kind and scope, by one policy (empty: the source's or store's)."""
+
+    kind: str
+    scope: str
+    policy: str
+
+    @classmethod
+    def of(cls, backup: Backup) -> Group:
+        """Return the group of a backup."""
+        manifest = backup.manifest
+        named = manifest.extra.get(POLICY_KEY)
+        return cls(manifest.source.kind, manifest.scope, named if isinstance(named, str) else "")
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.kind}, {self.scope}{f', policy {self.policy}' if self.policy else ''}"
 
 
 def candidates_of(
@@ -48,6 +71,7 @@ def _candidate(
         tags=backup.manifest.tags,
         held=backup.held_by(held_at) if held_at else (),
         needs=tuple(needed),
+        tables={name: table.rows for name, table in backup.manifest.measures.tables.items()},
     )
 
 

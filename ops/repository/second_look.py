@@ -98,8 +98,6 @@ def confirmed(backup: Backup, first: Sequence[Finding], again: Look) -> list[Fin
         second = again(other)
     except OpsError as error:
         return [*rest, undecided(error)]
-    if open_ones := [item for item in second if item.blocking]:
-        return [*rest, *open_ones]
     if _facts(first) == _facts(second):
         return [*first]
     said = next(item for item in first if item.severity is Severity.CRITICAL)

@@ -34,6 +34,8 @@ from ops.tasks.streams import open_missing_streams, silence_output
 
 _FORMATS: Final = ("text", "json")
 _BY_SIGNAL: Final = 128
+_PATIENCE: Final = 2
+"""Signals that are heard while a task cleans up after the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Session:
         return Repository(
             store=store,
             policy=said.policy,
+            policies=self.config.policies,
             limit=said.limit,
             encryption=said.cipher,
             decryptors=tuple(self.config.ciphers.values()),
@@ -245,13 +248,18 @@ def _emit(outcome: Outcome, wanted: str) -> None:
 def _take_signals(heard: list[signal.Signals]) -> None:
     """Hear SIGTERM and SIGHUP, and how our programs end, whatever whoever started us ignores or blocks.
 
-    What is heard is put into the list. Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
+    What is heard is put into the list; the third ends the process at once, and leaves to the next run what was not
+    cleaned up. Ctrl-C and hang-ups that are ignored (nohup, the background of a script) stay so.
     """
 
-    def hear(number: int, _frame: object) -> NoReturn:
-        # As an exception, so that scratch places, staged files and locks are cleaned up on the way out.
+    def hear(number: int, _frame: object) -> None:
+        # As an exception, so that scratch places, staged files and locks are cleaned up on the way out. What comes while
+        # that is done would break it off half way: only the third time the process ends at once.
         heard.append(signal.Signals(number))
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(_BY_SIGNAL + number)
+        if len(heard) > _PATIENCE:
+            os._exit(_BY_SIGNAL + number)
+        if len(heard) == 1:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(_BY_SIGNAL + number)
 
     signal.signal(signal.SIGTERM, hear)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -15,7 +15,7 @@ from ops.errors import BackupError, LockHeldError, StoreError
 from ops.formats.names import SAFETY_TAG, manifest_key, tombstone_key
 from ops.fsio.locks import source_lock
 from ops.model.findings import Severity, Verdict
-from ops.ports.store import Store
+from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.locks import being_read
@@ -213,7 +213,7 @@ def test_cut_off_anywhere_and_resumed(deletions: int) -> None:
     done = pruned(store)
     assert all(item.severity is Severity.OK for item in done.findings)
     assert names(store) == set(all_names[3:])
-    assert all(key.startswith(tuple(all_names[3:])) for key in store.files), sorted(store.files)
+    assert all(key.startswith((OWN_PREFIX, *all_names[3:])) for key in store.files), sorted(store.files)
 
 
 def test_cut_off_and_then_wanted_again() -> None:
@@ -355,4 +355,4 @@ def test_two_machines_that_overlap(seed: int) -> None:
     assert names(store) >= set(all_names[4:])
     pruned(store)
     assert names(store) == set(all_names[4:])
-    assert {key for key in store.files if not key.startswith(tuple(all_names[4:]))} == set()
+    assert {key for key in store.files if not key.startswith((OWN_PREFIX, *all_names[4:]))} == set()

@@ -16,6 +16,7 @@ from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, OpsError, StoreError
+from ops.formats import manifest as manifest_files
 from ops.formats.names import checksum_key, manifest_key
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Severity, Verdict, worst
@@ -281,14 +282,15 @@ def test_another_manifest_meanwhile(lying: LyingStore, source: SqliteSource, scr
     backup = only(lying)
     lying.lie = of_payload(flipped)
     key = manifest_key(backup.name)
+    other = manifest_files.to_json(replace(backup.manifest, job_id="another"))
 
     def exchanged(store: LyingStore, asked: str, content: bytes) -> bytes:
-        if asked == key:
-            return content.replace(b'"scope": "full"', b'"scope": "data"')
-        return of_payload(flipped)(store, asked, content)
+        return other if asked == key else of_payload(flipped)(store, asked, content)
 
     lying.lie = exchanged
-    assert VERBS["drill"](backup, source, scratch).verdict is Verdict.INCONCLUSIVE
+    evidence = VERBS["drill"](backup, source, scratch)
+    assert evidence.verdict is Verdict.INCONCLUSIVE
+    assert any("its manifest is another one" in item.message for item in evidence.findings)
 
 
 class TestProofs:

@@ -261,6 +261,7 @@ def test_retention_knows_what_the_plain_one_was(keys: Keys, scratch: Path) -> No
             keep_backup(backup, "why", None, job)
     tier = Repository(store=away, encryption=keys.sealing)
     copy_missing("prices", Repository(store=home), [tier], job)
+    looked_at(find_backup(away, "latest"), after=timedelta(hours=2))
     done = prune(Repository(store=away), PruneRequest(source="prices", policy=Policy(keep_last=1)), job)
     assert list(done.deleted) == names[1:3]
     assert find_backup(away, names[0]).held_by(NOW) == ("pinned until released: why",)

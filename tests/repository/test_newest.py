@@ -155,3 +155,15 @@ def test_reads_what_is_new(store: LocalStore, cache: Path, monkeypatch: pytest.M
     opened.clear()
     assert find_backup(store, "latest", source="prices", cache=cache).manifest.created_at == day(19)
     assert len(opened) == 2
+
+
+def test_many_new_ones_are_remembered(
+    store: LocalStore, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many new manifests are read once, and not again by the next run."""
+    stored_backup(store, day(0))
+    list_backups(store, cache)
+    add_many(store)
+    newest_of(store, None, cache)
+    monkeypatch.setattr(module, "read_manifest", lambda *_: pytest.fail("it was read again"))
+    assert len(list(newest_of(store, None, cache).backups)) == module._FEW + 2

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.repository.retention import DEFAULT_POLICY, Candidate, Plan, Policy, plan_retention
+from ops.repository.retention import DEFAULT_POLICY, Candidate, Plan, Policy, periods_in, plan_retention
 from ops.units import Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,28 +88,32 @@ PERIODS: dict[str, Callable[[datetime], object]] = {
 }
 
 
+def periods_of(history: list[Candidate], rule: str) -> list[object]:
+    """The periods of a rule that have a backup which is not bad, newest first."""
+    moments = sorted((item.created_at for item in history if item.good is not False), reverse=True)
+    return list(dict.fromkeys(PERIODS[rule](moment) for moment in moments))
+
+
 @given(histories(least=1), POLICIES)
 def test_every_rule_is_met(history: list[Candidate], policy: Policy) -> None:
-    """Each period that a rule covers whole keeps one that is not bad, and a good one where it has one."""
+    """Each of the newest periods of a rule keeps one that is not bad, and a good one where it has one."""
     names = kept(plan_retention(history, policy, NOW))
-    newest = max(item.created_at for item in history)
     for rule, period_of in PERIODS.items():
         span = getattr(policy, rule)
         if span is None:
             continue
-        for wanted in (lambda item: item.good is not False, lambda item: item.good):
-            chosen = [item for item in history if wanted(item)]
-            for period in {period_of(item.created_at) for item in chosen}:
-                inside = [item for item in chosen if period_of(item.created_at) == period]
-                if all(newest - item.created_at <= span for item in inside):
-                    assert names & {item.name for item in inside}, (rule, period)
+        for period in periods_of(history, rule)[: periods_in(rule.removeprefix("keep_"), span)]:
+            inside = [item for item in history if period_of(item.created_at) == period]
+            assert names & {item.name for item in inside if item.good is not False}
+            good = {item.name for item in inside if item.good}
+            assert not good or names & good
     sound = sorted((item for item in history if item.good is not False), key=lambda item: item.created_at)
     assert len(names) >= min(policy.keep_last, len(sound))
 
 
 @given(histories(least=1), POLICIES, st.integers(1, 60 * 24 * 60))
 def test_a_later_backup_pushes_none_out_early(history: list[Candidate], policy: Policy, minutes: int) -> None:
-    """With one more backup, whatever sound one a period's rule kept stays by that rule until its own time is over."""
+    """With one more backup, what a rule kept stays by that rule, unless it was the last of as many periods."""
     before = plan_retention(history, policy, NOW)
     newest = max(item.created_at for item in history)
     later = Candidate(name="later", created_at=newest + timedelta(minutes=minutes), size=1200, good=True)
@@ -117,11 +121,20 @@ def test_a_later_backup_pushes_none_out_early(history: list[Candidate], policy: 
     reasons = {item.candidate.name: set(item.reasons) for item in after.decisions}
     for item in before.decisions:
         for reason in item.reasons:
-            rule = reason.split()[0]
-            span = getattr(policy, f"keep_{rule}", None)
-            young = isinstance(span, timedelta) and later.created_at - item.candidate.created_at <= span
-            if young and item.candidate.good is not False:
-                assert reason in reasons[item.candidate.name]
+            rule = f"keep_{reason.split()[0]}"
+            if rule not in PERIODS or item.candidate.good is False or reason in reasons[item.candidate.name]:
+                continue
+            periods = periods_of(history, rule)
+            count = periods_in(rule.removeprefix("keep_"), getattr(policy, rule))
+            assert len(periods) >= count
+            assert PERIODS[rule](item.candidate.created_at) == periods[count - 1]
+
+
+@given(histories(least=1), POLICIES, st.integers(0, 3000))
+def test_a_pause_empties_nothing(history: list[Candidate], policy: Policy, days: int) -> None:
+    """However long ago the last backup was made, the plan is the same."""
+    plans = [plan_retention(history, policy, NOW + timedelta(days=late)) for late in (0, days)]
+    assert kept(plans[0]) == kept(plans[1])
 
 
 def test_a_bad_one_stands_for_its_period_while_it_is_alone() -> None:
@@ -177,18 +190,127 @@ def daily(days: int, *, size: int = 1000, good: bool | None = True) -> list[Cand
 
 
 def test_the_default_policy() -> None:
-    """Of ten years of daily backups stay 31 days, 13 weeks from Sunday, 24 months and 7 years, and nothing else."""
+    """Of ten years of daily backups stay 30 days, 13 weeks from Sunday, 24 months and 7 years, and nothing else."""
     plan = plan_retention(daily(3650), DEFAULT_POLICY, NOW)
     rules = [reason.split()[0] for item in plan.decisions for reason in item.reasons]
     counted = {rule: rules.count(rule) for rule in ("daily", "weekly", "monthly", "yearly")}
-    assert counted == {"daily": 31, "weekly": 13, "monthly": 24, "yearly": 7}
+    assert counted == {"daily": 30, "weekly": 13, "monthly": 24, "yearly": 7}
     for item in plan.decisions:
         for reason in item.reasons:
             if reason.startswith("weekly"):
                 assert item.candidate.created_at.isoweekday() == 7
             if reason.startswith("monthly"):
                 assert item.candidate.created_at.day == 1
-    assert len(kept(plan)) < 31 + 13 + 24 + 7
+    assert len(kept(plan)) < 30 + 13 + 24 + 7
+
+
+def test_the_picture_of_the_page() -> None:
+    """What the retention page draws: 439 nights, and what each rule keeps of them."""
+    now = datetime(2026, 3, 15, 20, tzinfo=UTC)
+    moments = [datetime(2025, 1, 1, 2, tzinfo=UTC) + timedelta(days=number) for number in range(439)]
+    history = [Candidate(name=f"{item:%F}", created_at=item, size=1, good=True) for item in moments]
+    plan = plan_retention(history, DEFAULT_POLICY, now)
+    found: dict[str, list[str]] = {}
+    for item in plan.decisions:
+        for reason in item.reasons:
+            found.setdefault(reason.split()[0], []).append(item.candidate.name)
+    assert found["yearly"] == ["2026-01-01", "2025-01-01"]
+    assert (len(found["monthly"]), found["monthly"][0], found["monthly"][-1]) == (
+        15,
+        "2026-03-01",
+        "2025-01-01",
+    )
+    assert (len(found["weekly"]), found["weekly"][0], found["weekly"][-1]) == (13, "2026-03-15", "2025-12-21")
+    assert (len(found["daily"]), found["daily"][0], found["daily"][-1]) == (30, "2026-03-15", "2026-02-14")
+    assert len(kept(plan)) == 51
+
+
+def test_half_a_year_without_backups() -> None:
+    """After a pause the first new backup pushes out one day, not the history."""
+    before = [replace(item, created_at=item.created_at - timedelta(days=183)) for item in daily(400)]
+    newest = Candidate(name="new", created_at=NOW, size=1000, good=True)
+    plan = plan_retention([newest, *before], Policy(keep_daily=Span(timedelta(days=30))), NOW)
+    assert len(kept(plan)) == 30
+
+
+def test_what_a_restore_replaced_waits_for_the_next_backup() -> None:
+    """Safety backups grow old with the newest backup: where backups stop, they stay."""
+    newest = Candidate(name="newest", created_at=NOW - timedelta(days=200), good=True)
+    safety = Candidate(name="safety", created_at=newest.created_at - timedelta(days=1), aside=True)
+    assert plan_retention([newest, safety], Policy(keep_last=1), NOW).doomed == ()
+
+
+class TestDrops:
+    """A table that lost most of its rows."""
+
+    def history(self, *rows: int | None) -> list[Candidate]:
+        """Nightly backups of one table with so many rows, the first number the newest."""
+        return [
+            Candidate(
+                name=f"n{number}",
+                created_at=NOW - timedelta(days=number),
+                size=1000,
+                good=True,
+                tables={"other": 100_000} if count is None else {"t": count, "other": 100_000},
+            )
+            for number, count in enumerate(rows)
+        ]
+
+    def reasons(self, history: list[Candidate], days: int = 0) -> dict[str, tuple[str, ...]]:
+        """Why each is kept, with the whole history so many days older."""
+        newest = Candidate(name="today", created_at=NOW, size=1000, good=True, tables=history[0].tables)
+        moved = [replace(item, created_at=item.created_at - timedelta(days=days)) for item in history]
+        plan = plan_retention([newest, *moved] if days else moved, Policy(keep_last=1), NOW)
+        return {item.candidate.name: item.reasons for item in plan.decisions}
+
+    @pytest.mark.parametrize("after", [0, 499, None])
+    def test_the_last_good_one_before_it_is_kept(self, after: int | None) -> None:
+        """Emptied, more than halved or dropped: what had the rows stays thirty days."""
+        history = self.history(after, after, 1000, 1000)
+        assert self.reasons(history)["n2"] == ("before the drop of t",)
+        assert self.reasons(history)["n3"] == ()
+        assert self.reasons(history, 28)["n2"] == ("before the drop of t",)
+        assert self.reasons(history, 31)["n2"] == ()
+
+    @pytest.mark.parametrize("rows", [(500, 1000), (0, 999), (2000, 1000)])
+    def test_no_drop(self, rows: tuple[int, int]) -> None:
+        """Half is no drop, and neither is the loss of few rows."""
+        assert self.reasons(self.history(*rows))["n1"] == ()
+
+    def test_a_bad_one_is_not_what_had_the_rows(self) -> None:
+        """What is kept is the last good one before the drop."""
+        history = self.history(0, 1000, 1000)
+        history[1] = replace(history[1], good=None)
+        assert self.reasons(history)["n2"] == ("before the drop of t",)
+
+    def test_a_volatile_table(self) -> None:
+        """Twice within ten backups is a habit: it is listed, and nothing is kept for it."""
+        history = self.history(0, 5000, 0, 5000, 5000)
+        plan = plan_retention(history, Policy(keep_last=1), NOW)
+        assert plan.volatile == ("t",)
+        assert all("drop" not in reason for item in plan.decisions for reason in item.reasons)
+
+    def test_uncounted(self) -> None:
+        """Backups whose counts nobody here knows say nothing about rows."""
+        history = [replace(item, tables=None) for item in self.history(0, 1000)]
+        assert self.reasons(history)["n1"] == ()
+
+
+def test_the_whole_shrinks() -> None:
+    """A newest backup with less than half as many rows as usual stops all deletion, whatever its size."""
+    usual = [replace(item, tables={"t": 600}) for item in daily(400)]
+    for rows, refused in ((299, True), (300, False)):
+        plan = plan_retention([replace(usual[0], tables={"t": rows}), *usual[1:]], DEFAULT_POLICY, NOW)
+        assert (plan.refusal is not None and "rows" in plan.refusal) is refused
+
+
+def test_a_newest_one_from_the_future() -> None:
+    """More than an hour ahead of this clock: nothing is deleted until somebody knows which clock is wrong."""
+    history = daily(400)
+    for ahead, refused in ((timedelta(minutes=59), False), (timedelta(days=365), True)):
+        moved = [replace(history[0], created_at=NOW + ahead), *history[1:]]
+        plan = plan_retention(moved, DEFAULT_POLICY, NOW)
+        assert (plan.refusal is not None and "from the future" in plan.refusal) is refused
 
 
 def test_order_is_by_recorded_time_never_by_name() -> None:

@@ -18,6 +18,7 @@ from ops.tasks.command import BACKUP, WAIT, Flags, command
         "out": "file name or folder for the backup (default: in the source's first store)",
         "verify": "restore the new backup into a scratch place and compare it",
         "tag": "a tag for the backup; may be given several times",
+        "policy": "the policy that keeps this backup, whatever its source's or store's is",
         "yes": "accepted for scripts; nothing here asks",
         "dry_run": "say what would be backed up, write nothing",
         "wait": WAIT,
@@ -30,6 +31,7 @@ def create(
     out: str = "",
     verify: bool = False,
     tag: list[str] | None = None,
+    policy: str = "",
     yes: bool = False,
     dry_run: bool = False,
     wait: str = "0",
@@ -39,7 +41,14 @@ def create(
     from ops.tasks.session import conduct
 
     wanted = work.Wanted(
-        source=source, file=from_, out=out, verify=verify, tags=tuple(tag or ()), dry_run=dry_run, wait=wait
+        source=source,
+        file=from_,
+        out=out,
+        verify=verify,
+        tags=tuple(tag or ()),
+        policy=policy,
+        dry_run=dry_run,
+        wait=wait,
     )
     conduct("backup.create", flags, lambda session: work.create(session, wanted))
 
@@ -179,6 +188,7 @@ def drill(
     help={
         "source": "name of the source (default: all)",
         "yes": "really delete",
+        "many": "also where ten or more backups, and most of what is there, would go",
         "dry_run": "say what would be deleted, and by which rule the others stay; delete nothing",
         "wait": WAIT,
     },
@@ -187,6 +197,7 @@ def prune(
     flags: Flags,
     source: str = "",
     yes: bool = False,
+    many: bool = False,
     dry_run: bool = False,
     wait: str = "0",
 ) -> None:
@@ -194,7 +205,7 @@ def prune(
     from ops.tasks.backup import prune as work
     from ops.tasks.session import conduct
 
-    wanted = work.Wanted(source=source, yes=yes, dry_run=dry_run, wait=wait)
+    wanted = work.Wanted(source=source, yes=yes, many=many, dry_run=dry_run, wait=wait)
     conduct("backup.prune", flags, lambda session: work.prune_all(session, wanted))
 
 

@@ -35,6 +35,7 @@ class Wanted:
     out: str
     verify: bool
     tags: tuple[str, ...]
+    policy: str
     dry_run: bool
     wait: str
 
@@ -42,6 +43,9 @@ class Wanted:
 def create(session: Session, wanted: Wanted) -> None:
     """Back up each chosen source; one that fails does not stop the others."""
     wait_s = seconds("--wait", wanted.wait)
+    if wanted.policy and wanted.policy not in session.config.policies:
+        hint = f"configured: {', '.join(sorted(session.config.policies))}"
+        raise ConfigError(f"no policy {wanted.policy!r}", code="config.unknown_policy", hint=hint)
     chosen = _chosen(session, wanted)
     if wanted.out and len(chosen) > 1 and not Path(wanted.out).is_dir():
         hint = f"add --source, one of: {', '.join(item.name for item in chosen)}"
@@ -141,6 +145,7 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         tags=(*configured.tags, *wanted.tags),
         min_free=configured.min_free,
         wait_s=wait_s,
+        policy=wanted.policy,
     )
     look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
     to = session.repository(store)

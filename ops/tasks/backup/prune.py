@@ -20,6 +20,7 @@ class Wanted:
 
     source: str
     yes: bool
+    many: bool
     dry_run: bool
     wait: str
 
@@ -30,10 +31,14 @@ def prune_all(session: Session, wanted: Wanted) -> None:
     if not wanted.dry_run and not wanted.yes and not _confirmed(session, wanted):
         hint = "look at it with --dry-run, then add --yes"
         raise RefusedError("backup.prune deletes backups", code="refused.interactive_only", hint=hint)
+    # Who has seen the plan and typed yes has been asked.
+    many = wanted.many or not wanted.yes
     for configured in session.chosen(wanted.source):
         for store in configured.stores:
             try:
-                pruned = _prune_one(session, configured, store, dry_run=wanted.dry_run, wait_s=wait_s)
+                pruned = _prune_one(
+                    session, configured, store, dry_run=wanted.dry_run, many=many, wait_s=wait_s
+                )
             except OpsError as error:
                 session.outcome.fail(error, configured.name)
                 continue
@@ -45,11 +50,24 @@ def prune_all(session: Session, wanted: Wanted) -> None:
 
 
 def _prune_one(
-    session: Session, configured: ConfiguredSource, store: str, *, dry_run: bool, wait_s: float = 0
+    session: Session,
+    configured: ConfiguredSource,
+    store: str,
+    *,
+    dry_run: bool,
+    many: bool = False,
+    wait_s: float = 0,
 ) -> Pruned:
-    policy = session.config.policy_of(configured, store)
+    own = session.config.settings_of(store).policy
     request = PruneRequest(
-        source=configured.name, policy=policy, dry_run=dry_run, wait_s=wait_s, place=configured.place
+        source=configured.name,
+        policy=own or configured.policy,
+        by_scope={} if own else configured.by_scope,
+        named=session.config.policies,
+        many=many,
+        dry_run=dry_run,
+        wait_s=wait_s,
+        place=configured.place,
     )
     job = session.job.of_source(configured.name)
     return prune(session.repository(session.config.stores[store]), request, job)

@@ -234,6 +234,26 @@ def test_a_needed_backup_that_is_damaged(place: Place, how: str) -> None:
     assert not find_backup(place.store, second.name).good
 
 
+def test_a_prune_looks_at_what_the_last_good_one_needs(place: Place) -> None:
+    """Nothing is deleted while a backup on which the last good one is built has rotted."""
+    place.take(10)
+    place.log = EventLogSource("log", EventLogOptions(path=place.data))
+    first = place.take(25)
+    place.log = EventLogSource("log", EventLogOptions(path=place.data, incremental=True))
+    newest = place.take(48)
+    assert needed(newest) == [first.name]
+    path = place.store.path_of(first.name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    request = PruneRequest(source="log", policy=Policy(keep_last=1))
+    plans = prune(Repository(store=place.store), replace(request, dry_run=True), place.job).plans
+    done = prune(Repository(store=place.store), request, place.job)
+    assert any(plan.doomed for plan in plans.values())
+    assert done.deleted == ()
+    assert any(item.where == first.name for item in done.findings)
+
+
 def test_what_is_used_is_what_was_recorded(place: Place) -> None:
     """A needed backup that was exchanged with its manifest for another right one of the same job gives nothing away."""
     first, second = place.take(25), place.take(48)

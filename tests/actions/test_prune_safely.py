@@ -1,0 +1,225 @@
+"""Before anything goes the last good backup is proven to be there, most is not deleted unasked, and after it all is listed again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from ops.actions.prune import Pruned, PruneRequest, prune
+from ops.formats import manifest as manifest_files
+from ops.formats.names import manifest_key
+from ops.model.findings import Severity, Verdict
+from ops.model.manifest import Measures, TableMeasure
+from ops.ports.store import OWN_PREFIX, Store
+from ops.repository.backup import Backup
+from ops.repository.repository import Repository
+from ops.repository.retention import Policy
+from ops.run.job import Job
+from ops.stores.local import LocalStore
+from ops.stores.memory import MemoryStore
+from tests.actions.test_prune import NOW, fill, names
+from tests.histories import looked_at, put, stored_backup
+
+ONE = Policy(keep_last=1)
+WEEK = Policy(keep_last=7)
+
+
+def pruned(store: Store, policy: Policy = ONE, **more: object) -> Pruned:
+    """Prune the source `prices` now."""
+    request = replace(PruneRequest(source="prices", policy=policy), **more)  # type: ignore[arg-type] # fields
+    return prune(Repository(store=store), request, Job(clock=lambda: NOW))
+
+
+def codes(done: Pruned) -> set[str]:
+    """What it found."""
+    return {item.code for item in done.findings}
+
+
+def rewritten(store: Store, name: str, change: object) -> None:
+    """The manifest of a backup with `change(manifest)` in its place."""
+    key = manifest_key(name)
+    with store.open(key) as file:
+        manifest = manifest_files.from_json(file.read(), key)
+    store.delete(key)
+    put(store, key, manifest_files.to_json(change(manifest)))  # type: ignore[operator] # a function of the test
+
+
+class TestPresence:
+    """What is kept as the last good one."""
+
+    @pytest.mark.parametrize("damage", ["flipped", "zeros", "checksum file"])
+    def test_damaged_since_its_last_look(self, store: LocalStore, damage: str) -> None:
+        """A payload of the same size that rotted is found before the backups that could replace it are gone."""
+        all_names = fill(store)
+        path = store.path_of(all_names[-1])
+        if damage == "checksum file":
+            path.with_name(f"{path.name}.checksum").unlink()
+        else:
+            path.chmod(0o600)
+            path.write_bytes(b"Content" if damage == "flipped" else bytes(7))
+        done = pruned(store)
+        assert (done.deleted, names(store)) == ((), set(all_names))
+        assert any(
+            item.severity is Severity.CRITICAL and item.where == all_names[-1] for item in done.findings
+        )
+
+    def test_elsewhere_nobody_downloads(self) -> None:
+        """In another store a look that read every byte must not be older than thirty days."""
+        for days, expected in ((29, 4), (31, 0)):
+            store = MemoryStore()
+            all_names = fill(store)
+            for key in [key for key in store.files if ".verify-" in key]:
+                del store.files[key]
+            for name in all_names:
+                with store.open(manifest_key(name)) as file:
+                    manifest = manifest_files.from_json(file.read(), name)
+                looked_at(
+                    Backup(store=store, manifest=manifest),
+                    after=NOW - manifest.created_at - timedelta(days=days),
+                )
+            done = pruned(store)
+            assert len(done.deleted) == expected
+            assert ("prune.unread" in codes(done)) is (expected == 0)
+            assert all(item.severity is not Severity.CRITICAL for item in done.findings)
+
+    def test_gone_elsewhere(self) -> None:
+        """In another store names and sizes are asked for."""
+        store = MemoryStore()
+        all_names = fill(store)
+        store.files[all_names[-1]] += b"x"
+        assert pruned(store).deleted == ()
+
+    def test_nothing_is_read_where_nothing_goes(
+        self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No payload is hashed for a plan that keeps everything, or for a dry run."""
+        fill(store)
+        monkeypatch.setattr("ops.actions.prune.prove_present", lambda *_: pytest.fail("it was read"))
+        assert pruned(store, WEEK).deleted == ()
+        assert pruned(store, dry_run=True).deleted == ()
+
+
+@dataclass(slots=True)
+class ShrinkingStore(MemoryStore):
+    """A store in which something else deletes while we do."""
+
+    taken: list[str] = field(default_factory=list)
+
+    def delete(self, key: str) -> None:
+        """Delete what is asked, and once the newest payload as well."""
+        MemoryStore.delete(self, key)
+        payloads = sorted(name for name in self.files if name.endswith(".db"))
+        if not self.taken:
+            self.taken.append(payloads[-1])
+            del self.files[payloads[-1]]
+
+
+def test_what_was_to_stay_is_listed_again() -> None:
+    """Where a backup that was to stay has gone meanwhile, that is critical and names it."""
+    store = ShrinkingStore()
+    fill(store)
+    done = pruned(store)
+    (lost,) = [item for item in done.findings if item.code == "prune.lost"]
+    assert (lost.severity, lost.where) == (Severity.CRITICAL, store.taken[0])
+
+
+class TestMany:
+    """Most of what is there is not deleted unasked."""
+
+    def test_asked_once_for_a_policy(self, store: LocalStore) -> None:
+        """The first time a policy would take ten or more and most, `--many` must say so; afterwards it is known."""
+        all_names = fill(store, 21)
+        done = pruned(store)
+        assert (done.deleted, codes(done)) == ((), {"prune.refused"})
+        assert "20 of 21" in done.findings[0].message
+        assert "--many" in done.findings[0].message
+        plan = pruned(store, dry_run=True)
+        assert sum(len(item.doomed) for item in plan.plans.values()) == 20
+        assert len(pruned(store, many=True).deleted) == 20
+        for name in fill_again(store, all_names):
+            assert name in names(store)
+        assert len(pruned(store).deleted) == 20
+
+    def test_another_policy_is_asked_again(self, store: LocalStore) -> None:
+        """A policy that was changed has pruned nothing yet."""
+        all_names = fill(store, 21)
+        assert len(pruned(store, many=True).deleted) == 20
+        fill_again(store, all_names)
+        assert pruned(store, Policy(keep_last=2)).deleted == ()
+
+    @pytest.mark.parametrize(("count", "keep", "gone"), [(10, 1, 9), (21, 11, 10), (20, 10, 10)])
+    def test_few_or_not_most(self, store: LocalStore, count: int, keep: int, gone: int) -> None:
+        """Fewer than ten, or not more than half, go unasked."""
+        fill(store, count)
+        assert len(pruned(store, Policy(keep_last=keep)).deleted) == gone
+
+    def test_a_store_that_cannot_note_it(self, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the note cannot be written the prune is done, and the next one asks again."""
+        all_names = fill(store, 21)
+        (store.options.path / OWN_PREFIX.rstrip("/")).mkdir(exist_ok=True)
+        (store.options.path / OWN_PREFIX / "policies").write_bytes(b"")
+        done = pruned(store, many=True)
+        assert (len(done.deleted), codes(done)) == (20, set())
+        fill_again(store, all_names)
+        assert pruned(store).deleted == ()
+
+
+def fill_again(store: Store, all_names: list[str]) -> list[str]:
+    """As many older backups beside what is left."""
+    moments = [NOW - timedelta(days=100 + number) for number in range(len(all_names) - 1)]
+    return [looked_at(stored_backup(store, moment)).name for moment in moments]
+
+
+class TestPolicies:
+    """Which policy prunes what."""
+
+    def test_by_scope(self, store: LocalStore) -> None:
+        """Backups of a scope with a policy of its own are pruned by that."""
+        all_names = fill(store)
+        for name in all_names[:3]:
+            rewritten(store, name, lambda manifest: replace(manifest, scope="schema"))
+        done = pruned(store, by_scope={"schema": Policy(forever=True)})
+        assert list(done.deleted) == [all_names[3]]
+
+    def test_named_by_a_backup(self, store: LocalStore) -> None:
+        """What a backup says itself holds for it, and for no other one."""
+        all_names = fill(store)
+        for name, policy in ((all_names[0], "audit"), (all_names[1], "audit"), (all_names[2], "gone")):
+            rewritten(
+                store, name, lambda manifest, policy=policy: replace(manifest, extra={"policy": policy})
+            )
+        done = pruned(store, named={"audit": Policy(keep_last=1)})
+        assert set(done.deleted) == {all_names[0], all_names[3]}
+        (unknown,) = [item for item in done.findings if item.code == "prune.policy_unknown"]
+        assert (unknown.severity, unknown.where) == (Severity.WARNING, "gone")
+
+
+def test_before_the_drop(store: LocalStore) -> None:
+    """The backup that has the rows of a table that was emptied stays, and the plan says why."""
+    all_names = fill(store)
+    for number, name in enumerate(all_names):
+        tables = {"t": TableMeasure(5000 if number < 3 else 10), "u": TableMeasure(90_000)}
+        rewritten(store, name, lambda item, tables=tables: replace(item, measures=Measures(tables=tables)))
+    done = pruned(store)
+    assert list(done.deleted) == [all_names[0], all_names[1], all_names[3]]
+    reasons = {item.candidate.name: item.reasons for plan in done.plans.values() for item in plan.decisions}
+    assert reasons[all_names[2]] == ("before the drop of t",)
+
+
+def test_from_the_future(store: LocalStore) -> None:
+    """One backup of a clock that was a year ahead stops all deletion, and names itself."""
+    fill(store)
+    future = looked_at(stored_backup(store, NOW + timedelta(days=365)), Verdict.PASSED)
+    done = pruned(store)
+    assert (done.deleted, codes(done)) == ((), {"prune.refused"})
+    assert future.name in done.findings[0].message
+
+
+def test_notes_are_not_listed(store: LocalStore) -> None:
+    """The notes about policies are nothing that a listing shows."""
+    fill(store, 21)
+    pruned(store, many=True)
+    assert not [stored for stored in store.list() if stored.key.startswith(".")]
+    assert list(store.list(f"{OWN_PREFIX}policies/"))
