@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
 
+_BY_SIGNAL = 128
 _INTERRUPTED = 130
 _CRITICAL = 2
 _NAMESAKE = (
@@ -32,18 +32,22 @@ def main() -> None:
         from ops.tasks.program import main as run
     except ImportError as error:
         ours = (error.name or "").partition(".")[0] == "ops"
-        _give_up((_NAMESAKE if ours else _INCOMPLETE).format(reason=error))
+        raise _cannot_start(_NAMESAKE if ours else _INCOMPLETE, error) from None
     if DISTRIBUTION != "drillbook":
-        _give_up(_NAMESAKE.format(reason=f"it is that of {DISTRIBUTION}"))
+        raise _cannot_start(_NAMESAKE, f"it is that of {DISTRIBUTION}")
     try:
         run()
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
     finally:
-        # What was done has been said: while the interpreter ends there is nothing to break off.
+        # What was done has been said: while the interpreter ends there is nothing to break off. Should it hang, the
+        # second signal ends it.
+        late: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) not in {signal.SIG_IGN, signal.SIG_DFL}:
-                signal.signal(number, lambda *_: None)
+                signal.signal(
+                    number, lambda heard, _: os._exit(_BY_SIGNAL + heard) if late else late.append(heard)
+                )
 
 
 def _say_nothing_of_interrupts() -> None:
@@ -57,6 +61,6 @@ def _say_nothing_of_interrupts() -> None:
     )
 
 
-def _give_up(message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise SystemExit(_CRITICAL)
+def _cannot_start(message: str, reason: object) -> SystemExit:
+    sys.stderr.write(f"{message.format(reason=reason)}\n")
+    return SystemExit(_CRITICAL)

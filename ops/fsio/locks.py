@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -53,9 +54,12 @@ def source_lock(
     """
     make_private_folder(path.parent)
     with translated_write_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, PRIVATE_FILE)
     try:
         with translated_write_errors(path):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "something that is no file has its name")
             _acquire(descriptor, path, wait_s, what)
         _write_holder(descriptor, Holder(os.getpid(), socket.gethostname(), format_time(now), job_id))
         yield
@@ -88,7 +92,7 @@ def _held(path: Path, holder: Holder | None, wait_s: float, what: str) -> LockHe
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lock at `path` now."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -15,11 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from ops.errors import ConfigError, OpsError, SpaceError, StateError, StoreError
-from ops.fsio.atomic import make_private_folder, staged_file, write_all
+from ops.errors import OpsError, SpaceError, StateError, StoreError
+from ops.fsio.atomic import make_private_folder, staged_file
 from ops.fsio.locks import source_lock
 
 VARIABLE: Final = "OPS_STATE_DIR"
+_LOCKS: Final = "locks"
 _OF_ROOT: Final = Path("/var/lib/drillbook")
 _OF_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _HINT: Final = f"give this user a folder of its own: state_dir in the configuration, or {VARIABLE}"
@@ -27,9 +28,10 @@ _HINT: Final = f"give this user a folder of its own: state_dir in the configurat
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """A folder of one user on one machine; `path` is None where no place for it is known."""
+    """A folder of one user on one machine; `path` is None where there is no place for it, and `why`."""
 
     path: Path | None
+    why: str = ""
 
     def usable(self) -> Path:
         """Return the folder, private, made now where it is missing.
@@ -37,9 +39,9 @@ class StateDir:
         Raises StateError when there is no place for it, when it cannot be made, or when others can change it.
         """
         if self.path is None:
-            message = "there is no place for the state folder: this user has no home folder"
-            raise StateError(message, hint=_HINT)
+            raise StateError(f"there is no place for the state folder: {self.why}", hint=_HINT)
         try:
+            self._require_no_other()
             make_private_folder(self.path)
             found = self.path.stat()
         except (StoreError, SpaceError) as error:
@@ -53,12 +55,28 @@ class StateDir:
             raise self._unusable(f"other users can change what is in it (mode {mode:04o}); chmod 700 it")
         return self.path
 
+    def _require_no_other(self) -> None:
+        """Raise StateError, in words, where something else has the folder's name."""
+        path = self.path
+        if path is None or path.is_dir():
+            return
+        if path.is_symlink():
+            raise self._unusable(
+                f"it is a link to {path.readlink()}, where no folder is (is its disk mounted?)"
+            )
+        if path.exists():
+            raise self._unusable("something that is no folder has its name")
+
     def probe(self) -> Path:
-        """Return the folder after a file was written there, which is gone again; raises StateError where that cannot be."""
+        """Return the folder after a lock was made beside the others, which is gone again.
+
+        Raises StateError where that cannot be.
+        """
         folder = self.usable()
         try:
-            with staged_file(folder, "probe") as staged:
-                write_all(staged, b"x")
+            make_private_folder(folder / _LOCKS)
+            with staged_file(folder / _LOCKS, "probe"):
+                pass
         except OpsError as error:
             raise self._unusable(_why(error)) from error
         return folder
@@ -83,7 +101,7 @@ class StateDir:
     def lock_path(self, about: Sequence[str]) -> Path:
         """Return where that lock lies; raises StateError as `usable` does."""
         name = hashlib.sha256("\0".join(about).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        return self.usable() / "locks" / f"{name}.lock"
+        return self.usable() / _LOCKS / f"{name}.lock"
 
     def _unusable(self, why: str) -> StateError:
         return StateError(f"the state folder {self.path} cannot be used: {why}", hint=_HINT)
@@ -99,22 +117,29 @@ def state_dir(configured: Path | None, environ: Mapping[str, str]) -> StateDir:
     """Return the state folder of this user.
 
     `OPS_STATE_DIR`, else `configured`, else `/var/lib/drillbook` for root, `$XDG_STATE_HOME/drillbook`,
-    `~/.local/state/drillbook`. Nothing is made. Raises ConfigError when the variable holds a relative path.
+    `~/.local/state/drillbook`. Nothing is made.
     Source: https://specifications.freedesktop.org/basedir-spec/latest/
     """
     given = environ.get(VARIABLE, "")
     if given:
-        if not Path(given).is_absolute():
-            message = f"{VARIABLE}={given} is a relative path, which would be another folder for each caller"
-            raise ConfigError(message, hint="write the whole path, from / on")
-        return StateDir(Path(given))
+        path = Path(given)
+        return (
+            StateDir(path)
+            if path.is_absolute()
+            else StateDir(None, f"{VARIABLE}={given} is no whole path, from / on")
+        )
     if configured is not None:
         return StateDir(configured)
+    folder = _usual(environ)
+    return StateDir(folder, "" if folder else "this user has no home folder")
+
+
+def _usual(environ: Mapping[str, str]) -> Path | None:
     if os.geteuid() == 0:
-        return StateDir(_OF_ROOT)
-    xdg = environ.get("XDG_STATE_HOME", "")
-    if Path(xdg).is_absolute():
-        return StateDir(Path(xdg, "drillbook"))
+        return _OF_ROOT
+    xdg = Path(environ.get("XDG_STATE_HOME", ""))
+    if xdg.is_absolute():
+        return xdg / "drillbook"
     # Without HOME the system's own word for the user is asked; "~" stays where it has none.
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - pathlib raises then
-    return StateDir(home / ".local/state/drillbook" if home.is_absolute() else None)
+    return home / ".local/state/drillbook" if home.is_absolute() else None

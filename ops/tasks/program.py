@@ -79,7 +79,8 @@ class _Drillbook(Program):
             self.create_config()
         except Exception as error:
             said = " ".join(str(error).split())
-            message = f"Invoke's settings of this user or machine cannot be read ({said}): correct or remove ~/.invoke.*"
+            message = f"Invoke's settings of this user or machine cannot be read ({said}): correct or remove"
+            message += " ~/.invoke.*, and let HOME name this user's own folder"
             raise ParseError(message) from error
 
     @property
@@ -125,6 +126,16 @@ class _Drillbook(Program):
         if before:
             self.args.help.value = before[-1]
             self.core.unparsed = []
+
+    def parse_cleanup(self) -> None:
+        """Show help and lists; options without a task to hold for are a mistake, such as a variable that was not set."""
+        asked = self.args.help.value or self.args.list.value or self.args["print-completion-script"].value
+        given = "--" in sys.argv[1:] or any(self.args[_names(name)[0]].got_value for name in DEFAULTS)
+        if given and not self.tasks and not asked and not self.args.complete.value:
+            raise ParseError(
+                "no task is named in front of --, or at all, so nothing was done: see drillbook --list"
+            )
+        super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
         """Take over that nothing may be run: the tasks refuse it. Invoke's other options say nothing about them."""

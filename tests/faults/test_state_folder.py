@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONSOLE, clean_environment, execute, run_drillbook
+from tests.conftest import CONSOLE, ask, clean_environment, execute, run_drillbook
 from tests.other_user import UID, as_other_user
 from tests.stores.seaweed import Weed, running_weed
 
@@ -195,16 +196,16 @@ class TestTwoUsers:
     """Root and somebody else, with one configuration."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Path:
-        """A folder that both may enter, with a home folder for the other user."""
-        folder = tmp_path / "shared"
-        folder.mkdir()
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-                parent.chmod(0o755)
-        (folder / "home").mkdir()
-        os.chown(folder / "home", UID, UID)
-        return folder
+    def place(self) -> Iterator[Path]:
+        """A folder that both may enter, with a home folder for the other user; pytest's own are closed to others."""
+        with tempfile.TemporaryDirectory() as above:
+            folder = Path(above) / "shared"
+            folder.mkdir()
+            for path in (Path(above), folder):
+                path.chmod(0o755)
+            (folder / "home").mkdir()
+            os.chown(folder / "home", UID, UID)
+            yield folder
 
     def theirs(self, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`drillbook ARGUMENTS` as the other user."""
@@ -248,10 +249,11 @@ class TestTwoUsers:
         ours = run(place, "backup.create")
         assert ours.returncode == 1
         assert f"belongs to the user with number {UID}" in " ".join(ours.stdout.split())
-        assert self.theirs(place, "backup.create").returncode == 0
+        again = self.theirs(place, "backup.create")
+        assert "state.unusable" not in again.stdout
 
     def test_one_folder_of_backups(self, place: Path) -> None:
-        """What root has put into somebody's store keeps them from nothing of theirs, and is named where it is not readable."""
+        """What root has put into somebody's store keeps them from no backup, and is named where they cannot read it."""
         build(place, LOCAL)
         (place / "ops.toml").write_text((place / "ops.toml").read_text().replace('"state"', '"home/state"'))
         (place / "app.db").chmod(0o644)
@@ -259,9 +261,36 @@ class TestTwoUsers:
         os.chown(place / "store", UID, UID)
         assert self.theirs(place, "backup.create").returncode == 0
         assert run(place, "backup.create", OPS_STATE_DIR=str(place.parent / "state")).returncode == 0
-        assert self.theirs(place, "backup.create", "--verify").returncode == 0
+        again = self.theirs(place, "backup.create", "--verify")
+        assert (again.returncode, "Permission denied" in again.stdout) == (1, True), again.stdout
         listed = self.theirs(place, "backup.list")
         assert (listed.returncode, "Permission denied" in listed.stdout) == (2, True), listed.stdout
         # Nothing is deleted beside what cannot be read.
         assert self.theirs(place, "backup.prune", "--yes").returncode == 2
         assert len([path for path in (place / "store").iterdir() if path.suffix == ".db"]) == 3
+
+    def test_a_file_of_a_group_that_is_not_theirs(self, place: Path) -> None:
+        """A restore over a database whose group its owner may not give goes through, and says whose it is now."""
+        build(place, LOCAL)
+        (place / "ops.toml").write_text((place / "ops.toml").read_text().replace('"state"', '"home/state"'))
+        for path in (place, place / "app.db"):
+            os.chown(path, UID, 0)
+        assert self.theirs(place, "backup.create").returncode == 0
+        restored = self.theirs(place, "backup.restore", "--source", "app", "--yes")
+        assert (restored.returncode, "restore.owner_not_kept" in restored.stdout) == (1, True), (
+            restored.stdout
+        )
+        assert ask(place / "app.db", "SELECT count(*) FROM t") == 2
+
+
+@pytest.mark.parametrize("key", ["state_dir", "scratch_dir"])
+@pytest.mark.parametrize("value", ["a\\u0000b", "~nobody-of-that-name/x", ""])
+def test_a_folder_that_cannot_be_one(tmp_path: Path, key: str, value: str) -> None:
+    """A name that no folder can have is a mistake in the configuration, named with its key."""
+    execute(tmp_path / "app.db", "CREATE TABLE t (x)")
+    table = '[source.app]\nkind = "sqlite"\npath = "app.db"\n'
+    (tmp_path / "ops.toml").write_text(f'{key} = "{value}"\n{table}')
+    for task in ("backup.create", "backup.list", "doctor"):
+        done = run(tmp_path, task)
+        assert (done.returncode, key in done.stdout) == (2, True), done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.errors import ConfigError, LockHeldError, StateError
+from ops.errors import LockHeldError, StateError
 from ops.host.state_dir import StateDir, state_dir
 
 ABOUT = ("app", "place", "/store")
@@ -50,10 +50,11 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "OPS_STATE_DIR" in raised.value.hint
 
 
-def test_relative_path_is_refused() -> None:
-    """A relative path in the variable would be another folder for each caller."""
-    with pytest.raises(ConfigError, match="relative"):
-        state_dir(None, {"OPS_STATE_DIR": "state"})
+@pytest.mark.parametrize("given", ["state", "~/state", " "])
+def test_relative_path(given: str) -> None:
+    """A relative path in the variable would be another folder for each caller: it is no place, which stops no backup."""
+    with pytest.raises(StateError, match="no whole path"):
+        state_dir(None, {"OPS_STATE_DIR": given}).usable()
 
 
 def test_made_private(tmp_path: Path) -> None:
@@ -69,17 +70,32 @@ def test_named_by_nothing_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def pipe(path: Path) -> None:
+    """A named pipe, with the folder that it lies in."""
+    path.parent.mkdir(mode=0o700, parents=True)
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (lambda path: path.write_bytes(b""), "cannot be used"),
+        (lambda path: path.write_bytes(b""), "no folder has its name"),
         (lambda path: (path.mkdir(), path.chmod(0o777)), "other users can change"),
-        (lambda path: path.symlink_to(path.parent / "nowhere"), "cannot be used"),
-        (lambda path: path.symlink_to(path), "cannot be used"),
+        (lambda path: path.symlink_to(path.parent / "nowhere"), "is its disk mounted"),
+        (lambda path: path.symlink_to(path), "is its disk mounted"),
         (lambda path: (path.mkdir(), (path / "locks").write_bytes(b"")), "cannot be used"),
         (lambda path: StateDir(path).lock_path(ABOUT).mkdir(parents=True), "cannot be used"),
+        (lambda path: pipe(StateDir(path).lock_path(ABOUT)), "no file has its name"),
     ],
-    ids=["file", "open to others", "dangling link", "loop", "locks is a file", "lock is a folder"],
+    ids=[
+        "file",
+        "open to others",
+        "dangling link",
+        "loop",
+        "locks is a file",
+        "lock is a folder",
+        "lock is a pipe",
+    ],
 )
 def test_unusable(tmp_path: Path, build: object, says: str) -> None:
     """What stands in the place of the folder, or of a part of it, is named; nothing of it is changed."""
@@ -90,6 +106,16 @@ def test_unusable(tmp_path: Path, build: object, says: str) -> None:
         hold(StateDir(path))
     assert str(path) in raised.value.message
     assert sorted(str(item) for item in tmp_path.rglob("*")) == before
+
+
+def test_a_probe_sees_what_a_lock_meets(tmp_path: Path) -> None:
+    """What stands in the place of the locks is found by `doctor` too, and a probe leaves nothing."""
+    StateDir(tmp_path / "good").probe()
+    assert list((tmp_path / "good").rglob("*")) == [tmp_path / "good" / "locks"]
+    (tmp_path / "bad").mkdir(mode=0o700)
+    (tmp_path / "bad" / "locks").write_bytes(b"")
+    with pytest.raises(StateError):
+        StateDir(tmp_path / "bad").probe()
 
 
 @pytest.mark.needs_root

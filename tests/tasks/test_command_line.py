@@ -149,6 +149,35 @@ class TestEmptyValues:
         assert (done.returncode, "--config was given an empty value" in done.stderr) == (2, True)
 
 
+class TestWithoutATask:
+    """A command line that names no task does nothing, and says so when anything else was meant."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--", "backup.create"),
+            ("-q", "--", "backup.create"),
+            ("--",),
+            ("-q",),
+            ("-c", "ops.toml"),
+            ("-f", "json"),
+        ],
+    )
+    def test_is_refused(self, place: Path, arguments: Sequence[str]) -> None:
+        """Options alone, as of a script whose variable is not set, end with 2."""
+        done = run_drillbook(*arguments, cwd=place)
+        assert (done.returncode, "no task is named" in done.stderr) == (2, True), done.stdout + done.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [(), ("--help",), ("--list",), ("-q", "--list"), ("--version",), ("--help", "backup.list")],
+    )
+    def test_who_asks_is_answered(self, place: Path, arguments: Sequence[str]) -> None:
+        """Help, lists and the version need no task."""
+        done = run_drillbook(*arguments, cwd=place)
+        assert (done.returncode, bool(done.stdout)) == (0, True), done.stderr
+
+
 class TestBehindTwoDashes:
     """Invoke keeps what stands behind `--` apart, and no task hears it."""
 
@@ -395,6 +424,58 @@ class TestSignals:
         )
         assert (done.stdout, done.stderr) == ("", "")
         assert done.returncode in {0, 128 + signal.SIGINT}
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_second_signal_breaks_no_clean_up(self, number: signal.Signals) -> None:
+        """What comes while a task cleans up does not break that off, and the exit code is that of the first signal."""
+        body = "os.kill(os.getpid(), number); time.sleep(0.3); print('cleaned up', flush=True)"
+        done = self.signalled(body, number)
+        assert (done.returncode, done.stdout) == (128 + number, "cleaned up\n")
+
+    def test_the_third_ends_at_once(self) -> None:
+        """A clean-up that hangs is ended by the third signal."""
+        body = "[os.kill(os.getpid(), number) for _ in range(2)]; time.sleep(60)"
+        done = self.signalled(body, signal.SIGTERM)
+        assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+
+    def signalled(self, clean_up: str, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+        """A task that is signalled, and does `clean_up` then."""
+        script = (
+            "import os, signal, sys, time\n"
+            "from invoke.exceptions import Exit\n"
+            "from ops.tasks.command import Flags\n"
+            "from ops.tasks.session import conduct_plain\n"
+            f"number = {int(number)}\n"
+            "def body(outcome, program):\n"
+            "    try:\n"
+            "        os.kill(os.getpid(), number); time.sleep(30)\n"
+            "    finally:\n"
+            f"        {clean_up}\n"
+            "try:\n"
+            "    conduct_plain('demo', Flags(), body)\n"
+            "except Exit as end:\n"
+            "    sys.exit(end.code)\n"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, check=False, text=True, timeout=60
+        )
+
+    def test_signals_while_workers_are_at_work(self, place: Path) -> None:
+        """Two signals one after the other end a drill, whose workers end with it."""
+        for pause_s in (0.0, 0.02, 0.1):
+            process = subprocess.Popen(
+                [CONSOLE, "backup.create", "--verify", *FLAGS],
+                cwd=place,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            time.sleep(0.6)
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(pause_s)
+            process.communicate(timeout=60)
+            assert process.returncode in {0, 1, 128 + signal.SIGINT, -signal.SIGINT}
 
     def test_hangup_ends_a_task_in_order(self, place: Path) -> None:
         """SIGHUP is handled as SIGTERM is: what was staged is gone, and the exit code says which signal it was."""

@@ -86,11 +86,11 @@ def promote_file(built: Path, target: Path, *, unchanged_since: str | None, dama
     require_idle(target)
     if not target.exists():
         _move_strays_aside(target)
-        _take_over_owner(built, target.parent.stat(), mode=stat.S_IMODE(built.stat().st_mode))
+        findings = _take_over_owner(built, target.parent.stat(), mode=stat.S_IMODE(built.stat().st_mode))
         publish(built, target)
-        return []
+        return findings
     status = target.stat()
-    _take_over_owner(built, status, mode=stat.S_IMODE(status.st_mode))
+    findings = _take_over_owner(built, status, mode=stat.S_IMODE(status.st_mode))
     # Open until all is over, so that no new file gets its inode number. Closing it would drop SQLite's locks.
     with target.open("rb") as old:
         status = os.fstat(old.fileno())
@@ -99,8 +99,8 @@ def promote_file(built: Path, target: Path, *, unchanged_since: str | None, dama
         late = find_holders({(status.st_dev, status.st_ino)})
     if late:
         message = f"{', '.join(map(str, late))} opened the old file during the swap and must be restarted"
-        return [Finding(severity=Severity.WARNING, code="restore.late_opener", message=message)]
-    return []
+        findings.append(Finding(severity=Severity.WARNING, code="restore.late_opener", message=message))
+    return findings
 
 
 def _swap(built: Path, target: Path) -> None:
@@ -153,13 +153,26 @@ def _unlocked_damage(target: Path) -> Iterator[None]:
     yield
 
 
-def _take_over_owner(built: Path, old: os.stat_result, *, mode: int) -> None:
-    """Make the new file belong to the owner of the old one (or of the folder): the application must open it."""
-    new = built.stat()
+def _take_over_owner(built: Path, old: os.stat_result, *, mode: int) -> list[Finding]:
+    """Make the new file belong to the owner of the old one (or of the folder): the application must open it.
+
+    A warning where this user may not give it away; then everybody else has the rights that the owner gave.
+    """
+    new, findings = built.stat(), list[Finding]()
     with translated_write_errors(built):
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-            os.chown(built, old.st_uid, old.st_gid)
+            try:
+                os.chown(built, old.st_uid, old.st_gid)
+            except PermissionError:
+                message = (
+                    f"the restored file belongs to user {new.st_uid}, group {new.st_gid}; before it was user {old.st_uid},"
+                    f" group {old.st_gid}, which this user may not give it: chown it, or restore as root"
+                )
+                findings.append(
+                    Finding(severity=Severity.WARNING, code="restore.owner_not_kept", message=message)
+                )
         built.chmod(mode)
+    return findings
 
 
 def keep_damaged(target: Path, stamp: str) -> tuple[Path, str]:
