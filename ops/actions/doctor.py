@@ -30,7 +30,7 @@ from ops.repository.freshness import (
     known_backups,
 )
 from ops.repository.integrity import critical
-from ops.repository.listing import Listing, list_backups, rows_of
+from ops.repository.listing import Listing, list_backups, rows_of, unread_manifests
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
@@ -91,12 +91,14 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
         mine, problems = known_backups(patient.source.info.name, repository.store, listing)
     except OpsError as error:
         return [*findings, critical(error, repository.name)]
+    unread = [*problems, *unread_manifests(listing)]
     return [
         *findings,
         *_examine_store(patient),
         *listing.findings,
         *problems,
-        *_examine_history(patient, mine, scratch, now),
+        # Where the only manifest is damaged, it would be wrong to say that there is no backup yet.
+        *(_examine_history(patient, mine, scratch, now) if mine or not unread else []),
         *examine_undecided(repository.store, rows_of(listing, patient.source.info.name)),
     ]
 

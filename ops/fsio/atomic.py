@@ -14,6 +14,7 @@ import fcntl
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from ops.errors import RefusedError, SpaceError, StoreError
 STAGED_PREFIX: Final = ".tmp-"
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -68,12 +70,25 @@ def _staged(path: Path, create: Callable[[Path], int], mode: int) -> Iterator[St
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Hold back what ends a task while the block runs."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    """Hold back what ends a task until the block has ended.
+
+    Handlers run in the main thread, whichever thread the system gave the signal to, so a mask would not do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    held = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in held:
+        signal.signal(number, lambda number, _: heard.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for each in heard:
+            signal.raise_signal(each)
 
 
 def _discard(path: Path, descriptor: int) -> None:

@@ -10,6 +10,8 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 Stamp: TypeAlias = tuple[int, ...]
 """Five numbers below 2**64: others as soon as the content may be another."""
 WIDTH: Final = 5
+ABSENT: Final = -1
+NOT_A_FILE: Final = -2
 NO_FILE: Final = (0,) * WIDTH
 """Stands for what is no file, or gone meanwhile."""
 UNSETTLED: Final = (1,) * WIDTH
@@ -21,12 +23,14 @@ class Stamps:
     """What lies in a store itself, without what lies in its folders.
 
     `keys`: the files that were asked for; `others`: names of what else is there, possibly of things that are no files.
-    `numbers` waits for the stamps of `keys`, one after the other, as 64-bit numbers.
+    `numbers` waits for the stamps of `keys`, one after the other, as 64-bit numbers. `sizes` says how large what has these
+    names is now: bytes, `ABSENT`, or `NOT_A_FILE` for a folder.
     """
 
     keys: Sequence[str]
     others: Sequence[str]
     numbers: Callable[[], bytes]
+    sizes: Callable[[Sequence[str]], Sequence[int]]
 
 
 @runtime_checkable

@@ -9,20 +9,26 @@ from typing import Final
 
 from ops.model.findings import Verdict
 from ops.report.text import table_of
-from ops.repository.listing_row import Listed, Rows, microseconds
+from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, microseconds
 from ops.units import format_duration, format_size, format_time
 
 _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}
 _OPENED: Final = {"": None, "yes": True, "no": False}
 _NONE: Final = "There is no backup yet: take one with backup.create --verify"
+_UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
 _PER_SECOND: Final = 1_000_000
 
 
-def listed_text(rows: Rows, now: datetime, places: Sequence[str] | None = None) -> str:
-    """The list of backups, newest first; with `places`, which say for each where it lies, as a column more."""
+def listed_text(
+    rows: Rows, now: datetime, places: Sequence[str] | None = None, *, unread: bool = False
+) -> str:
+    """The list of backups, newest first; with `places`, which say for each where it lies, as a column more.
+
+    `unread`: there are others that could not be read.
+    """
     names, column, moment = rows.column("name"), rows.column, microseconds(now)
     if not names:
-        return _NONE
+        return _UNREAD if unread else _NONE
     columns: dict[str, Sequence[str]] = {
         "Backup": names,
         "Source": column("source"),
@@ -37,6 +43,8 @@ def listed_text(rows: Rows, now: datetime, places: Sequence[str] | None = None) 
 
 
 def _looked_at(verdict: str, level: str) -> str:
+    if verdict == NOT_WHOLE:
+        return "NO: NOT WHOLE"
     return f"{_shown(verdict)} ({level})" if verdict else "never"
 
 
@@ -69,10 +77,15 @@ def listed_document(store: str, row: Listed) -> dict[str, object]:
         "rows": row.rows,
         "sha256": row.sha256,
         "tags": list(row.tags),
-        "verified": row.verified or None,
-        "drilled": row.drilled or None,
+        "verified": _verdict(row.verified),
+        "drilled": _verdict(row.drilled),
         "proven": row.drilled == Verdict.PASSED,
+        "whole": row.verified != NOT_WHOLE,
     }
+
+
+def _verdict(word: str) -> str | None:
+    return None if word in {"", NOT_WHOLE} else word
 
 
 def copy_document(store: str, row: Listed) -> dict[str, object]:

@@ -31,8 +31,12 @@ def find_backup(
     if reference != "latest":
         read_identity(store)
         return read_named(store, reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX))
-    mine = newest_of(store, source, cache).backups
-    backup, _ = newest_readable(store, (item.name for item in mine if not item.is_safety))
+    newest = newest_of(store, source, cache)
+    backup, unread = newest_readable(store, (item.name for item in newest.backups if not item.is_safety))
+    if backup is None and (said := [*newest.findings, *unread]):
+        message = f"no backup in store {store.name!r} ({store.location}) can be read that might be meant: {said[0].message}"
+        hint = "look at all of them with backup.list; a damaged manifest may be whole in another store"
+        raise BackupError(message, code=said[0].code, hint=hint)
     if backup is None:
         of = f" of source {source!r}" if source else ""
         message = f"there is no backup{of} in store {store.name!r} ({store.location})"

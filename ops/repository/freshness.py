@@ -17,7 +17,7 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import read_named
 from ops.repository.find import newest_readable
 from ops.repository.integrity import check_sizes
-from ops.repository.listing import Listing, rows_of
+from ops.repository.listing import Listing, rows_of, unread_manifests
 from ops.repository.listing_row import Listed
 from ops.units import format_duration
 
@@ -44,7 +44,8 @@ class BackupAges:
 def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives, now: datetime) -> BackupAges:
     """Return what is known of the backups of a source in the store in which they are made, with its `listing`."""
     mine, problems = known_backups(source, store, listing)
-    proven = next((backup for backup in mine if backup.proven), None)
+    unread = [] if mine else unread_manifests(listing)
+    proven = next((backup for backup in mine if backup.proven and not check_sizes(backup)), None)
     drill = proven.proof if proven else None
     return BackupAges(
         source=source,
@@ -55,7 +56,7 @@ def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives,
         objectives=objectives,
         findings=(
             *problems,
-            *_promised(source, mine, objectives, now),
+            *(_promised(source, mine, objectives, now) if mine or not unread else unread),
             *examine_undecided(store, rows_of(listing, source)),
         ),
     )
@@ -125,7 +126,7 @@ def examine_verified(newest: Backup, verify_every: timedelta | None, now: dateti
 
 def examine_proven(mine: list[Backup], drill_every: timedelta | None, now: datetime) -> Finding:
     """Whether a backup is proven, as lately as was promised."""
-    proven = next((backup for backup in mine if backup.proven), None)
+    proven = next((backup for backup in mine if backup.proven and not check_sizes(backup)), None)
     drill = proven.proof if proven else None
     if proven is None or drill is None:
         return _warning("drill.overdue", "no backup of this source is proven: run backup.drill")

@@ -120,7 +120,7 @@ def _check_file(store: Store, entry: FileEntry, progress: Progress) -> Finding:
 def compare_file(entry: FileEntry, sha256: str, size: int) -> Finding:
     """One finding: the file is what the manifest says, or in what it differs."""
     if size != entry.size:
-        return _wrong_size(entry, size)
+        return wrong_size(entry, size)
     if sha256 != entry.sha256:
         return Finding(
             severity=Severity.CRITICAL,
@@ -143,7 +143,7 @@ def check_sizes(backup: Backup) -> list[Finding]:
         if entry.path not in there:
             findings.append(payload_gone(entry.path))
         elif there[entry.path] != entry.size:
-            findings.append(_wrong_size(entry, there[entry.path]))
+            findings.append(wrong_size(entry, there[entry.path]))
     return [*findings, *_strays(backup, there)]
 
 
@@ -168,7 +168,8 @@ def payload_gone(key: str) -> Finding:
     return Finding(severity=Severity.CRITICAL, code="backup.payload_missing", message=message, where=key)
 
 
-def _wrong_size(entry: FileEntry, size: int) -> Finding:
+def wrong_size(entry: FileEntry, size: int) -> Finding:
+    """Return the finding for a file of a payload that has another size than was recorded."""
     return Finding(
         severity=Severity.CRITICAL,
         code="backup.size_mismatch",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -29,13 +29,15 @@ from ops.formats.names import (
     top_name,
 )
 from ops.model.findings import Finding
-from ops.ports.stamps import NO_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
+from ops.model.manifest import FileEntry
+from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import incomplete, read_backup, read_catalogue
 from ops.repository.identity import read_identity
+from ops.repository.integrity import payload_gone, wrong_size
 from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
-from ops.repository.listing_row import Listed, Rows, listed
+from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, listed
 
 _SUFFIX: Final = ".json"
 """All that is read for a listing ends with it: manifests, evidence, pins."""
@@ -47,7 +49,10 @@ _NEVER: Final = ["/"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The backups of a store, newest first by the time in their manifests, and what else lies there."""
+    """The backups of a store, newest first by the time in their manifests, and what else lies there.
+
+    A row whose payload is gone, or has another size than was recorded, says so in place of its verdicts.
+    """
 
     rows: Rows
     findings: tuple[Finding, ...]
@@ -61,14 +66,18 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     read_identity(store)
     if not isinstance(store, Stamped):
         catalogue = read_catalogue(store)
-        return Listing(Rows.of([listed(backup) for backup in catalogue.backups]), catalogue.findings)
+        whole = Rows.of([listed(backup) for backup in catalogue.backups])
+        sizes = _sizes_by_top_name(store)
+        return _truthful(
+            Listing(whole, catalogue.findings), lambda names: [sizes.get(name, ABSENT) for name in names]
+        )
     memory = Memory(cache, store.location)
     recall = functools.cache(memory.recall)
     found = store.stamps(_SUFFIX, lambda: recall().keys)
     known = recall()
     numbers = found.numbers()
     if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
-        return Listing(known.rows, ())
+        return _truthful(Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)
     renewal = _Renewal(store, known, by_key(found.keys, numbers))
     try:
@@ -76,7 +85,40 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     finally:
         # Also what was read until somebody lost patience.
         renewal.remember(memory, _NEVER if lacking else found.others)
-    return Listing(Rows.of(rows), (*findings, *lacking))
+    return _truthful(Listing(Rows.of(rows), (*findings, *lacking)), found.sizes)
+
+
+def _sizes_by_top_name(store: Store) -> dict[str, int]:
+    return {
+        top_name(stored.key): stored.size if top_name(stored.key) == stored.key else NOT_A_FILE
+        for stored in store.list()
+    }
+
+
+def _truthful(listing: Listing, sizes: Callable[[Sequence[str]], Sequence[int]]) -> Listing:
+    """The listing, in which nothing is called verified or proven that is not there, or has another size."""
+    names, recorded = listing.rows.column("name"), listing.rows.column("size")
+    amiss = {
+        name: _payload_amiss(name, size, now)
+        for name, size, now in zip(names, recorded, sizes(names), strict=True)
+        if now not in (size, NOT_A_FILE)
+    }
+    if not amiss:
+        return listing
+    rows = [
+        row._replace(verified=NOT_WHOLE, drilled=NOT_WHOLE) if row.name in amiss else row
+        for row in listing.rows.as_list()
+    ]
+    return Listing(Rows.of(rows), tuple(dict.fromkeys((*listing.findings, *amiss.values()))))
+
+
+def _payload_amiss(name: str, size: int, now: int) -> Finding:
+    return payload_gone(name) if now == ABSENT else wrong_size(FileEntry(name, size, ""), now)
+
+
+def unread_manifests(listing: Listing) -> list[Finding]:
+    """Return what is told of manifests that cannot be read: nobody knows whose backups they are."""
+    return [item for item in listing.findings if item.where.endswith(MANIFEST_SUFFIX)]
 
 
 def rows_of(listing: Listing, source: str | None) -> list[Listed]:

@@ -16,6 +16,8 @@ from ops.units import format_time
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+NOT_WHOLE: Final = "not whole"
+"""In place of a verdict: what was looked at is not there any more as it was."""
 OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
 
 

@@ -21,7 +21,7 @@ from ops.ports.store import Store
 from ops.repository.catalog import read_manifest
 from ops.repository.identity import read_identity
 from ops.repository.integrity import critical
-from ops.repository.listing import list_backups
+from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
 from ops.repository.listing_row import microseconds, moment_of
 
@@ -82,8 +82,7 @@ def newest_of(store: Store, source: str | None, cache: Path | None) -> Newest:
 
 def _of_listing(store: Store, source: str | None, cache: Path | None) -> Newest:
     listing = list_backups(store, cache)
-    unread = [item for item in listing.findings if item.where.endswith(MANIFEST_SUFFIX)]
-    return Newest(_chosen(listing.rows.column, source), tuple(unread))
+    return Newest(_chosen(listing.rows.column, source), tuple(unread_manifests(listing)))
 
 
 def _others(found: Stamps, known: Remembered) -> list[str]:

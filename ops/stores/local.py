@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,9 +28,9 @@ from ops.fsio.atomic import (
     translated_write_errors,
 )
 from ops.fsio.copy import copy_with_sha256, sha256_of
-from ops.fsio.file_stamps import file_stamps, file_stamps_of_child, names_in
+from ops.fsio.file_stamps import file_sizes, file_stamps, file_stamps_of_child, names_in
 from ops.model.manifest import FileEntry
-from ops.ports.stamps import Stamps
+from ops.ports.stamps import ABSENT, Stamps
 from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.proc import start_copies, worker_count
 from ops.run.progress import Progress, silent
@@ -151,7 +152,7 @@ class LocalStore:
         try:
             keys, others = names_in(folder, suffix)
         except FileNotFoundError:
-            return Stamps((), (), bytes)
+            return Stamps((), (), bytes, lambda names: [ABSENT] * len(names))
         except OSError as error:
             raise self._unreadable("the folder", error) from error
         shares = _shares(keys)
@@ -167,7 +168,18 @@ class LocalStore:
             except OSError as error:
                 raise self._unreadable("the folder", error) from error
 
-        return Stamps(keys, others, numbers)
+        return Stamps(keys, others, numbers, self._sizes)
+
+    def _sizes(self, names: Sequence[str]) -> Sequence[int]:
+        folder, shares = self.options.path, _shares(names)
+        answers = start_copies(partial(file_sizes, folder), shares if len(shares) > 1 else [])() or [None]
+        found = array("q")
+        try:
+            for share, answer in zip(shares, answers, strict=True):
+                found.frombytes(file_sizes(folder, share) if answer is None else answer)
+        except OSError as error:
+            raise self._unreadable("the folder", error) from error
+        return found
 
     def delete(self, key: str) -> None:
         """Remove the file or folder."""
@@ -240,7 +252,7 @@ class LocalStore:
         return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
 
 
-def _shares(keys: Names) -> tuple[Names, ...]:
+def _shares(keys: Sequence[str]) -> tuple[Sequence[str], ...]:
     """The keys in as many parts as processes are worth starting."""
     count = max(1, min(worker_count(), len(keys) // _SHARE_LEAST))
     size = len(keys) // count + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from ops.repository import listing_cache as remembered
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.freshness import known_backups
+from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, list_backups
 from ops.repository.listing_cache import Memory
 from ops.repository.listing_row import Listed, listed
@@ -31,6 +33,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores import local
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
+from tests.conftest import execute, run_drillbook
 from tests.histories import looked_at, put, stored_backup
 from tests.listings import day, put_all_kinds
 
@@ -70,7 +73,13 @@ def told(listing: Listing) -> tuple[list[Listed], tuple[Finding, ...]]:
 def read_anew(store: Store) -> tuple[list[Listed], tuple[Finding, ...]]:
     """What the files say, without any of the ways of a listing."""
     catalogue = read_catalogue(store)
-    return [listed(backup) for backup in catalogue.backups], catalogue.findings
+    rows, amiss = [], []
+    for backup in catalogue.backups:
+        wrong = check_sizes(backup) if len(backup.manifest.files) == 1 else []
+        amiss += wrong
+        row = listed(backup)
+        rows.append(row._replace(verified="not whole", drilled="not whole") if wrong else row)
+    return rows, tuple(dict.fromkeys((*catalogue.findings, *amiss)))
 
 
 def agree(store: LocalStore, cache: Path) -> None:
@@ -85,7 +94,7 @@ def test_the_same_with_and_without(store: LocalStore, cache: Path, at_once: None
     (store.options.path / "link.db.manifest.json").symlink_to("README")
     expected = read_anew(store)
     assert len(expected[0]) > 15
-    assert len(expected[1]) == 8
+    assert len(expected[1]) == 10
     for folder in (cache, cache, None, cache):
         assert told(list_backups(store, folder)) == expected
 
@@ -316,7 +325,7 @@ class Unchanging(LocalStore):
         for each in () if self.first else (".json", MANIFEST_SUFFIX):
             found = LocalStore.stamps(self, each, known)
             numbers = found.numbers()
-            self.first[each] = Stamps(found.keys, found.others, lambda numbers=numbers: numbers)  # type: ignore[misc]
+            self.first[each] = Stamps(found.keys, found.others, lambda numbers=numbers: numbers, found.sizes)  # type: ignore[misc]
         return self.first[suffix]
 
 
@@ -346,3 +355,97 @@ def test_what_the_cache_could_not_see(
     assert [item.code for item in problems] == expected
     taken = take_backup(source, Repository(store=store, cache=cache), BackupRequest(), Job())
     assert [item.code for item in taken.findings if item.severity is Severity.WARNING] == expected
+
+
+class TestTruth:
+    """A listing calls nothing verified or proven that is not there as it was."""
+
+    @pytest.mark.parametrize("remembered", [True, False])
+    @pytest.mark.parametrize(
+        ("damage", "code"),
+        [
+            (lambda path: path.unlink(), "backup.payload_missing"),
+            (lambda path: path.write_bytes(b""), "backup.size_mismatch"),
+            (lambda path: path.write_bytes(b"longer than before"), "backup.size_mismatch"),
+        ],
+    )
+    def test_a_payload_that_is_not_as_it_was(
+        self,
+        store: LocalStore,
+        cache: Path,
+        at_once: None,
+        damage: Callable[[Path], object],
+        code: str,
+        remembered: bool,
+    ) -> None:
+        """Gone, empty or longer: also where nothing changed that is remembered."""
+        backup = looked_at(looked_at(stored_backup(store, day(0))), action="drill")
+        other = looked_at(stored_backup(store, day(1)), action="drill")
+        if remembered:
+            list_backups(store, cache)
+        path = store.path_of(backup.name)
+        path.chmod(0o600)
+        damage(path)
+        for _ in range(2):
+            listing = list_backups(store, cache)
+            rows = {row.name: row for row in listing.rows.as_list()}
+            assert (rows[backup.name].verified, rows[backup.name].drilled) == ("not whole", "not whole")
+            assert rows[other.name].drilled == "passed"
+            assert [(item.code, item.where) for item in listing.findings] == [(code, backup.name)]
+
+    def test_in_a_store_without_stamps(self) -> None:
+        """The same in a store that is read whole."""
+        store = MemoryStore()
+        backup = looked_at(stored_backup(store, day(0)), action="drill")
+        store.files[backup.name] = b""
+        (row,) = list_backups(store, None).rows.as_list()
+        assert row.drilled == "not whole"
+
+    def test_a_folder_that_is_there(self, store: LocalStore, cache: Path, at_once: None) -> None:
+        """Of a payload that is a folder a listing asks only whether it is there; show and doctor ask for each file."""
+        backup = looked_at(stored_backup(store, day(0), files=3), action="drill")
+        assert list_backups(store, cache).rows.as_list()[0].drilled == "passed"
+        remove_tree(store.path_of(backup.name))
+        listing = list_backups(store, cache)
+        assert listing.rows.as_list()[0].drilled == "not whole"
+        assert [item.code for item in listing.findings] == ["backup.payload_missing"]
+
+
+def test_what_people_see(tmp_path: Path) -> None:
+    """list, show, doctor, metrics and latest of a proven backup whose payload was emptied, and whose manifest was."""
+    execute(tmp_path / "a.db", "CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+    (tmp_path / "ops.toml").write_text(
+        '[source.a]\nkind = "sqlite"\npath = "a.db"\nevery = "1d"\ndrill_every = "1d"\n'
+    )
+    for task in ("backup.create", "backup.drill"):
+        assert run_drillbook(task, cwd=tmp_path).returncode == 0
+    assert "yes, " in run_drillbook("backup.list", cwd=tmp_path).stdout
+    (payload,) = (tmp_path / "backups").glob("*.db")
+    payload.chmod(0o600)
+    payload.write_bytes(b"")
+    for arguments in (("backup.list",), ("backup.show", "latest"), ("doctor",), ("metrics",)):
+        done = run_drillbook(*arguments, cwd=tmp_path)
+        assert (done.returncode, "backup.size_mismatch" in done.stdout) == (2, True), done.stdout
+        assert "db is proven" not in done.stdout
+        assert "yes, " not in done.stdout
+    (found,) = json.loads(run_drillbook("backup.list", "-f", "json", cwd=tmp_path).stdout)["results"]
+    assert (found["proven"], found["whole"], found["verified"], found["drilled"]) == (
+        False,
+        False,
+        None,
+        None,
+    )
+    manifest = payload.with_name(f"{payload.name}.manifest.json")
+    manifest.chmod(0o600)
+    manifest.write_bytes(b"{}")
+    for arguments in (
+        ("backup.list",),
+        ("backup.show", "latest"),
+        ("backup.drill",),
+        ("doctor",),
+        ("metrics",),
+    ):
+        done = run_drillbook(*arguments, cwd=tmp_path)
+        assert (done.returncode, "backup.manifest_invalid" in done.stdout) == (2, True), done.stdout
+        assert "no backup yet" not in done.stdout
+        assert "there is no backup of source" not in done.stdout

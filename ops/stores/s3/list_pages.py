@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
-from ops.ports.stamps import UNSETTLED, Stamp, Stamps
+from ops.ports.stamps import ABSENT, NOT_A_FILE, UNSETTLED, Stamp, Stamps
 from ops.stores.s3.keys import is_key
 from ops.stores.s3.page import Entry
 
@@ -47,16 +47,18 @@ def top_stamps(connection: Connection, suffix: str, known: Callable[[], Sequence
     keys: list[str] = []
     others: list[str] = []
     numbers = array("Q")
+    sizes: dict[str, int] = {}
     for found in _top_objects(connection, [prefix + key for key in sorted(known())]):
         key = found["Key"].removeprefix(prefix).removesuffix("/")
         if not is_key(key) or key.startswith("."):
             continue
+        sizes[key] = found.get("Size", NOT_A_FILE)
         if "Size" not in found or not key.endswith(suffix):
             others.append(key)
             continue
         keys.append(key)
         numbers.extend(_stamp(found))
-    return Stamps(keys, others, numbers.tobytes)
+    return Stamps(keys, others, numbers.tobytes, lambda names: [sizes.get(name, ABSENT) for name in names])
 
 
 def _stamp(found: Entry) -> Stamp:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
 from ops.report.listing import copy_document, copy_text, listed_document, listed_text
-from ops.repository.listing import Listing, list_backups
+from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
 from ops.tasks.session import Session
 
@@ -32,9 +32,9 @@ def list_all(session: Session, source: str) -> None:
         listings = _read_all(session)
         rows = None if source or session.flags.format == "json" else _single(session, listings)
         if rows is not None:
-            session.outcome.text.append(listed_text(rows, session.job.clock()))
+            session.outcome.text.append(listed_text(rows, session.job.clock(), unread=_unread(listings)))
         else:
-            _tell(session, _together(listings, source))
+            _tell(session, _together(listings, source), unread=_unread(listings))
     session.outcome.notice([finding for listing in listings.values() for finding in listing.findings])
 
 
@@ -86,14 +86,18 @@ def _together(listings: Mapping[str, Listing], source: str) -> list[list[_Copy]]
     return list(places.values())
 
 
-def _tell(session: Session, backups: list[list[_Copy]]) -> None:
+def _unread(listings: Mapping[str, Listing]) -> bool:
+    return any(map(unread_manifests, listings.values()))
+
+
+def _tell(session: Session, backups: list[list[_Copy]], *, unread: bool) -> None:
     if session.flags.format == "json":
         session.outcome.results += map(_document, backups)
         return
     several = len(session.config.stores) > 1
     where = [_places(session, same) for same in backups] if several else None
     rows = Rows.of([same[0].row for same in backups])
-    session.outcome.text.append(listed_text(rows, session.job.clock(), where))
+    session.outcome.text.append(listed_text(rows, session.job.clock(), where, unread=unread))
 
 
 def _document(same: list[_Copy]) -> dict[str, object]:

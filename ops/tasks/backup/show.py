@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 from ops.formats import manifest as manifest_files
-from ops.report.documents import shown_document
-from ops.report.text import shown_text
+from ops.report.documents import findings_document, shown_document
+from ops.report.outcome import exit_code_of
+from ops.report.text import findings_text, shown_text
+from ops.repository.integrity import check_sizes
 from ops.tasks.session import Session
 
 
@@ -14,4 +16,7 @@ def show(session: Session, reference: str, source: str) -> None:
     """One backup whole."""
     backup = session.find(reference, source)
     manifest = json.loads(manifest_files.to_json(backup.manifest))
-    session.outcome.add(shown_document(backup, manifest), shown_text(backup))
+    amiss = check_sizes(backup)
+    document = {**shown_document(backup, manifest), "findings": findings_document(amiss)}
+    text = "\n".join([shown_text(backup), *filter(None, [findings_text(amiss)])])
+    session.outcome.add(document, text, exit_code_of(amiss))
