@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -22,18 +22,20 @@ from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
-from ops.model.manifest import Captured, FileEntry, Manifest
+from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest
+from ops.model.moment import microseconds
 from ops.ports.cipher import Cipher
 from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import require_room_for, warn_when_nearly_full
+from ops.repository.clock import clock_of
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
 from ops.repository.find import newest_manifest
 from ops.repository.identity import give_identity
 from ops.repository.locks import held_lock
-from ops.repository.newest import newest_of
+from ops.repository.newest import Named, newest_of
 from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
@@ -91,13 +93,13 @@ def take_backup_under_lock(source: Source, to: Repository, request: BackupReques
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What is settled before the first byte is read: the time to record, the payload's name, what was noticed.
+    """What is settled before the first byte is read: its place in the order, the payload's name, what was noticed.
 
     `former`: the newest backup of the source that no restore made; `base`: the same, where the new one may build on it.
     """
 
     started_at: datetime
-    created_at: datetime
+    sequence: int
     name: str
     findings: tuple[Finding, ...]
     former: Manifest | None = None
@@ -115,7 +117,7 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
         require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
     newest = newest_of(store, source.info.name, to.cache)
     last = next(newest.backups, None)
-    created, warning = _recorded_time(None if last is None else last.created_at, started)
+    sequence, warning = _next_in_order(last, started)
     name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
     require_free(store, f"{name}{suffix}")
     mine = (item.name for item in chain(filter(None, [last]), newest.backups) if not item.is_safety)
@@ -124,7 +126,7 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
         base = _base(source, to, former, started)
-    return Begun(started, created, name, (*findings, *warning), former, base)
+    return Begun(started, sequence, name, (*findings, *warning), former, base)
 
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
@@ -157,7 +159,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         manifest = Manifest(
             version=manifest_files.VERSION,
             job_id=job.job_id,
-            created_at=begun.created_at,
+            created_at=begun.started_at,
             source=source.info,
             payload=name,
             files=_stored_files(captured, name, folder=source.payload_is_folder),
@@ -169,11 +171,16 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             started_at=begun.started_at,
             finished_at=finished,
             duration_ms=milliseconds(begun.started_at, finished),
-            extra={**_own_policy(request), "capture": captured.method, **captured.extra},
+            extra={
+                SEQUENCE_KEY: begun.sequence,
+                **_own_policy(request),
+                "capture": captured.method,
+                **captured.extra,
+            },
         )
         with job.step("publish"):
             publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
-    findings = (*captured.findings, *_dropped(begun.former, manifest))
+    findings = (*captured.findings, *_dropped(begun.former, manifest), *clock_of(store))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
 
 
@@ -202,16 +209,22 @@ def _own_policy(request: BackupRequest) -> dict[str, str]:
     return {POLICY_KEY: request.policy} if request.policy else {}
 
 
-def _recorded_time(newest: datetime | None, now: datetime) -> tuple[datetime, list[Finding]]:
-    """`now`, or the instant after the newest backup of the source when the clock stands before that.
+def _next_in_order(newest: Named | None, now: datetime) -> tuple[int, list[Finding]]:
+    """The place of a new backup behind the newest one of the source, whatever the clock says; a warning where it is behind.
 
-    Everything orders backups by this time: a clock that was set back must not make an older one the latest.
+    Everything orders backups by this: a clock that was set back must not make an older one the latest.
     """
-    if newest is None or newest < now:
-        return now, []
-    message = f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup ({newest:%Y-%m-%d %H:%M:%S}Z)"
+    if newest is None:
+        return microseconds(now), []
+    sequence = max(newest.sequence + 1, microseconds(now))
+    if newest.created_at < now:
+        return sequence, []
+    message = (
+        f"this machine's clock ({now:%Y-%m-%d %H:%M:%S}Z) is behind the newest backup"
+        f" ({newest.created_at:%Y-%m-%d %H:%M:%S}Z)"
+    )
     warning = Finding(severity=Severity.WARNING, code="clock.behind", message=message, where="clock")
-    return newest + timedelta(milliseconds=1), [warning]
+    return sequence, [warning]
 
 
 def _capture(source: Source, staged: Path, on_copied: OnCopied, job: Job) -> Captured:

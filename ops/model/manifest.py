@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from ops.model.findings import Finding
+from ops.model.moment import microseconds
+
+SEQUENCE_KEY: Final = "sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,17 @@ class Manifest:
     def name(self) -> str:
         """The name that `backup.list` prints: the payload's."""
         return self.payload
+
+    @property
+    def sequence(self) -> int:
+        """Return what the backups of a source are ordered by, whatever their clocks said.
+
+        Microseconds since 1970 in good times; one that records none counts by its time.
+        """
+        found = self.extra.get(SEQUENCE_KEY)
+        if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+            return found
+        return microseconds(self.created_at)
 
 
 @dataclass(frozen=True, slots=True)

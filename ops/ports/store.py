@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -80,6 +81,14 @@ class Streaming(Protocol):
 
         Raises StoreError when the writer fails; then, as after every error, nothing is there.
         """
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A store that says what time it is where it lies."""
+
+    def clock_ahead(self) -> timedelta | None:
+        """How far its clock was ahead of ours when it last answered; None before its first answer."""
 
 
 @runtime_checkable

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Final
 
 from ops.model.findings import Verdict
+from ops.model.moment import microseconds
 from ops.report.text import table_of
-from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, microseconds
+from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
 from ops.units import format_duration, format_size, format_time
 
 _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}

@@ -50,6 +50,11 @@ class Backup:
         mine = [item for item in self.evidence if item.payload_sha256 == digest]
         return sorted(mine, key=lambda item: (item.started_at, item.verdict is Verdict.FAILED))
 
+    @property
+    def order(self) -> tuple[int, datetime]:
+        """Return what the backups of a store are ordered by: the sequence, and the time where that is the same."""
+        return self.manifest.sequence, self.manifest.created_at
+
     def last(self, action: str) -> Evidence | None:
         """The newest evidence of `action` (`verify` or `drill`) about exactly these bytes."""
         return next((item for item in reversed(self._looks) if item.action == action), None)
@@ -107,7 +112,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The backups of a store, newest first by the time in their manifests, and what else lies there."""
+    """The backups of a store, newest first by the sequence in their manifests, and what else lies there."""
 
     backups: tuple[Backup, ...]
     findings: tuple[Finding, ...]

@@ -124,6 +124,7 @@ def _candidate(row: Listed, *, whole: bool) -> Candidate:
     return Candidate(
         name=row.name,
         created_at=row.created_at,
+        sequence=row.sequence,
         size=row.size,
         good={"yes": True, "no": False}.get(row.good) if whole else False,
         proven=row.drilled == Verdict.PASSED and whole,

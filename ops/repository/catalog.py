@@ -51,7 +51,7 @@ def read_catalogue(store: Store) -> Catalogue:
         backup, problems = read_backup(store, key, records.get(key.removesuffix(MANIFEST_SUFFIX), []))
         findings += problems
         backups += [] if backup is None else [backup]
-    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    backups.sort(key=lambda backup: backup.order, reverse=True)
     return Catalogue(tuple(backups), (*findings, *incomplete(keys)))
 
 

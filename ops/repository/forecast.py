@@ -100,7 +100,13 @@ class _Going:
             days = (moment - self.start) / timedelta(days=1)
             size = round(self.last_size + self.growth_a_day * days)
             self.candidates.append(
-                Candidate(name=f"to come {moment}", created_at=moment, size=size, good=True)
+                Candidate(
+                    name=f"to come {moment}",
+                    created_at=moment,
+                    sequence=self.candidates[-1].sequence + 1,
+                    size=size,
+                    good=True,
+                )
             )
             newest = moment
         plan = plan_retention(self.candidates, self.policy, until)

@@ -49,7 +49,7 @@ _NEVER: Final = ["/"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The backups of a store, newest first by the time in their manifests, and what else lies there.
+    """The backups of a store, newest first by the sequence in their manifests, and what else lies there.
 
     A row whose payload is gone, or has another size than was recorded, says so in place of its verdicts.
     """
@@ -209,9 +209,9 @@ class _Renewal:
 
 
 def _in_order(rows: list[Listed]) -> list[Listed]:
-    """As the catalogue has them: newest first, and by the names of their manifests where times are the same."""
+    """As the catalogue has them: newest first, and by the names of their manifests where all else is the same."""
     rows.sort(key=lambda row: manifest_key(row.name))
-    rows.sort(key=attrgetter("created"), reverse=True)
+    rows.sort(key=attrgetter("sequence", "created"), reverse=True)
     return rows
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
+from ops.model.moment import microseconds, moment_of
 from ops.repository.backup import Backup
 from ops.units import format_time
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 NOT_WHOLE: Final = "not whole"
 """In place of a verdict: what was looked at is not there any more as it was."""
 OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
@@ -24,7 +23,8 @@ OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
 class Listed(NamedTuple):
     """One copy of a backup. A tuple, because making so many of any other class takes longer than reading them.
 
-    `name` is the payload's, `plain` what it was called before it was sealed. `created` counts microseconds since 1970.
+    `name` is the payload's, `plain` what it was called before it was sealed. `created` counts microseconds since 1970; `sequence`
+    is what backups are ordered by.
     Of the last verify of exactly these bytes, and of the drill that proves them (else the last one), there is the verdict,
     empty where there was none: `drilled` is `passed` for what is proven, and for nothing else. `good`: whether the backup
     itself is.
@@ -34,6 +34,7 @@ class Listed(NamedTuple):
     plain: str
     job_id: str
     created: int
+    sequence: int
     source: str
     kind: str
     data_as_of: str
@@ -80,16 +81,6 @@ class Rows:
         return self._made
 
 
-def microseconds(moment: datetime) -> int:
-    """How many of them since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment_of(count: int) -> datetime:
-    """The moment so many microseconds after the beginning of 1970."""
-    return _EPOCH + timedelta(microseconds=count)
-
-
 def listed(backup: Backup) -> Listed:
     """The backup as `backup.list` tells it."""
     manifest, plain = backup.manifest, backup.plain
@@ -99,6 +90,7 @@ def listed(backup: Backup) -> Listed:
         plain=plain.payload,
         job_id=manifest.job_id,
         created=microseconds(manifest.created_at),
+        sequence=manifest.sequence,
         source=manifest.source.name,
         kind=manifest.source.kind,
         data_as_of=format_time(manifest.data_as_of),

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from ops.errors import OpsError
 from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, manifest_key
 from ops.model.findings import Finding
+from ops.model.moment import microseconds, moment_of
 from ops.ports.stamps import WIDTH, Stamped, Stamps
 from ops.ports.store import Store
 from ops.repository.catalog import read_manifest
@@ -23,7 +24,6 @@ from ops.repository.identity import read_identity
 from ops.repository.integrity import critical
 from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
-from ops.repository.listing_row import microseconds, moment_of
 
 _FEW: Final = 50
 """As many new manifests are read again each time; with more the whole listing is renewed, and remembers them."""
@@ -31,9 +31,10 @@ _STAMP: Final = 8 * WIDTH
 
 
 class Named(NamedTuple):
-    """One backup: when it was made (microseconds since 1970), and whether a restore made it of what it replaced."""
+    """One backup: its place in the order, when it was made (microseconds since 1970), whether it is one of a restore."""
 
     name: str
+    sequence: int
     created: int
     is_safety: bool
 
@@ -74,7 +75,7 @@ def newest_of(store: Store, source: str | None, cache: Path | None) -> Newest:
             continue
         if source in {None, manifest.source.name}:
             made = microseconds(manifest.created_at)
-            new.append(Named(manifest.payload, made, SAFETY_TAG in manifest.tags))
+            new.append(Named(manifest.payload, manifest.sequence, made, SAFETY_TAG in manifest.tags))
     there = set(found.keys).difference(others)
     before = (item for item in _chosen(known.rows.column, source) if manifest_key(item.name) in there)
     return Newest(heapq.merge(before, sorted(new, key=_order), key=_order), tuple(findings))
@@ -98,11 +99,11 @@ def _others(found: Stamps, known: Remembered) -> list[str]:
 
 def _chosen(column: Callable[[str], Sequence[Any]], source: str | None) -> Iterator[Named]:
     """Those of one source, or of all, in the order of the columns, which is newest first."""
-    columns = zip(column("name"), column("created"), column("source"), column("tags"), strict=True)
-    for name, created, owner, tags in columns:
+    fields = ("name", "sequence", "created", "source", "tags")
+    for name, sequence, created, owner, tags in zip(*map(column, fields), strict=True):
         if source in {None, owner}:
-            yield Named(name, created, SAFETY_TAG in tags)
+            yield Named(name, sequence, created, SAFETY_TAG in tags)
 
 
-def _order(item: Named) -> tuple[int, str]:
-    return -item.created, manifest_key(item.name)
+def _order(item: Named) -> tuple[int, int, str]:
+    return -item.sequence, -item.created, manifest_key(item.name)

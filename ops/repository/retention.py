@@ -9,9 +9,10 @@ periods *that have backups* as it is long: where backups pause or stop, nothing 
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -63,7 +64,9 @@ DEFAULT_POLICY: Final = Policy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is known of one backup: the time in its manifest, and what looks at it have shown.
+    """What is known of one backup: time and sequence in its manifest, and what looks at it have shown.
+
+    Order is by `sequence`, and by time where that is the same.
 
     `good`: its last verify or drill passed (True), failed (False), or there was none with a verdict (None). `proven`:
     its last drill passed. `aside`: it is kept beside the others and stands for no period, like safety backups.
@@ -73,6 +76,7 @@ class Candidate:
 
     name: str
     created_at: datetime
+    sequence: int = 0
     size: int = 0
     good: bool | None = None
     proven: bool = False
@@ -130,11 +134,20 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
 
     Always kept: the newest, the last good, the last proven, what is held, and everything that a kept one needs.
     """
-    newest_first = sorted(candidates, key=lambda item: (item.created_at, item.name), reverse=True)
-    ranked = [item for item in newest_first if not item.aside]
+    as_made = {item.name: item for item in candidates}
+    newest_first = sorted(
+        _timed(as_made.values(), now),
+        key=lambda item: (item.sequence, item.created_at, item.name),
+        reverse=True,
+    )
+    future = {item.name for item in newest_first if item.created_at - now > _FUTURE}
+    ranked = [item for item in newest_first if not item.aside and item.name not in future]
     reasons: dict[str, list[str]] = defaultdict(list)
     for item in newest_first:
-        reasons[item.name] += _own_reasons(item, policy)
+        reasons[item.name] += [
+            *(["from the future"] if item.name in future else []),
+            *_own_reasons(item, policy),
+        ]
     for reason, item in _indispensable(ranked):
         reasons[item.name].append(reason)
     for item in _sound(ranked)[: policy.keep_last]:
@@ -151,8 +164,51 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
             if item.aside and (span := _longest_daily(policy)) and reference - item.created_at <= span:
                 reasons[item.name].append("safety")
     _keep_needed(newest_first, reasons)
-    decisions = tuple(Decision(item, tuple(dict.fromkeys(reasons[item.name]))) for item in newest_first)
-    return Plan(decisions, _refusal(ranked, decisions, now), tuple(sorted(volatile)))
+    decisions = tuple(
+        Decision(as_made[item.name], tuple(dict.fromkeys(reasons[item.name]))) for item in newest_first
+    )
+    latest = next((item for item in newest_first if not item.aside), None)
+    refusal = _behind(latest, decisions) if latest and latest.name in future else _refusal(ranked, decisions)
+    return Plan(decisions, refusal, tuple(sorted(volatile)))
+
+
+def _timed(candidates: Iterable[Candidate], now: datetime) -> list[Candidate]:
+    """The candidates with the times that count: of what was made with a clock that was set back, that of the one before.
+
+    A time is believed when it is in the longest run of backups, in their order, whose times do not fall; one that is
+    from the future is in no run and keeps its time.
+    """
+    ordered = sorted(candidates, key=lambda item: (item.sequence, item.created_at, item.name))
+    present = [item for item in ordered if item.created_at - now <= _FUTURE]
+    if all(later.created_at >= earlier.created_at - _FUTURE for earlier, later in pairwise(present)):
+        return ordered
+    run = _longest_run([item.created_at for item in present])
+    counted: dict[str, datetime] = {}
+    last = present[run[0]].created_at
+    inside = set(run)
+    for place, item in enumerate(present):
+        if place in inside or abs(item.created_at - last) <= _FUTURE:
+            last = max(last, item.created_at) if place in inside else last
+        else:
+            counted[item.name] = last
+    return [replace(item, created_at=counted.get(item.name, item.created_at)) for item in ordered]
+
+
+def _longest_run(times: Sequence[datetime]) -> list[int]:
+    """The places of a longest run of times that do not fall, in their order."""
+    ends: list[datetime] = []
+    at: list[int] = []
+    before: list[int] = []
+    for place, moment in enumerate(times):
+        length = bisect_right(ends, moment)
+        before.append(at[length - 1] if length else -1)
+        ends[length : length + 1] = [moment]
+        at[length : length + 1] = [place]
+    run, place = [], at[-1]
+    while place >= 0:
+        run.append(place)
+        place = before[place]
+    return run[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,17 +336,22 @@ def _keep_needed(candidates: Sequence[Candidate], reasons: Mapping[str, list[str
                 reasons[name].append(f"needed by {item.name}")
 
 
-def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision], now: datetime) -> str | None:
+def _behind(newest: Candidate, decisions: Collection[Decision]) -> str | None:
+    """Why nothing goes while the backup that was made last is from the future: the clock is behind now, or was ahead."""
+    if not any(not item.keep for item in decisions):
+        return None
+    return (
+        f"the backup that was made last, {newest.name}, is from the future ({newest.created_at:%Y-%m-%d %H:%M}Z): this"
+        " machine's clock is behind, or the one that it was made with was ahead; the next backup tells"
+    )
+
+
+def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> str | None:
     if not any(not item.keep for item in decisions):
         return None
     if not ranked:
         return "there is no backup beside those of restores"
     newest = ranked[0]
-    if newest.created_at - now > _FUTURE:
-        return (
-            f"the newest backup, {newest.name}, is from the future ({newest.created_at:%Y-%m-%d %H:%M}Z): this machine's"
-            " clock is behind, or the one that it was made with was ahead"
-        )
     if newest.good is None:
         return f"the newest backup, {newest.name}, is not verified yet"
     if newest.good is False:

@@ -64,6 +64,7 @@ def _candidate(
     return Candidate(
         name=backup.name,
         created_at=backup.manifest.created_at,
+        sequence=backup.manifest.sequence,
         size=backup.manifest.size,
         good=backup.good if whole else False,
         proven=backup.proven and whole,

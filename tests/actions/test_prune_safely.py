@@ -209,7 +209,7 @@ def test_before_the_drop(store: LocalStore) -> None:
 
 
 def test_from_the_future(store: LocalStore) -> None:
-    """One backup of a clock that was a year ahead stops all deletion, and names itself."""
+    """While the backup that was made last is from the future nothing is deleted, and it is named."""
     fill(store)
     future = looked_at(stored_backup(store, NOW + timedelta(days=365)), Verdict.PASSED)
     done = pruned(store)

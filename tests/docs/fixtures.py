@@ -18,6 +18,8 @@ from typing import Final
 import pyrage
 
 from ops.driverkit.row_digest import SEAL, document_seal
+from ops.model.manifest import SEQUENCE_KEY
+from ops.model.moment import microseconds
 from ops.units import format_time, parse_time
 from tests.docs.place import Place, copy_template
 
@@ -85,6 +87,7 @@ def _age(place: Place, name: str, age: timedelta) -> None:
     shift = datetime.now(UTC) - age - parse_time(document["created_at"])
     for key in ("created_at", "data_as_of", "started_at", "finished_at"):
         document[key] = format_time(parse_time(document[key]) + shift)
+    document[SEQUENCE_KEY] = microseconds(parse_time(document["created_at"]))
     live = place.folder / "dados" / Path(document["source"]["location"]).name
     document["source"]["location"] = str(live)
     document[SEAL] = document_seal(document)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.prune import PruneRequest, prune
 from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.names import parse_checksum_line
 from ops.fsio.locks import source_lock
@@ -22,10 +23,13 @@ from ops.ports.store import OWN_PREFIX
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
+from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
+from ops.units import parse_span
 from tests.conftest import CONSOLE, execute, run_drillbook
+from tests.histories import looked_at
 
 ODD_NAMES = [
     b"with space.db",
@@ -145,19 +149,59 @@ def test_strict_umask(tmp_path: Path, database: Path, umask: int) -> None:
 
 
 def test_clock_set_back(source: SqliteSource, store: LocalStore) -> None:
-    """After the clock was set back, a new backup is still the latest, and a warning names the clock."""
+    """After the clock was set back, a new backup is still the latest, its time is the clock's, and a warning names it."""
     today = datetime.now(UTC)
     first = take_backup(source, Repository(store=store), BackupRequest(), Job(clock=lambda: today)).backup
-    taken = take_backup(
-        source, Repository(store=store), BackupRequest(), Job(clock=lambda: today - timedelta(days=400))
-    )
+    back = today - timedelta(days=400)
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job(clock=lambda: back))
     assert [finding.code for finding in taken.findings] == ["clock.behind"]
+    assert taken.backup.manifest.created_at == back
     assert find_backup(store, "latest").name == taken.backup.name != first.name
     again = take_backup(
         source, Repository(store=store), BackupRequest(), Job(clock=lambda: today + timedelta(seconds=5))
     )
     assert again.findings == ()
     assert find_backup(store, "latest").name == again.backup.name
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=365), timedelta(days=-365), timedelta(days=-20_700)])
+def test_thirty_nights_and_one_with_a_wrong_clock(
+    source: SqliteSource, store: LocalStore, wrong: timedelta
+) -> None:
+    """A year ahead once, a year back once, at 1970: latest is always what was made last, and prune keeps ten days."""
+    begin = datetime.now(UTC) - timedelta(days=30)
+    made: list[str] = []
+    for night in range(30):
+        now = begin + timedelta(days=night) + (wrong if night == 15 else timedelta())
+        job = Job(clock=lambda now=now: now)  # type: ignore[misc] # of this night
+        backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
+        made.append(backup.name)
+        looked_at(backup)
+        assert find_backup(store, "latest").name == backup.name
+        assert [item.name for item in read_catalogue(store).backups] == made[::-1]
+    request = PruneRequest(source="prices", policy=Policy(keep_daily=parse_span("10d")), many=True)
+    done = prune(Repository(store=store), request, Job(clock=lambda: begin + timedelta(days=29, hours=1)))
+    left = {item.name for item in read_catalogue(store).backups}
+    assert left >= set(made[-10:])
+    # A backup from the future is kept; one from the past counts for the day before it.
+    assert left - set(made[-10:]) == ({made[15]} if wrong > timedelta() else set())
+    assert len(done.deleted) == 30 - len(left)
+
+
+def test_a_clock_that_is_still_ahead(source: SqliteSource, store: LocalStore) -> None:
+    """While the backup that was made last is from the future nothing is deleted; the next one with a right clock ends it."""
+    now = datetime.now(UTC)
+    for days in (3, 2, 1):
+        job = Job(clock=lambda days=days: now - timedelta(days=days))  # type: ignore[misc] # of this day
+        looked_at(take_backup(source, Repository(store=store), BackupRequest(), job).backup)
+    ahead = Job(clock=lambda: now + timedelta(days=365))
+    looked_at(take_backup(source, Repository(store=store), BackupRequest(), ahead).backup)
+    request = PruneRequest(source="prices", policy=Policy(keep_last=1))
+    job = Job(clock=lambda: now)
+    done = prune(Repository(store=store), request, job)
+    assert (done.deleted, "from the future" in done.findings[0].message) == ((), True)
+    looked_at(take_backup(source, Repository(store=store), BackupRequest(), job).backup)
+    assert len(prune(Repository(store=store), request, job).deleted) == 3
 
 
 def test_two_in_one_second(source: SqliteSource, store: LocalStore) -> None:

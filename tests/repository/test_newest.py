@@ -43,7 +43,11 @@ def require_as_listed(store: Store, cache: Path | None) -> None:
     rows = fresh.rows.as_list()
     for source in {None, "nobody", *(row.source for row in rows)}:
         found = newest_of(store, source, cache)
-        expected = [(row.name, row.created, row.is_safety) for row in rows if source in {None, row.source}]
+        expected = [
+            (row.name, row.sequence, row.created, row.is_safety)
+            for row in rows
+            if source in {None, row.source}
+        ]
         assert [tuple(item) for item in found.backups] == expected
         unread = {item.where for item in fresh.findings if item.where.endswith(".manifest.json")}
         assert {item.where for item in found.findings} == unread

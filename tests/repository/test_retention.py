@@ -305,12 +305,45 @@ def test_the_whole_shrinks() -> None:
 
 
 def test_a_newest_one_from_the_future() -> None:
-    """More than an hour ahead of this clock: nothing is deleted until somebody knows which clock is wrong."""
+    """While what was made last is more than an hour ahead of this clock nothing goes; an older one is kept, and no more."""
     history = daily(400)
     for ahead, refused in ((timedelta(minutes=59), False), (timedelta(days=365), True)):
         moved = [replace(history[0], created_at=NOW + ahead), *history[1:]]
         plan = plan_retention(moved, DEFAULT_POLICY, NOW)
         assert (plan.refusal is not None and "from the future" in plan.refusal) is refused
+    ordered = [replace(item, sequence=400 - number) for number, item in enumerate(history)]
+    ordered[5] = replace(ordered[5], created_at=NOW + timedelta(days=365))
+    plan = plan_retention(ordered, Policy(keep_last=1), NOW)
+    assert kept(plan) == {ordered[0].name, ordered[5].name}
+    reasons = {item.candidate.name: item.reasons for item in plan.decisions}
+    assert reasons[ordered[5].name] == ("from the future",)
+
+
+@given(st.lists(st.integers(-2000, 2000), min_size=1, max_size=40))
+def test_times_that_fall(hours: list[int]) -> None:
+    """Whatever clocks said, the plan has one decision for each, in the order of their sequence, and keeps the last one."""
+    moments = [NOW - timedelta(days=100) + timedelta(hours=number) for number in hours]
+    history = [
+        Candidate(name=f"b{number:02}", created_at=moment, sequence=number, size=1, good=True)
+        for number, moment in enumerate(moments)
+    ]
+    plan = plan_retention(history, Policy(keep_daily=Span(timedelta(days=5))), NOW)
+    assert [item.candidate.name for item in plan.decisions] == [item.name for item in history[::-1]]
+    assert history[-1].name in kept(plan)
+
+
+def test_a_clock_set_back_for_three_nights() -> None:
+    """What was made meanwhile counts for the day before it, and pushes nothing out of its day."""
+    right = [
+        Candidate(name=f"r{day:02}", created_at=NOW - timedelta(days=20 - day), sequence=10 * day, good=True)
+        for day in range(20)
+    ]
+    wrong = [
+        Candidate(name=f"w{day}", created_at=NOW - timedelta(days=900 - day), sequence=101 + day, good=True)
+        for day in range(3)
+    ]
+    plan = plan_retention([*right, *wrong], Policy(keep_daily=Span(timedelta(days=30))), NOW)
+    assert kept(plan) == {item.name for item in right}
 
 
 def test_order_is_by_recorded_time_never_by_name() -> None:

@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +41,7 @@ class Connection:
         self.store = store
         self._lock = threading.Lock()
         self._client: Any = None
+        self.clock_ahead: timedelta | None = None
 
     def call(
         self,
@@ -101,9 +104,16 @@ class Connection:
                 _require_library(self.store)
                 with self.translating("prepare the connection"):
                     self._client = _new_client(self.options, self.store)
+                self._client.meta.events.register("after-call.s3", self._note_time)
         # An address can also come from the environment or boto3's own files.
         _require_contact(urlsplit(self._client.meta.endpoint_url).hostname or "", self.store)
         return self._client
+
+    def _note_time(self, http_response: Any, **_: Any) -> None:  # noqa: ANN401 - as botocore calls it
+        """Note what time the server says it is. Source: RFC 9110, 6.6.1."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            told = parsedate_to_datetime(http_response.headers["Date"])
+            self.clock_ahead = told - datetime.now(UTC)
 
 
 def _require_contact(host: str, store: str) -> None:

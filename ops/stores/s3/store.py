@@ -145,6 +145,10 @@ class S3Store:
             raise object_locked(self._connection, name, until)
         remove_folder(self._connection, key, names)
 
+    def clock_ahead(self) -> timedelta | None:
+        """By the `Date` of the server's last answer, which tells whole seconds."""
+        return self._connection.clock_ahead
+
     def reconnect(self) -> Self:
         """One with connections of its own."""
         return replace(self)

@@ -78,7 +78,7 @@ def _together(listings: Mapping[str, Listing], source: str) -> list[list[_Copy]]
         for row in listing.rows.as_list()
         if not source or row.source == source
     ]
-    copies.sort(key=lambda copy: copy.row.created, reverse=True)
+    copies.sort(key=lambda copy: (copy.row.sequence, copy.row.created), reverse=True)
     places: dict[tuple[str, str], list[_Copy]] = {}
     for copy in copies:
         # The same in each copy of a backup, sealed or not.

@@ -28,7 +28,7 @@ def _everything(session: Session, source: str) -> tuple[list[Backup], list[Findi
             continue
         backups += [item for item in catalogue.backups if not source or item.manifest.source.name == source]
         findings += catalogue.findings
-    backups.sort(key=lambda backup: backup.manifest.created_at, reverse=True)
+    backups.sort(key=lambda backup: backup.order, reverse=True)
     return backups, findings
 
 

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from ops.driverkit.clocks import compare_clocks
 from ops.errors import OpsError, SourceError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
@@ -171,7 +172,13 @@ class _Capture:
             client_older=bool(older),
         )
         unlogged = [table.shown for table in snapshot.chosen if table.persistence == "u"]
-        return Described(objects, facts, needs, (*older, *_unlogged(unlogged)))
+        return Described(objects, facts, needs, (*older, *_unlogged(unlogged), *self._clock_of(session)))
+
+    def _clock_of(self, session: Session) -> list[Finding]:
+        """A warning where the server's clock is far from this machine's."""
+        (row,) = session.rows("SELECT extract(epoch FROM clock_timestamp())::text AS told")
+        told = datetime.fromtimestamp(float(str(row["told"])), UTC)
+        return compare_clocks(told - self.clock(), "the PostgreSQL server")
 
     def _dump_and_measure(self, session: Session, snapshot: Snapshot, described: Described) -> Measures:
         algorithm = algorithm_for(session.version) if self.options.digests else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,12 @@ def test_estimated_counts_still_count_large_objects(
         "pg_largeobject": 2
     }
     assert bad(drill(backup, source, tmp_path).findings) == []
+
+
+def test_clocks_that_differ(shop: FreshDatabase, tmp_path: Path) -> None:
+    """A server whose clock is ten minutes ahead of this machine's is a warning of the backup, which is made."""
+    source = source_of(shop.server, shop.name)
+    late = replace(source, clock=lambda: datetime.now(UTC) - timedelta(minutes=10))
+    for one, expected in ((source, []), (late, ["clock.differs"])):
+        taken = take_backup(one, Repository(store=store_in(tmp_path)), BackupRequest(), Job())
+        assert [item.code for item in taken.findings if item.code == "clock.differs"] == expected
