@@ -64,7 +64,7 @@ def remove_stale_scratch(parent: Path) -> list[Path]:
         with _claimed(folder) as stale:
             if stale:
                 _remove(folder)
-                removed.append(folder)
+                removed += [] if folder.exists() else [folder]
     return removed
 
 

@@ -198,7 +198,7 @@ store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
 now = datetime(2026, 6, 30, tzinfo=UTC)
 print("ready", flush=True)
 sys.stdin.readline()
-prune(Repository(store=store), PruneRequest(source="prices", policy=Policy(keep_last=1)), Job(clock=lambda: now))
+prune(Repository(store=store), PruneRequest(source="prices", policy=Policy(keep_last=1), many=True), Job(clock=lambda: now))
 """
 
 

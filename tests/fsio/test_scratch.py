@@ -13,7 +13,7 @@ import pytest
 from ops.fsio import scratch
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch, scratch_folder
 
-WRITER = 'cd "$0" && for i in $(seq 5000); do echo x > "$i" || exit; done'
+WRITER = 'cd "$0" && for i in $(seq 500); do echo x > "$i" || exit; done'
 
 
 def test_what_dying_children_still_write_is_removed_too(tmp_path: Path) -> None:
