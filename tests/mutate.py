@@ -248,7 +248,7 @@ MUTATIONS = [
     Mutation("ops/actions/restore.py", "        unread = [item for item in findings if item.blocking]", "        unread = []", VERDICTS),
     Mutation(RETENTION, "[-count:]\n        # Damaged", "\n        # Damaged", PRUNING),
     Mutation(RETENTION, "if latest and latest.name in future else", "if False else", PRUNING),
-    Mutation(RETENTION, "counted[item.name] = last", "pass", PRUNING),
+    Mutation("ops/repository/times_that_count.py", "counted[place] = last", "pass", PRUNING),
     Mutation(RETENTION, "if drop.table not in volatile and", "if", PRUNING),
     Mutation(RETENTION, "item.good), older)", "item), older)", PRUNING),
     Mutation(PRUNE, "            if problem is not None:\n                problems", "            if False:\n                problems", PRUNING),

@@ -40,8 +40,8 @@ from ops.repository.publish import free_name, publish, require_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
 from ops.repository.repository import Repository
-from ops.repository.retention import DROP_KEPT, dropped_tables
 from ops.repository.retention_candidates import POLICY_KEY
+from ops.repository.rows_dropped import rows_dropped
 from ops.repository.upload import sealed_ahead, sent_ahead
 from ops.run.job import Job, milliseconds
 
@@ -180,29 +180,8 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         )
         with job.step("publish"):
             publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
-    findings = (*captured.findings, *_dropped(begun.former, manifest), *clock_of(store))
+    findings = (*captured.findings, *rows_dropped(begun.former, manifest), *clock_of(store))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
-
-
-def _dropped(former: Manifest | None, manifest: Manifest) -> list[Finding]:
-    """A warning for each table that lost more than half of many rows since the former backup of the same scope."""
-    if former is None or former.scope != manifest.scope:
-        return []
-    before, after = (
-        {name: table.rows for name, table in item.measures.tables.items()} for item in (former, manifest)
-    )
-    return [
-        Finding(
-            severity=Severity.WARNING,
-            code="backup.rows_dropped",
-            message=f"{name} had {before[name]} rows in {former.name} and has {after.get(name, 0)} now: the last good"
-            f" backup before that is kept for {DROP_KEPT.days} days, unless this happens regularly",
-            where=name,
-            expected=str(before[name]),
-            found=str(after.get(name, 0)),
-        )
-        for name in dropped_tables(before, after)
-    ]
 
 
 def _own_policy(request: BackupRequest) -> dict[str, str]:

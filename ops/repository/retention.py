@@ -9,7 +9,6 @@ periods *that have backups* as it is long: where backups pause or stop, nothing 
 from __future__ import annotations
 
 import statistics
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +16,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from ops.repository.rows_dropped import DROP_KEPT, dropped_tables
+from ops.repository.times_that_count import FUTURE, times_that_count
 from ops.units import Span, parse_span
 
 _COMPARED: Final = 10
 _RULES: Final = frozenset(("hourly", "daily", "weekly", "monthly", "yearly", "tag", "forever"))
 _SUSPICIOUS_PART: Final = 0.5
-_FUTURE: Final = timedelta(hours=1)
-"""How far ahead a clock may be without being called wrong."""
-_DROPPED_FROM: Final = 1000
-"""Rows that a table must have had before their loss is told."""
-DROP_KEPT: Final = timedelta(days=30)
 _VOLATILE: Final = 2
 """Drops within the last ten backups that make a table one that is emptied regularly."""
 
@@ -140,7 +136,7 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
         key=lambda item: (item.sequence, item.created_at, item.name),
         reverse=True,
     )
-    future = {item.name for item in newest_first if item.created_at - now > _FUTURE}
+    future = {item.name for item in newest_first if item.created_at - now > FUTURE}
     ranked = [item for item in newest_first if not item.aside and item.name not in future]
     reasons: dict[str, list[str]] = defaultdict(list)
     for item in newest_first:
@@ -173,42 +169,10 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
 
 
 def _timed(candidates: Iterable[Candidate], now: datetime) -> list[Candidate]:
-    """The candidates with the times that count: of what was made with a clock that was set back, that of the one before.
-
-    A time is believed when it is in the longest run of backups, in their order, whose times do not fall; one that is
-    from the future is in no run and keeps its time.
-    """
+    """The candidates in their order, oldest first, with the times that count."""
     ordered = sorted(candidates, key=lambda item: (item.sequence, item.created_at, item.name))
-    present = [item for item in ordered if item.created_at - now <= _FUTURE]
-    if all(later.created_at >= earlier.created_at - _FUTURE for earlier, later in pairwise(present)):
-        return ordered
-    run = _longest_run([item.created_at for item in present])
-    counted: dict[str, datetime] = {}
-    last = present[run[0]].created_at
-    inside = set(run)
-    for place, item in enumerate(present):
-        if place in inside or abs(item.created_at - last) <= _FUTURE:
-            last = max(last, item.created_at) if place in inside else last
-        else:
-            counted[item.name] = last
-    return [replace(item, created_at=counted.get(item.name, item.created_at)) for item in ordered]
-
-
-def _longest_run(times: Sequence[datetime]) -> list[int]:
-    """The places of a longest run of times that do not fall, in their order."""
-    ends: list[datetime] = []
-    at: list[int] = []
-    before: list[int] = []
-    for place, moment in enumerate(times):
-        length = bisect_right(ends, moment)
-        before.append(at[length - 1] if length else -1)
-        ends[length : length + 1] = [moment]
-        at[length : length + 1] = [place]
-    run, place = [], at[-1]
-    while place >= 0:
-        run.append(place)
-        place = before[place]
-    return run[::-1]
+    times = times_that_count([item.created_at for item in ordered], now)
+    return [replace(item, created_at=moment) for item, moment in zip(ordered, times, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +194,6 @@ def _drops(ranked: Sequence[Candidate]) -> tuple[list[_Drop], set[str]]:
             found.append(_Drop(table, newer.created_at, before))
             counts[table] += place < _COMPARED
     return found, {table for table, count in counts.items() if count >= _VOLATILE}
-
-
-def dropped_tables(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
-    """Return the tables that had at least a thousand rows, and have less than half as many now, or are gone."""
-    return [
-        table
-        for table, rows in sorted(before.items())
-        if rows >= _DROPPED_FROM and after.get(table, 0) < _SUSPICIOUS_PART * rows
-    ]
 
 
 def _own_reasons(item: Candidate, policy: Policy) -> list[str]:
