@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from ops.repository.periods import PERIODS, periods_in
 from ops.repository.rows_dropped import DROP_KEPT, dropped_tables
 from ops.repository.times_that_count import FUTURE, times_that_count
 from ops.units import Span, parse_span
@@ -47,7 +48,13 @@ class Policy:
     @property
     def keeps_something(self) -> bool:
         """Whether any rule keeps backups because of their time or number."""
-        return self.forever or self.keep_last > 0 or any(span is not None for _, span, _ in _periods(self))
+        return self.forever or self.keep_last > 0 or bool(self.spans)
+
+    @property
+    def spans(self) -> list[tuple[str, Span]]:
+        """How long each rule keeps periods, without those that keep none."""
+        given = ((rule, getattr(self, f"keep_{rule}")) for rule in PERIODS)
+        return [(rule, span) for rule, span in given if span is not None]
 
 
 DEFAULT_POLICY: Final = Policy(
@@ -214,62 +221,30 @@ def _indispensable(ranked: Sequence[Candidate]) -> list[tuple[str, Candidate]]:
     return found + [("last proven", item) for item in [item for item in ranked if item.proven][:1]]
 
 
-_Period = Callable[[datetime], str]
-
-
-def _week(moment: datetime) -> str:
-    day = moment.date()
-    return str(day - timedelta(days=day.isoweekday() % 7))
-
-
-def _periods(policy: Policy) -> list[tuple[str, Span | None, _Period]]:
-    return [
-        ("hourly", policy.keep_hourly, lambda moment: f"{moment:%Y-%m-%d %H}h"),
-        ("daily", policy.keep_daily, lambda moment: str(moment.date())),
-        ("weekly", policy.keep_weekly, _week),
-        ("monthly", policy.keep_monthly, lambda moment: f"{moment:%Y-%m}"),
-        ("yearly", policy.keep_yearly, lambda moment: f"{moment:%Y}"),
-    ]
-
-
-_LENGTHS: Final = {
-    "hourly": timedelta(hours=1),
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-    "monthly": timedelta(days=30.4),
-    "yearly": timedelta(days=365.25),
-}
-
-
-def periods_in(rule: str, span: timedelta) -> int:
-    """Return how many periods of a rule (`daily`, …) a span is long: the nearest number, at least one."""
-    return max(1, int(span / _LENGTHS[rule] + 0.5))
-
-
 def _representatives(ranked: Sequence[Candidate], policy: Policy) -> list[tuple[str, Candidate]]:
     """Of each of the newest periods with backups the first that is not bad, and the first good one.
 
     Of as many periods that have only bad ones, the first of these.
     """
-    found = []
-    for rule, span, period_of in _periods(policy):
-        if span is None:
-            continue
-        first: dict[str, Candidate] = {}
-        first_good: dict[str, Candidate] = {}
-        first_bad: dict[str, Candidate] = {}
-        for item in reversed(ranked):
-            period = period_of(item.created_at.astimezone(UTC))
-            (first_bad if item.good is False else first).setdefault(period, item)
+    found: list[tuple[str, Candidate]] = []
+    timed = [(item.created_at.astimezone(UTC), item) for item in reversed(ranked)]
+    for rule, span in policy.spans:
+        first: dict[int, tuple[datetime, Candidate]] = {}
+        first_good: dict[int, tuple[datetime, Candidate]] = {}
+        first_bad: dict[int, tuple[datetime, Candidate]] = {}
+        for moment, item in timed:
+            period = PERIODS[rule].of(moment)
+            (first_bad if item.good is False else first).setdefault(period, (moment, item))
             if item.good:
-                first_good.setdefault(period, item)
+                first_good.setdefault(period, (moment, item))
         count = periods_in(rule, span)
         inside = list(first)[-count:]
         # Damaged ones stand where they are alone, and push no sound one out.
         alone = [period for period in first_bad if period not in first][-count:]
-        found += [(f"{rule} {period}", first[period]) for period in inside]
-        found += [(f"{rule} {period}", first_good[period]) for period in inside if period in first_good]
-        found += [(f"{rule} {period}", first_bad[period]) for period in alone]
+        chosen = [first[period] for period in inside]
+        chosen += [first_good[period] for period in inside if period in first_good]
+        chosen += [first_bad[period] for period in alone]
+        found += [(f"{rule} {PERIODS[rule].shown(moment)}", item) for moment, item in chosen]
     return found
 
 

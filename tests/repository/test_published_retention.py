@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.repository.retention import Candidate, Plan, Policy, periods_in, plan_retention
+from ops.repository.periods import periods_in
+from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.units import Span, parse_span
 
 PUBLISHED = json.loads((Path(__file__).parent / "restic_forget.json").read_text())

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.repository.retention import DEFAULT_POLICY, Candidate, Plan, Policy, periods_in, plan_retention
+from ops.repository.periods import periods_in
+from ops.repository.retention import DEFAULT_POLICY, Candidate, Plan, Policy, plan_retention
 from ops.units import Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
