@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from typing import Final
 
 from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
@@ -46,6 +47,7 @@ from ops.repository.upload import sealed_ahead, sent_ahead
 from ops.run.job import Job, milliseconds
 
 OnCopied = Callable[[Path, FileEntry], None]
+_EARLIER: Final = 8
 _TOOL = {"name": "drillbook", "version": __version__}
 
 
@@ -95,15 +97,18 @@ def take_backup_under_lock(source: Source, to: Repository, request: BackupReques
 class Begun:
     """What is settled before the first byte is read: its place in the order, the payload's name, what was noticed.
 
-    `former`: the newest backup of the source that no restore made; `base`: the same, where the new one may build on it.
+    `former`: the newest backup of the source that no restore made; `base`: the same, where the new one may build on it;
+    `earlier`: the names of those before, in `home`.
     """
 
+    home: Repository
     started_at: datetime
     sequence: int
     name: str
     findings: tuple[Finding, ...]
     former: Manifest | None = None
     base: Manifest | None = None
+    earlier: tuple[str, ...] = ()
 
 
 def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Job, suffix: str = "") -> Begun:
@@ -126,7 +131,8 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     base = None
     if former is not None and not suffix and SAFETY_TAG not in request.tags:
         base = _base(source, to, former, started)
-    return Begun(started, sequence, name, (*findings, *warning), former, base)
+    earlier = tuple(islice(mine, _EARLIER))
+    return Begun(to, started, sequence, name, (*findings, *warning), former, base, earlier)
 
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
@@ -180,7 +186,9 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         )
         with job.step("publish"):
             publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
-    findings = (*captured.findings, *rows_dropped(begun.former, manifest), *clock_of(store))
+    home = begun.home.store
+    dropped = rows_dropped(home, begun.earlier, begun.former, manifest)
+    findings = (*captured.findings, *dropped, *clock_of(home))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
@@ -220,6 +220,7 @@ def _source(
     require_known(table, common_keys | option_keys, here)
     values = {key: expand_variables(value, environ, here) for key, value in table.items()}
     common = build(_SourceTable, {key: value for key, value in values.items() if key in common_keys}, here)
+    _require_scopes(common.policies, options_type, here)
     options = build(options_type, {key: value for key, value in values.items() if key in option_keys}, here)
     return ConfiguredSource(
         source=driver(name, options),
@@ -235,6 +236,15 @@ def _source(
             scope: known_policy(policy, known.policies, here) for scope, policy in common.policies.items()
         },
     )
+
+
+def _require_scopes(policies: Mapping[str, str], options_type: type, place: Place) -> None:
+    """Return when backups of this kind can have these scopes; a typing error would else delete what was to stay."""
+    known = {"full", *get_args(get_type_hints(options_type).get("scope"))}
+    for scope in policies:
+        if scope not in known:
+            hint = f"scopes of this kind: {', '.join(sorted(known))}"
+            raise ConfigError(f"{place}, policies: unknown scope {scope!r}", hint=hint)
 
 
 def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Place) -> tuple[str, ...]:

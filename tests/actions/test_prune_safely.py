@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from ops.actions.backup import BackupRequest, make, take_backup
 from ops.actions.prune import Pruned, PruneRequest, prune
+from ops.config.reading import store_at
 from ops.formats import manifest as manifest_files
 from ops.formats.names import manifest_key
-from ops.model.findings import Severity, Verdict
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Measures, TableMeasure
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
-from ops.stores.local import LocalStore
+from ops.sources.sqlite.source import SqliteSource
+from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.actions.test_prune import NOW, fill, names
 from tests.histories import looked_at, put, stored_backup
+from tests.keys import Keys
 
 ONE = Policy(keep_last=1)
 WEEK = Policy(keep_last=7)
@@ -223,3 +230,52 @@ def test_notes_are_not_listed(store: LocalStore) -> None:
     pruned(store, many=True)
     assert not [stored for stored in store.list() if stored.key.startswith(".")]
     assert list(store.list(f"{OWN_PREFIX}policies/"))
+
+
+class TestWhatABackupTells:
+    """The next backup after a table lost its rows."""
+
+    def night(self, database: Path, source: SqliteSource, store: Store, rows: int) -> list[Finding]:
+        """A backup of a table with so many rows; what it says about rows."""
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+            connection.execute("DELETE FROM t")
+            connection.executemany("INSERT INTO t VALUES (?)", ((number,) for number in range(rows)))
+            connection.commit()
+        findings = take_backup(source, Repository(store=store), BackupRequest(), Job()).findings
+        return [item for item in findings if item.code == "backup.rows_dropped"]
+
+    def test_told_once(self, database: Path, source: SqliteSource, store: LocalStore) -> None:
+        """It is a warning of the backup that shows it, with both numbers, and of no later one."""
+        assert self.night(database, source, store, 1000) == []
+        (told,) = self.night(database, source, store, 499)
+        assert (told.severity, told.where, told.expected, told.found) == (
+            Severity.WARNING,
+            "t",
+            "1000",
+            "499",
+        )
+        assert self.night(database, source, store, 499) == []
+
+    def test_a_habit(self, database: Path, source: SqliteSource, store: LocalStore) -> None:
+        """A table that is emptied and loaded again and again is listed, and no warning."""
+        severities = [
+            item.severity for rows in (2000, 0, 2000, 0) for item in self.night(database, source, store, rows)
+        ]
+        assert severities == [Severity.WARNING, Severity.OK]
+
+    def test_an_encrypted_store(self, source: SqliteSource, database: Path, tmp_path: Path) -> None:
+        """Where the payload is captured elsewhere first, the backups of before are looked for in their store."""
+        keys = Keys(tmp_path, "mine")
+        home = LocalStore("sealed", LocalOptions(path=tmp_path / "sealed"))
+        to = Repository(store=home, encryption=keys.sealing, scratch=tmp_path, plain_store=store_at)
+        codes = []
+        for rows in (2000, 0, 2000, 0):
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+                connection.execute("DELETE FROM t")
+                connection.executemany("INSERT INTO t VALUES (?)", ((number,) for number in range(rows)))
+                connection.commit()
+            findings = make(source, to, BackupRequest(), None, Job()).taken.findings
+            codes += [item.severity for item in findings if item.code == "backup.rows_dropped"]
+        assert codes == [Severity.WARNING, Severity.OK]

@@ -258,3 +258,27 @@ def test_policies_and_limits(tmp_path: Path) -> None:
     assert config.policy_of(config.source("b"), "local") == DEFAULT_POLICY
     assert config.policy_of(config.source("a"), "cold").keep_yearly == timedelta(days=7 * 366)
     assert (config.settings_of("local").limit, config.settings_of("cold").limit) == (50 * 10**9, None)
+
+
+def test_policies_by_scope(tmp_path: Path) -> None:
+    """A source names policies for parts of it; a scope that its kind does not have, or an unknown policy, is refused."""
+    text = """
+    [source.a]
+    kind = "postgres"
+    dsn = "dbname=a"
+    policies = {{ {scope} = "{policy}" }}
+    [policy.week]
+    keep_daily = "7d"
+    """
+    config = read_config(str(write(tmp_path, text.format(scope="schema", policy="week"))), {}, Path("/"))
+    assert config.source("a").by_scope == {"schema": config.policies["week"]}
+    for scope, policy, code in (
+        ("shema", "week", "config.invalid_value"),
+        ("data", "weak", "config.unknown_policy"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            read_config(str(write(tmp_path, text.format(scope=scope, policy=policy))), {}, Path("/"))
+        assert (raised.value.code, scope in raised.value.message or policy in raised.value.message) == (
+            code,
+            True,
+        )
