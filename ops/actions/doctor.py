@@ -116,6 +116,14 @@ def examine_copies(
         there = {item.manifest.job_id for item in away.backups}
         here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
         wanted = missing + sum(item.manifest.job_id in there for item in here)
+        bad = [
+            item.name
+            for item in away.backups
+            if item.manifest.source.name == home.source and item.good is False
+        ]
+        if bad:
+            message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
+            findings.append(_critical("copy.failed_look", message, name))
         if missing:
             message = f"{missing} of {wanted} backups are not in store {name!r} yet: run store.push"
             findings.append(_warning("copy.missing", message, name))

@@ -15,6 +15,7 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
+from ops.repository.plans_together import keep_needed_elsewhere, relied_on
 from ops.repository.policy_record import has_pruned, remember_pruned
 from ops.repository.presence import lost, prove_present
 from ops.repository.recovery import give_up_uploads
@@ -134,20 +135,24 @@ class _Pruning:
             group: plan_retention(candidates, self.request.policy_of(group), now)
             for group, candidates in sorted(groups.items())
         }
-        return {str(group): self._asked(plan, group) for group, plan in plans.items()}
+        plans = keep_needed_elsewhere(plans)
+        why = self._many(plans)
+        return {
+            str(group): replace(plan, refusal=why)
+            if why and plan.doomed and not self.request.dry_run
+            else plan
+            for group, plan in plans.items()
+        }
 
-    def _asked(self, plan: Plan, group: Group) -> Plan:
-        """The plan, in which nothing goes where most would, and nobody has said that this is meant."""
-        why = self._many(plan, group)
-        return plan if why is None or self.request.dry_run else replace(plan, refusal=why)
-
-    def _many(self, plan: Plan, group: Group) -> str | None:
-        """Why somebody should look first; None where few would go, or this was agreed to once."""
-        doomed, total = len(plan.doomed), len(plan.decisions)
+    def _many(self, plans: Mapping[Group, Plan]) -> str | None:
+        """Why somebody should look first; None where few of what is there would go, or this was agreed to once."""
+        doomed = sum(len(plan.doomed) for plan in plans.values())
+        total = sum(len(plan.decisions) for plan in plans.values())
         if self.request.many or doomed < MANY or 2 * doomed <= total:
             return None
         whose = SourcePlace(self.request.source, self.request.place)
-        if has_pruned(self.repository.store, whose, self.request.policy_of(group)):
+        policies = {self.request.policy_of(group) for group, plan in plans.items() if plan.doomed}
+        if all(has_pruned(self.repository.store, whose, policy) for policy in policies):
             return None
         return f"{doomed} of {total} backups would go, {_MANY_HINT}"
 
@@ -157,9 +162,15 @@ class _Pruning:
         """The plans, in which nothing goes of a group whose last good backup is not proven to be there."""
         proven: dict[str, Plan] = {}
         problems: list[Finding] = []
+        needs = {
+            item.candidate.name: item.candidate.needs for plan in plans.values() for item in plan.decisions
+        }
         for group, plan in plans.items():
-            wanted = _relied_on(plan) if plan.doomed else []
-            looks = (prove_present(mine[name], self.job.clock(), self.job.progress) for name in wanted)
+            wanted = relied_on(plan, needs) if plan.doomed else {}
+            looks = (
+                prove_present(mine[name], self.job.clock(), self.job.progress, why)
+                for name, why in wanted.items()
+            )
             problem = next((item for item in looks if item is not None), None)
             proven[group] = plan
             if problem is not None:
@@ -176,6 +187,10 @@ class _Pruning:
         }
         volatile = sorted({table for plan in plans.values() for table in plan.volatile})
         findings = [_unknown_policy(name) for name in sorted(unknown)]
+        if self.request.dry_run and (
+            why := self._many({item: plans[str(item)] for item in map(Group.of, mine)})
+        ):
+            findings.append(Finding(severity=Severity.OK, code="prune.many", message=why))
         if volatile:
             message = f"lose most of their rows regularly, so nothing is kept for that: {', '.join(volatile)}"
             findings.append(Finding(severity=Severity.OK, code="prune.volatile", message=message))
@@ -210,19 +225,6 @@ def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[s
         return plans
     refusal = f"{reasons[0].message}; look at it, and take it away if it is of no use"
     return {group: replace(plan, refusal=refusal) if plan.doomed else plan for group, plan in plans.items()}
-
-
-def _relied_on(plan: Plan) -> list[str]:
-    """The last good backup, and all that it needs."""
-    by_name = {item.candidate.name: item for item in plan.decisions}
-    todo = [item.candidate.name for item in plan.decisions if "last good" in item.reasons]
-    found: dict[str, None] = {}
-    while todo:
-        name = todo.pop()
-        if name in by_name and name not in found:
-            found[name] = None
-            todo += by_name[name].candidate.needs
-    return list(found)
 
 
 def _unknown_policy(name: str) -> Finding:

@@ -43,6 +43,7 @@ def to_document(evidence: Evidence) -> dict[str, object]:
         "findings": [finding_document(finding) for finding in evidence.findings],
         "tool": dict(evidence.tool),
         "host": evidence.host,
+        **({"order": evidence.order} if evidence.order else {}),
     }
 
 
@@ -102,4 +103,12 @@ def _from_document(document: dict[str, Any]) -> Evidence:
         size=document["size"],
         tool=document["tool"],
         host=document["host"],
+        order=_order(document.get("order", 0)),
     )
+
+
+def _order(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        message = f"{value!r} is no place in an order"
+        raise ValueError(message)
+    return value

@@ -82,7 +82,7 @@ def _one(name: str, look: Look, before: int) -> tuple[int, ...]:
 
 
 def file_sizes(folder: Path, names: Sequence[str]) -> bytes:
-    """The size of each of these in `folder` as a signed number of 64 bits: -1 for what is not there, -2 for no file.
+    """The size of each of these in `folder` as a signed number of 64 bits: -1 for what is not there, or is a link or a pipe, -2 for a folder.
 
     Raises OSError.
     """
@@ -111,4 +111,7 @@ def _size(look: Look, name: str) -> int:
         facts = look(name)
     except FileNotFoundError:
         return _ABSENT
-    return facts.st_size if stat.S_ISREG(facts.st_mode) else _NO_FILE
+    if stat.S_ISREG(facts.st_mode):
+        return facts.st_size
+    # A link, a pipe: nothing that was ever stored.
+    return _NO_FILE if stat.S_ISDIR(facts.st_mode) else _ABSENT

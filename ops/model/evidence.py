@@ -36,7 +36,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One verify or drill of one backup, as it is kept beside the backup."""
+    """One verify or drill of one backup, as it is kept beside the backup.
+
+    `order`: one more than that of every look at the backup that was known when it was kept, whatever the clock said; 0 for
+    those of before.
+    """
 
     action: str
     level: str
@@ -58,6 +62,7 @@ class Evidence:
     size: int = 0
     tool: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
+    order: int = 0
 
     @property
     def integrity(self) -> Verdict:

@@ -28,7 +28,7 @@ def pruned_document(pruned: Pruned, *, dry_run: bool) -> dict[str, object]:
                         "name": item.candidate.name,
                         "created_at": format_time(item.candidate.created_at),
                         "size": item.candidate.size,
-                        "keep": item.keep,
+                        "keep": item.keep or plan.refusal is not None,
                         "reasons": list(item.reasons),
                     }
                     for item in plan.decisions

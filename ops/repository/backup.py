@@ -45,10 +45,13 @@ class Backup:
 
     @property
     def _looks(self) -> list[Evidence]:
-        """The evidence about exactly these bytes, oldest first; of one moment what failed comes last, and so counts."""
+        """The evidence about exactly these bytes, oldest first; of one moment what failed comes last, and so counts.
+
+        In the order in which it was kept: a clock that was wrong makes no old look the newest.
+        """
         digest = manifest_files.payload_sha256(self.manifest)
         mine = [item for item in self.evidence if item.payload_sha256 == digest]
-        return sorted(mine, key=lambda item: (item.started_at, item.verdict is Verdict.FAILED))
+        return sorted(mine, key=lambda item: (item.order, item.started_at, item.verdict is Verdict.FAILED))
 
     @property
     def order(self) -> tuple[int, datetime]:

@@ -19,6 +19,7 @@ from ops.repository.find import newest_readable
 from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, rows_of, unread_manifests
 from ops.repository.listing_row import Listed
+from ops.repository.wrong_clocks import FUTURE
 from ops.units import format_duration
 
 _IN_A_ROW: Final = 3
@@ -100,17 +101,22 @@ def examine_age(newest: Backup, every: timedelta | None, now: datetime) -> list[
     """Whether the newest backup is as young as was promised, not from the future, and whole by names and sizes."""
     created = newest.manifest.created_at
     age = format_duration(max(0.0, (now - created).total_seconds()))
-    gone = check_sizes(newest)
-    if overdue(created, every, now):
-        return [
-            _overdue("backup.overdue", f"the newest backup is {age} old", newest.name, (created, every, now)),
-            *gone,
-        ]
-    findings = [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old")]
+    others = [*check_sizes(newest), *_failed(newest)]
     if created > now:
         message = f"{newest.name} is from the future: is the clock right?"
-        findings.append(_warning("clock.behind", message, "clock"))
-    return findings + gone
+        others.insert(0, _warning("clock.behind", message, "clock"))
+    if overdue(created, every, now):
+        message = f"the newest backup is {age} old"
+        return [_overdue("backup.overdue", message, newest.name, (created, every, now)), *others]
+    return [_ok("doctor.backup", f"the newest backup, {newest.name}, is {age} old"), *others]
+
+
+def _failed(newest: Backup) -> list[Finding]:
+    """A critical finding when the newest backup is known to be bad: what is older is all that there is."""
+    if newest.good is not False:
+        return []
+    message = f"the newest backup, {newest.name}, failed its last verify or drill: take a new one"
+    return [Finding(severity=Severity.CRITICAL, code="backup.failed", message=message, where=newest.name)]
 
 
 def examine_verified(newest: Backup, verify_every: timedelta | None, now: datetime) -> list[Finding]:
@@ -140,10 +146,11 @@ def examine_undecided(store: Store, rows: Sequence[Listed]) -> list[Finding]:
     """A critical finding when the last three drills of a source reached no verdict; `rows`: its backups, newest first."""
     drilled = [row.name for row in rows if row.drilled][:_IN_A_ROW]
     drills: list[Evidence] = []
-    for name in drilled:
+    for name in reversed(drilled):
         with contextlib.suppress(BackupError):
-            drills += [item for item in read_named(store, name).evidence if item.action == "drill"]
-    last = sorted(drills, key=lambda item: item.started_at)[-_IN_A_ROW:]
+            mine = [item for item in read_named(store, name).evidence if item.action == "drill"]
+            drills += sorted(mine, key=lambda item: (item.order, item.started_at))
+    last = drills[-_IN_A_ROW:]
     if len(last) < _IN_A_ROW or any(item.verdict is not Verdict.INCONCLUSIVE for item in last):
         return []
     why = next((item.message for item in last[-1].findings if item.blocking), "nobody knows why")
@@ -160,6 +167,8 @@ def _overdue(
 ) -> Finding:
     """A warning; critical when it lasts: later than twice as long as was promised."""
     moment, every, now = when
+    if moment - now > FUTURE:
+        message = f"{message}, as a clock that was wrong said ({moment:%Y-%m-%d})"
     if every is None or now - moment <= 2 * every:
         return _warning(code, message, where)
     message = f"{message}; more than twice as late as was promised"
@@ -175,5 +184,5 @@ def _warning(code: str, message: str, where: str = "") -> Finding:
 
 
 def overdue(moment: datetime | None, every: timedelta | None, now: datetime) -> bool:
-    """Whether something that should happen `every` so often last happened too long ago, or never."""
-    return every is not None and (moment is None or now - moment > every)
+    """Whether something that should happen `every` so often last happened too long ago, never, or in the future."""
+    return every is not None and (moment is None or now - moment > every or moment - now > FUTURE)

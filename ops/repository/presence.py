@@ -16,26 +16,29 @@ READ_WITHIN: Final = timedelta(days=30)
 """How old the last look at all bytes may be where they are not on this machine: nobody downloads them for a prune."""
 
 
-def prove_present(backup: Backup, now: datetime, progress: Progress) -> Finding | None:
+def prove_present(
+    backup: Backup, now: datetime, progress: Progress, what: str = "last good"
+) -> Finding | None:
     """Return why `backup` cannot be relied on now, None when it is there as it was recorded.
 
-    On this machine its files are hashed again. Elsewhere names and sizes are asked for, and a verify or drill must have
-    read every byte within thirty days (`prune.unread`).
+    `what`: for messages. On this machine its files are hashed again. Elsewhere names and sizes are asked for, and of the
+    last good one a verify or drill must have read every byte within thirty days (`prune.unread`).
     """
     findings = look_beside(backup, progress)
     if not stops(findings) and isinstance(backup.store, LocalFiles):
         findings = look_through(backup, progress)
     if stops(findings):
         said = next(item for item in findings if stops([item]))
-        message = f"{backup.name}, the last good backup, is not there as it was recorded: {said.message}"
+        message = f"{backup.name}, the {what} backup or needed by it, is not there as it was recorded: {said.message}"
         severity = Severity.CRITICAL if worst(findings) is Severity.CRITICAL else Severity.WARNING
         return Finding(severity=severity, code=said.code, message=message, where=backup.name)
-    if isinstance(backup.store, LocalFiles) or (
-        (read := backup.read_at) is not None and now - read <= READ_WITHIN
-    ):
+    read = backup.read_at
+    if isinstance(backup.store, LocalFiles) or what != "last good":
+        return None
+    if read is not None and now - read <= READ_WITHIN:
         return None
     message = (
-        f"{backup.name}, the last good backup, was not read whole within the last {READ_WITHIN.days} days:"
+        f"{backup.name}, the {what} backup or needed by it, was not read whole within the last {READ_WITHIN.days} days:"
         f" run backup.verify --from {backup.store.name}:{backup.name}, then prune again"
     )
     return Finding(severity=Severity.WARNING, code="prune.unread", message=message, where=backup.name)

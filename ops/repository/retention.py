@@ -11,14 +11,14 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 from ops.repository.periods import PERIODS, periods_in
 from ops.repository.rows_dropped import DROP_KEPT, dropped_tables
-from ops.repository.times_that_count import FUTURE, times_that_count
+from ops.repository.wrong_clocks import FUTURE, out_of_order
 from ops.units import Span, parse_span
 
 _COMPARED: Final = 10
@@ -137,25 +137,24 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
 
     Always kept: the newest, the last good, the last proven, what is held, and everything that a kept one needs.
     """
-    as_made = {item.name: item for item in candidates}
-    newest_first = sorted(
-        _timed(as_made.values(), now),
-        key=lambda item: (item.sequence, item.created_at, item.name),
-        reverse=True,
-    )
+    oldest_first = sorted(candidates, key=lambda item: (item.sequence, item.created_at, item.name))
+    newest_first = oldest_first[::-1]
     future = {item.name for item in newest_first if item.created_at - now > FUTURE}
+    odd = out_of_order([item.created_at for item in oldest_first], now)
+    contradicting = {oldest_first[place].name for place in odd}
     ranked = [item for item in newest_first if not item.aside and item.name not in future]
     reasons: dict[str, list[str]] = defaultdict(list)
     for item in newest_first:
         reasons[item.name] += [
             *(["from the future"] if item.name in future else []),
+            *(["its time contradicts the order"] if item.name in contradicting else []),
             *_own_reasons(item, policy),
         ]
     for reason, item in _indispensable(ranked):
         reasons[item.name].append(reason)
     for item in _sound(ranked)[: policy.keep_last]:
         reasons[item.name].append("last")
-    for reason, item in _representatives(ranked, policy):
+    for reason, item in _representatives([item for item in ranked if item.name not in contradicting], policy):
         reasons[item.name].append(reason)
     drops, volatile = _drops(ranked)
     if ranked:
@@ -167,19 +166,10 @@ def plan_retention(candidates: Iterable[Candidate], policy: Policy, now: datetim
             if item.aside and (span := _longest_daily(policy)) and reference - item.created_at <= span:
                 reasons[item.name].append("safety")
     _keep_needed(newest_first, reasons)
-    decisions = tuple(
-        Decision(as_made[item.name], tuple(dict.fromkeys(reasons[item.name]))) for item in newest_first
-    )
+    decisions = tuple(Decision(item, tuple(dict.fromkeys(reasons[item.name]))) for item in newest_first)
     latest = next((item for item in newest_first if not item.aside), None)
     refusal = _behind(latest, decisions) if latest and latest.name in future else _refusal(ranked, decisions)
     return Plan(decisions, refusal, tuple(sorted(volatile)))
-
-
-def _timed(candidates: Iterable[Candidate], now: datetime) -> list[Candidate]:
-    """The candidates in their order, oldest first, with the times that count."""
-    ordered = sorted(candidates, key=lambda item: (item.sequence, item.created_at, item.name))
-    times = times_that_count([item.created_at for item in ordered], now)
-    return [replace(item, created_at=moment) for item, moment in zip(ordered, times, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ops.errors import OpsError
 from ops.formats.names import manifest_key
+from ops.model.blame import says_damage
 from ops.model.findings import Finding, Severity, worst
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest
@@ -26,24 +27,6 @@ from ops.run.progress import Progress
 
 Look = Callable[[Backup], Sequence[Finding]]
 
-_DAMAGED = frozenset(
-    (
-        "cipher.damaged",
-        "cipher.not_encrypted",
-        "source.corrupt",
-        "source.encrypted",
-        "source.hot_journal",
-        "source.not_a_database",
-        "source.not_a_file",
-        "source.not_migrated",
-        "source.query_failed",
-    )
-)
-"""What is said of data that was read. All other errors say that nobody could look."""
-_NOT_LOOKED = frozenset(
-    ("backup.evidence_invalid", "backup.manifest_newer", "backup.not_found", "backup.pin_invalid")
-)
-
 
 def judged(error: OpsError, where: str = "") -> Finding:
     """Return what an error on the way to a verdict says: critical only where data was read and is wrong.
@@ -51,10 +34,7 @@ def judged(error: OpsError, where: str = "") -> Finding:
     A connection that was cut, a store that does not answer, credentials that expired, a full disk, a program that is
     missing or was killed leave the question open.
     """
-    said_of_data = error.code.startswith("backup.") and error.code not in _NOT_LOOKED
-    if said_of_data or error.code in _DAMAGED:
-        return critical(error, where)
-    return undecided(error)
+    return critical(error, where) if says_damage(error.code) else undecided(error)
 
 
 def stops(findings: Iterable[Finding]) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -105,7 +107,7 @@ class LocalStore:
     def open(self, key: str) -> BinaryIO:
         """The stored file, unbuffered."""
         try:
-            return self.path_of(key).open("rb", buffering=0)
+            return open(self.path_of(key), "rb", buffering=0, opener=_opened_file)
         except FileNotFoundError as error:
             message = f"{key} is not in store {self.name!r} ({self.location})"
             raise BackupError(message, code="backup.not_found") from error
@@ -250,6 +252,15 @@ class LocalStore:
     def _unreadable(self, what: str, error: OSError) -> StoreError:
         message = f"{what} in store {self.name!r} ({self.location}) can not be read: {error.strerror}"
         return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
+
+
+def _opened_file(path: str, flags: int) -> int:
+    """A descriptor of a file, and of nothing else: a pipe in its place would be waited for without end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
 
 
 def _shares(keys: Sequence[str]) -> tuple[Sequence[str], ...]:

@@ -19,8 +19,9 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Measures, TableMeasure
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.backup import Backup
+from ops.repository.plans_together import keep_needed_elsewhere
 from ops.repository.repository import Repository
-from ops.repository.retention import Policy
+from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
@@ -279,3 +280,50 @@ class TestWhatABackupTells:
             findings = make(source, to, BackupRequest(), None, Job()).taken.findings
             codes += [item.severity for item in findings if item.code == "backup.rows_dropped"]
         assert codes == [Severity.WARNING, Severity.OK]
+
+
+class TestTogether:
+    """What groups of one source owe each other."""
+
+    def decisions(self, *items: Candidate, keep_last: int = 1) -> Plan:
+        """A plan that keeps the newest."""
+        return plan_retention(items, Policy(keep_last=keep_last), NOW)
+
+    def test_a_base_of_another_group_stays(self) -> None:
+        """What a kept backup of another policy needs, through any number of steps, is kept for it, by its name."""
+        days = [NOW - timedelta(days=5 - number) for number in range(5)]
+        full, second, newest = (
+            Candidate(name=name, created_at=day, good=True, needs=needs)
+            for name, day, needs in zip(("full", "second", "newest"), days, ((), ("full",), ()), strict=False)
+        )
+        other = Candidate(name="other", created_at=days[3], good=True, needs=("second",))
+        plans = {"nightly": self.decisions(full, second, newest), "long": self.decisions(other)}
+        assert {item.name for item in plans["nightly"].doomed} == {"full", "second"}
+        together = keep_needed_elsewhere(plans)
+        assert together["nightly"].doomed == ()
+        reasons = {item.candidate.name: item.reasons for item in together["nightly"].decisions}
+        assert (reasons["second"], reasons["full"]) == (("needed by other",), ("needed by second",))
+
+    def test_many_is_counted_for_all_of_them(self, store: LocalStore) -> None:
+        """Nine of ten in each of two groups are eighteen of twenty."""
+        all_names = fill(store, 20)
+        for name in all_names[::2]:
+            rewritten(store, name, lambda manifest: replace(manifest, extra={"policy": "x"}))
+        done = pruned(store, named={"x": ONE})
+        assert (done.deleted, codes(done)) == ((), {"prune.refused"})
+        assert "18 of 20" in done.findings[0].message
+        assert codes(pruned(store, named={"x": ONE}, dry_run=True)) == {"prune.many"}
+
+    def test_the_last_proven_one_is_looked_at_too(self, store: LocalStore) -> None:
+        """While the backup that was proven last has rotted, the one that was proven before it stays."""
+        all_names = fill(store, 3)
+        for name in all_names[:2]:
+            with store.open(manifest_key(name)) as file:
+                manifest = manifest_files.from_json(file.read(), name)
+            looked_at(Backup(store=store, manifest=manifest), action="drill", after=timedelta(hours=2))
+        path = store.path_of(all_names[1])
+        path.chmod(0o600)
+        path.write_bytes(b"Content")
+        done = pruned(store)
+        assert (done.deleted, names(store)) == ((), set(all_names))
+        assert any("last proven" in item.message for item in done.findings)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,9 +30,12 @@ from ops.repository.fetch import payload_here
 from ops.repository.find import find_backup
 from ops.repository.freshness import examine_age, examine_proven, examine_undecided, examine_verified
 from ops.repository.listing import list_backups
+from ops.repository.record_evidence import keep_evidence
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress
+from ops.sources.sqlite import check
+from ops.sources.sqlite.connection import connect_still
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
@@ -347,6 +352,86 @@ class TestProofs:
         assert VERBS["full"](only(lying), source, scratch).verdict is Verdict.INCONCLUSIVE
         assert (only(lying).proven, only(lying).good) == (False, True)
         assert checksum_key(only(lying).name) in lying.files
+
+
+class TestWrongClocks:
+    """What was looked at last counts, whatever the clock said then."""
+
+    def drill_at(self, lying: LyingStore, source: SqliteSource, scratch: Path, days: int) -> Evidence:
+        """A drill with a clock that is so many days off."""
+        job = Job(clock=lambda: datetime.now(UTC) + timedelta(days=days))
+        return run_drill(only(lying), source, DrillRequest(scratch=scratch), job)
+
+    @pytest.mark.parametrize("days", [365, -20_000])
+    def test_a_later_failure_takes_the_proof(
+        self, lying: LyingStore, source: SqliteSource, scratch: Path, days: int
+    ) -> None:
+        """A drill that passed with a clock ahead does not outlive the FAILED of today, nor one of 1970 what passed."""
+        assert self.drill_at(lying, source, scratch, max(days, 0)).verdict is Verdict.PASSED
+        lying.lie = of_payload(flipped)
+        assert self.drill_at(lying, source, scratch, min(days, 0)).verdict is Verdict.FAILED
+        assert (only(lying).proven, only(lying).good) == (False, False)
+        lying.lie = None
+        assert self.drill_at(lying, source, scratch, 0).verdict is Verdict.PASSED
+        assert (only(lying).proven, only(lying).good) == (True, True)
+
+    def test_a_proof_from_the_future_is_overdue(
+        self, lying: LyingStore, source: SqliteSource, scratch: Path
+    ) -> None:
+        """Nobody knows how old it is."""
+        self.drill_at(lying, source, scratch, 365)
+        found = examine_proven([only(lying)], timedelta(days=7), datetime.now(UTC))
+        assert (found.code, found.severity) == ("drill.overdue", Severity.WARNING)
+
+
+def test_a_newest_backup_that_failed_is_critical(
+    lying: LyingStore, source: SqliteSource, scratch: Path
+) -> None:
+    """`doctor` and `metrics` say that the newest backup is known to be bad."""
+    lying.lie = of_payload(flipped)
+    VERBS["quick"](only(lying), source, scratch)
+    lying.lie = None
+    found = examine_age(only(lying), None, datetime.now(UTC))
+    assert [item.code for item in found if item.severity is Severity.CRITICAL] == ["backup.failed"]
+
+
+@pytest.mark.parametrize("how", ["gone", "unreadable"])
+def test_a_copy_that_goes_while_it_is_checked(
+    lying: LyingStore, source: SqliteSource, scratch: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A scratch file that somebody cleans up, or a disk with read errors, makes no verdict."""
+
+    def broken(path: Path, **_: object) -> sqlite3.Connection:
+        if how == "gone":
+            path.unlink()
+            return really(path)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    really = connect_still
+    monkeypatch.setattr(check, "connect_still", broken)
+    assert VERBS["drill"](only(lying), source, scratch).verdict is Verdict.INCONCLUSIVE
+
+
+def test_evidence_is_not_kept_in_an_empty_place(
+    store: LocalStore, source: SqliteSource, scratch: Path
+) -> None:
+    """A store that was unmounted during a look is not made anew for what was seen."""
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    evidence = VERBS["drill"](backup, source, scratch)
+    store.options.path.rename(store.options.path.with_name("gone"))
+    (told,) = keep_evidence(backup, evidence)
+    assert told.code == "evidence.not_kept"
+    assert not store.options.path.exists()
+
+
+def test_a_pipe_in_the_place_of_a_payload(store: LocalStore, source: SqliteSource, scratch: Path) -> None:
+    """It is not waited for."""
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    store.path_of(backup.name).unlink()
+    os.mkfifo(store.path_of(backup.name))
+    assert VERBS["quick"](backup, source, scratch).verdict is not Verdict.PASSED
 
 
 class TestLasting:

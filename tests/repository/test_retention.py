@@ -333,18 +333,64 @@ def test_times_that_fall(hours: list[int]) -> None:
     assert history[-1].name in kept(plan)
 
 
-def test_a_clock_set_back_for_three_nights() -> None:
-    """What was made meanwhile counts for the day before it, and pushes nothing out of its day."""
-    right = [
-        Candidate(name=f"r{day:02}", created_at=NOW - timedelta(days=20 - day), sequence=10 * day, good=True)
-        for day in range(20)
+def nights(*runs: tuple[str, int]) -> list[Candidate]:
+    """Nightly good backups in the order in which they were made: so many from each day on, as their clocks said."""
+    moments = [
+        datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=number)
+        for day, count in runs
+        for number in range(count)
     ]
+    return [
+        Candidate(name=f"{number:03}", created_at=moment, sequence=number, size=1, good=True)
+        for number, moment in enumerate(moments)
+    ]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [("2026-05-01", 10), ("2025-05-11", 3), ("2026-05-14", 1)],
+        [("2026-05-01", 10), ("2025-05-11", 12), ("2026-05-23", 1)],
+        [("2026-01-01", 2), ("2025-01-03", 2), ("2026-01-05", 1)],
+        [("2026-05-01", 10), ("1970-01-01", 20), ("2026-05-23", 1)],
+        [("2026-05-01", 10), ("2025-05-11", 12)],
+    ],
+)
+def test_a_clock_set_back_deletes_nothing(runs: list[tuple[str, int]]) -> None:
+    """However many nights it was wrong: what may be right is kept, and so is what may be wrong."""
+    history = nights(*runs)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    plan = plan_retention(history, Policy(keep_daily=Span(timedelta(days=30))), now)
+    assert plan.doomed == ()
+
+
+def test_a_run_that_outvotes_the_right_one() -> None:
+    """More backups with a wrong clock than with a right one push no right one out."""
+    right = nights(("2026-04-01", 30))
     wrong = [
-        Candidate(name=f"w{day}", created_at=NOW - timedelta(days=900 - day), sequence=101 + day, good=True)
-        for day in range(3)
+        Candidate(
+            name=f"w{hour:02}",
+            created_at=datetime(1970, 1, 1, hour, tzinfo=UTC),
+            sequence=30 + hour,
+            good=True,
+        )
+        for hour in range(24)
+    ] + [
+        Candidate(
+            name=f"x{hour:02}",
+            created_at=datetime(1970, 1, 2, hour, tzinfo=UTC),
+            sequence=60 + hour,
+            good=True,
+        )
+        for hour in range(11)
     ]
-    plan = plan_retention([*right, *wrong], Policy(keep_daily=Span(timedelta(days=30))), NOW)
-    assert kept(plan) == {item.name for item in right}
+    newest = Candidate(name="new", created_at=datetime(2026, 5, 2, tzinfo=UTC), sequence=99, good=True)
+    plan = plan_retention(
+        [*right, *wrong, newest],
+        Policy(keep_daily=Span(timedelta(days=30))),
+        datetime(2026, 5, 3, tzinfo=UTC),
+    )
+    assert kept(plan) >= {item.name for item in right} | {"new", "w00", "x00"}
 
 
 def test_order_is_by_recorded_time_never_by_name() -> None:

@@ -69,11 +69,11 @@ def use_wrong_secrets(place: Place) -> None:
     words = place.configured("work/words.toml", openssl, gpg_key)
     verify = ("backup.verify", "--source", "prices", "--level", "full", "--config", words)
     word = canaries["wrong-passphrase"]
-    place.run(*verify, "gpg:latest", code=2, PGP_PASSPHRASE=word)
-    place.run(*verify, "gpg-keys:latest", code=2, PGP_PASSPHRASE=word)
-    place.run(*verify, "openssl:latest", code=2)
+    place.run(*verify, "gpg:latest", code=1, PGP_PASSPHRASE=word)
+    place.run(*verify, "gpg-keys:latest", code=1, PGP_PASSPHRASE=word)
+    place.run(*verify, "openssl:latest", code=1)
     identity = f"AGE-SECRET-KEY-1{canaries['identity-wrong']}"
-    place.run(*verify, "locked:latest", code=2, IDENTITY_WORD=word, ESCROW_IDENTITY=identity)
+    place.run(*verify, "locked:latest", code=1, IDENTITY_WORD=word, ESCROW_IDENTITY=identity)
 
 
 def take_them_away(place: Place) -> None:
@@ -83,7 +83,7 @@ def take_them_away(place: Place) -> None:
     spill = f'passphrase_command = ["spill", "{place / "given/openssl-passphrase"}"]'
     spilt = place.configured("work/spilt.toml", spill)
     verify = ("backup.verify", "openssl:latest", "--source", "prices", "--level", "full")
-    place.run(*verify, "--config", spilt, code=2)
+    place.run(*verify, "--config", spilt, code=1)
     url = f'endpoint_url = "http://127.0.0.1:{free_ports(1)[0]}"'
     place.run(*_show("offsite", "prices", place.configured("work/away.toml", url)), code=2)
     inlined = f'password_env = "{place.canaries["postgres-env"]}"'

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ops.errors import SourceError
+from ops.model.blame import says_damage
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity
 from ops.proc import worker_count
@@ -41,7 +42,7 @@ def check_database(path: Path, level: Level, foreign_keys: ForeignKeys) -> list[
     try:
         require_database_file(path)
     except SourceError as error:
-        return [Finding(severity=Severity.CRITICAL, code=error.code, message=error.message)]
+        return [_told(error, "")]
     if level is Level.QUICK:
         return _run(path, "quick_check", _pragma("quick_check"))
     findings = _integrity(path)
@@ -62,11 +63,19 @@ def _run(path: Path, name: str, check: Check) -> list[Finding]:
     except sqlite3.Error as error:
         if _NOT_INSTALLED.search(str(error)):
             return [_not_installed(name, str(error))]
-        translated = translate(error, path, name)
-        return [
-            Finding(severity=Severity.CRITICAL, code=translated.code, message=translated.message, where=name)
-        ]
+        return [_told(translate(error, path, name), name)]
+    except OSError as error:
+        return [_told(SourceError(f"{path}: {error.strerror}"), name)]
     return findings or [Finding(severity=Severity.OK, code="sqlite.check", message=f"{name}: ok")]
+
+
+def _told(error: SourceError, where: str) -> Finding:
+    """Critical where the error says something of the data; else the question is open: a disk that went, an I/O error."""
+    if says_damage(error.code):
+        return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=where)
+    return Finding(
+        severity=Severity.WARNING, code=error.code, message=error.message, where=where, blocking=True
+    )
 
 
 def _not_installed(where: str, what: str) -> Finding:

@@ -1,4 +1,4 @@
-"""Which times of backups are believed, when a clock was wrong. Pure."""
+"""Which times of backups are not believed, because a clock was wrong. Pure."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ FUTURE: Final = timedelta(hours=1)
 """How far ahead a clock may be, or fall, without being called wrong."""
 
 
-def times_that_count(times: Sequence[datetime], now: datetime) -> list[datetime]:
-    """Return the times, in the order of the backups; of what was made with a clock that was set back, that of the one before.
+def out_of_order(times: Sequence[datetime], now: datetime) -> set[int]:
+    """Return which of the times, in the order of the backups, contradict that order: a clock was wrong, nobody knows when.
 
-    A time is believed when it is in the longest run of backups whose times do not fall. One that is from the future is
-    in no run and stays as it is.
+    A time is believed when it is in the longest run of backups whose times do not fall, or within an hour of the one
+    before it there. What is from the future is in no run, and not told here.
     """
     present = [place for place, moment in enumerate(times) if moment - now <= FUTURE]
     if all(times[later] >= times[earlier] - FUTURE for earlier, later in pairwise(present)):
-        return list(times)
+        return set()
     run = _longest_run([times[place] for place in present])
-    inside, counted = {present[number] for number in run}, list(times)
+    inside, found = {present[number] for number in run}, set[int]()
     last = times[present[run[0]]]
     for place in present:
         if place in inside:
             last = times[place]
         elif abs(times[place] - last) > FUTURE:
-            counted[place] = last
-    return counted
+            found.add(place)
+    return found
 
 
 def _longest_run(times: Sequence[datetime]) -> list[int]:
