@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ops.errors import OpsError
@@ -13,6 +11,7 @@ from ops.fsio.user_cache import cache_folder
 from ops.report.listing import copy_document, copy_text, listed_document, listed_text
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
+from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
 
 
@@ -28,7 +27,7 @@ def list_all(session: Session, source: str) -> None:
     """All backups of all stores, newest first."""
     if source:
         session.config.source(source)
-    with _without_collector():
+    with without_collector():
         listings = _read_all(session)
         rows = None if source or session.flags.format == "json" else _single(session, listings)
         if rows is not None:
@@ -36,18 +35,6 @@ def list_all(session: Session, source: str) -> None:
         else:
             _tell(session, _together(listings, source), unread=_unread(listings))
     session.outcome.notice([finding for listing in listings.values() for finding in listing.findings])
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """No search for garbage: of the millions of values of a long listing none is a part of a cycle."""
-    was_at_work = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_at_work:
-            gc.enable()
 
 
 def _read_all(session: Session) -> dict[str, Listing]:

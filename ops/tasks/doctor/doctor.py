@@ -18,6 +18,7 @@ from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
 from ops.repository.retention import Policy
+from ops.tasks.collector import without_collector
 from ops.tasks.ingest.metrics import examine_history
 from ops.tasks.session import Session
 
@@ -32,11 +33,12 @@ def doctor(session: Session, source: str) -> None:
         f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
-    listings = {
-        name: _examine_store(session, name, store)
-        for name, store in session.config.stores.items()
-        if not source or name in session.config.source(source).stores
-    }
+    with without_collector():
+        listings = {
+            name: _examine_store(session, name, store)
+            for name, store in session.config.stores.items()
+            if not source or name in session.config.source(source).stores
+        }
     for name, cipher in session.config.ciphers.items():
         probed = cipher.probe()
         document = {"cipher": name, "findings": findings_document(probed)}
