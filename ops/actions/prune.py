@@ -176,7 +176,8 @@ class _Pruning:
             if problem is not None:
                 problems.append(problem)
                 proven[group] = replace(plan, refusal=problem.message)
-        return proven, problems
+        # Of a group in which nothing goes any more, older backups stay too, and with them what they need elsewhere.
+        return keep_needed_elsewhere(proven), problems
 
     def _noticed(self, mine: Sequence[Backup], plans: Mapping[str, Plan]) -> list[Finding]:
         """What an operator should know of the plans beside what they keep."""

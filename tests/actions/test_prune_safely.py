@@ -304,6 +304,20 @@ class TestTogether:
         reasons = {item.candidate.name: item.reasons for item in together["nightly"].decisions}
         assert (reasons["second"], reasons["full"]) == (("needed by other",), ("needed by second",))
 
+    def test_the_base_of_a_group_that_is_refused_stays(self, store: LocalStore) -> None:
+        """Where a group keeps all because its last good backup has rotted, another one does not delete what they need."""
+        base, needing, unneeded, rotted, newest = fill(store)
+        with store.open(manifest_key(base)) as file:
+            manifest = manifest_files.from_json(file.read(), base)
+        need = {"backup": base, "job_id": manifest.job_id, "size": manifest.size}
+        rewritten(store, needing, lambda one: replace(one, extra={"policy": "long", "needs": [need]}))
+        rewritten(store, rotted, lambda one: replace(one, extra={"policy": "long"}))
+        store.path_of(rotted).chmod(0o600)
+        store.path_of(rotted).write_bytes(b"Content")
+        done = pruned(store, named={"long": ONE})
+        assert done.deleted == (unneeded,)
+        assert names(store) == {base, needing, rotted, newest}
+
     def test_many_is_counted_for_all_of_them(self, store: LocalStore) -> None:
         """Nine of ten in each of two groups are eighteen of twenty."""
         all_names = fill(store, 20)
