@@ -104,15 +104,19 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
 
 
 def examine_copies(
-    home: Home, further: Mapping[str, tuple[Catalogue, Policy | None]], now: datetime
+    home: Home,
+    further: Mapping[str, tuple[Catalogue, Policy | None]],
+    named: Mapping[str, Policy],
+    now: datetime,
 ) -> list[Finding]:
     """For each further store, by its name, whether the backups of a source are there that should be.
 
-    Each comes with its catalogue, and with its own policy where it has one.
+    Each comes with its catalogue, and with its own policy where it has one. `named`: the policies that a backup may name
+    itself.
     """
     findings = []
     for name, (away, policy) in further.items():
-        missing = len(missing_copies(home, away, policy, now))
+        missing = len(missing_copies(home, away, policy, now, named))
         there = {item.manifest.job_id for item in away.backups}
         here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
         wanted = missing + sum(item.manifest.job_id in there for item in here)

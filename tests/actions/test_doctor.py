@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ops.actions.backup import BackupRequest, take_backup
 from ops.actions.copy import Home
 from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill
+from ops.formats import manifest as manifest_files
+from ops.formats.names import manifest_key
 from ops.fsio.locks import source_lock
 from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity, Verdict
@@ -25,7 +28,7 @@ from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
 from tests.conftest import run_drillbook
-from tests.histories import looked_at, stored_backup
+from tests.histories import looked_at, put, stored_backup
 
 PROMISED = Objectives(
     every=timedelta(hours=24), verify_every=timedelta(days=2), drill_every=timedelta(days=30)
@@ -163,7 +166,7 @@ def test_copies_that_are_missing(store: LocalStore) -> None:
     def found(policy: Policy | None) -> list[tuple[str, Severity, str]]:
         home = Home("prices", read_catalogue(store), sizes)
         further = {"away": (read_catalogue(away), None), "cold": (read_catalogue(cold), policy)}
-        return [(item.code, item.severity, item.message) for item in examine_copies(home, further, now)]
+        return [(item.code, item.severity, item.message) for item in examine_copies(home, further, {}, now)]
 
     monthly = Policy(keep_monthly=parse_span("1y"))
     missing, ok, warning = "copy.missing", Severity.OK, Severity.WARNING
@@ -179,6 +182,21 @@ def test_copies_that_are_missing(store: LocalStore) -> None:
         ("copy.complete", ok, "store 'away' has all 40 backups that should be there"),
         (missing, warning, "1 of 2 backups are not in store 'cold' yet: run store.push"),
     ]
+
+
+def test_copies_by_a_policy_of_their_own(store: LocalStore) -> None:
+    """Of backups that name a policy, a store with a policy of its own should have what `store.push` would bring there."""
+    now = datetime(2026, 6, 30, 12, tzinfo=UTC)
+    for days in range(3):
+        backup = looked_at(stored_backup(store, now - timedelta(days=days)))
+        key = manifest_key(backup.name)
+        store.delete(key)
+        put(store, key, manifest_files.to_json(replace(backup.manifest, extra={"policy": "short"})))
+    home = Home("prices", read_catalogue(store), {file.key: file.size for file in store.list()})
+    further = {"cold": (read_catalogue(MemoryStore("cold")), Policy(forever=True))}
+    short = {"short": Policy(keep_last=1)}
+    messages = [item.message for item in examine_copies(home, further, short, now)]
+    assert messages == ["1 of 1 backups are not in store 'cold' yet: run store.push"]
 
 
 CONFIG = """

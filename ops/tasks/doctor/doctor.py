@@ -105,4 +105,4 @@ def _examine_copies(
         return []
     further = {name: (read_catalogue(config.stores[name]), config.settings_of(name).policy) for name in names}
     here = Home(configured.name, read_catalogue(home), sizes_in(home))
-    return examine_copies(here, further, session.job.clock())
+    return examine_copies(here, further, config.policies, session.job.clock())
