@@ -15,7 +15,7 @@ from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
-from ops.repository.plans_together import keep_needed_elsewhere, relied_on
+from ops.repository.plans_together import deletion_order, keep_needed_elsewhere, relied_on
 from ops.repository.policy_record import has_pruned, remember_pruned
 from ops.repository.presence import lost, prove_present
 from ops.repository.recovery import give_up_uploads
@@ -106,22 +106,16 @@ class _Pruning:
             with self.job.step("prove present"):
                 plans, problems = self._present(by_name, plans)
             findings += problems
-        doomed = [item.name for plan in plans.values() for item in plan.doomed]
+        doomed = deletion_order(plans.values())
         if self.request.dry_run:
-            locked = filter(None, (locked_finding(by_name[name], self.job) for name in doomed))
+            locked = filter(None, (locked_finding(by_name[item.name], self.job) for item in doomed))
             return Pruned(self.request.source, self.repository.name, plans, (), 0, (*findings, *locked))
-        deleted, freed = [], 0
         with self.job.step("prune") as facts:
-            for name in doomed:
-                problem = delete_backup(by_name[name], about[name], self.job)
-                if problem is None:
-                    deleted.append(name)
-                    freed += by_name[name].manifest.size
-                else:
-                    findings.append(problem)
-            facts.bytes = freed
+            deleted, stayed = self._delete(by_name, doomed, about)
+            facts.bytes = freed = sum(by_name[name].manifest.size for name in deleted)
+        findings += stayed
         if deleted:
-            findings += self._settle(by_name, stored, {*doomed})
+            findings += self._settle(by_name, stored, {item.name for item in doomed})
         findings += give_up_uploads(self.repository, self.request.stale_after)
         return Pruned(
             self.request.source, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
@@ -179,6 +173,26 @@ class _Pruning:
         # Of a group in which nothing goes any more, older backups stay too, and with them what they need elsewhere.
         return keep_needed_elsewhere(proven), problems
 
+    def _delete(
+        self, mine: Mapping[str, Backup], doomed: Sequence[Candidate], about: Mapping[str, Sequence[str]]
+    ) -> tuple[list[str], list[Finding]]:
+        """The names of what is gone, and a finding for each that stays; with it stays what it needs."""
+        deleted: list[str] = []
+        stayed: list[Finding] = []
+        needed: dict[str, str] = {}
+        for item in doomed:
+            problem = (
+                _still_needed(item.name, needed[item.name])
+                if item.name in needed
+                else delete_backup(mine[item.name], about[item.name], self.job)
+            )
+            if problem is None:
+                deleted.append(item.name)
+                continue
+            stayed.append(problem)
+            needed.update(dict.fromkeys(item.needs, item.name))
+        return deleted, stayed
+
     def _noticed(self, mine: Sequence[Backup], plans: Mapping[str, Plan]) -> list[Finding]:
         """What an operator should know of the plans beside what they keep."""
         unknown = {
@@ -226,6 +240,11 @@ def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[s
         return plans
     refusal = f"{reasons[0].message}; look at it, and take it away if it is of no use"
     return {group: replace(plan, refusal=refusal) if plan.doomed else plan for group, plan in plans.items()}
+
+
+def _still_needed(name: str, by: str) -> Finding:
+    message = f"{name} stays as long as {by} does, which needs it"
+    return Finding(severity=Severity.OK, code="prune.needed", message=message, where=name)
 
 
 def _unknown_policy(name: str) -> Finding:

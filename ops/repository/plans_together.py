@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from ops.repository.retention import Decision, Plan
+from ops.repository.retention import Candidate, Decision, Plan
 
 Group = TypeVar("Group")
 _RELIED: Final = ("last good", "last proven")
@@ -51,3 +51,14 @@ def relied_on(plan: Plan, needs: Mapping[str, tuple[str, ...]]) -> dict[str, str
             found[name] = why
             todo += [(other, why) for other in needs[name]]
     return found
+
+
+def deletion_order(plans: Iterable[Plan]) -> list[Candidate]:
+    """Return all that is to be deleted: what needs others before what it needs, and else the oldest first.
+
+    Wherever a deletion is refused or the run is cut off, what is left then has all that it needs.
+    """
+    doomed = [item for plan in plans for item in plan.doomed]
+    doomed.sort(key=lambda item: (item.sequence, item.created_at, item.name))
+    # What is needed is older than what needs it.
+    return [item for item in reversed(doomed) if item.needs] + [item for item in doomed if not item.needs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Measures, TableMeasure
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.backup import Backup
+from ops.repository.find import find_backup
+from ops.repository.locks import being_read
 from ops.repository.plans_together import keep_needed_elsewhere
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
@@ -26,7 +29,7 @@ from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
-from tests.actions.test_prune import NOW, fill, names
+from tests.actions.test_prune import NOW, CutError, CutStore, fill, names
 from tests.histories import looked_at, put, stored_backup
 from tests.keys import Keys
 
@@ -52,6 +55,14 @@ def rewritten(store: Store, name: str, change: object) -> None:
         manifest = manifest_files.from_json(file.read(), key)
     store.delete(key)
     put(store, key, manifest_files.to_json(change(manifest)))  # type: ignore[operator] # a function of the test
+
+
+def needs(store: Store, name: str, base: str, **more: str) -> None:
+    """Say in a backup's manifest that it needs `base`."""
+    with store.open(manifest_key(base)) as file:
+        manifest = manifest_files.from_json(file.read(), base)
+    need = {"backup": base, "job_id": manifest.job_id, "size": manifest.size}
+    rewritten(store, name, lambda one: replace(one, extra={**more, "needs": [need]}))
 
 
 class TestPresence:
@@ -307,16 +318,42 @@ class TestTogether:
     def test_the_base_of_a_group_that_is_refused_stays(self, store: LocalStore) -> None:
         """Where a group keeps all because its last good backup has rotted, another one does not delete what they need."""
         base, needing, unneeded, rotted, newest = fill(store)
-        with store.open(manifest_key(base)) as file:
-            manifest = manifest_files.from_json(file.read(), base)
-        need = {"backup": base, "job_id": manifest.job_id, "size": manifest.size}
-        rewritten(store, needing, lambda one: replace(one, extra={"policy": "long", "needs": [need]}))
+        needs(store, needing, base, policy="long")
         rewritten(store, rotted, lambda one: replace(one, extra={"policy": "long"}))
         store.path_of(rotted).chmod(0o600)
         store.path_of(rotted).write_bytes(b"Content")
         done = pruned(store, named={"long": ONE})
         assert done.deleted == (unneeded,)
         assert names(store) == {base, needing, rotted, newest}
+
+    def test_the_base_of_one_that_is_read_stays(self, store: LocalStore) -> None:
+        """While a restore reads an increment, nothing that it needs is deleted, through any number of steps."""
+        full, second, third, unneeded, newest = fill(store)
+        needs(store, second, full)
+        needs(store, third, second)
+        with being_read(find_backup(store, third)):
+            done = pruned(store)
+            assert (done.deleted, names(store)) == ((unneeded,), {full, second, third, newest})
+            assert codes(done) == {"prune.in_use", "prune.needed"}
+        assert pruned(store).deleted == (third, second, full)
+
+    @pytest.mark.parametrize("deletions", range(18))
+    def test_a_cut_leaves_no_increment_without_its_base(self, deletions: int) -> None:
+        """Wherever deleting is cut off, each backup that is left has all that it needs."""
+        store = CutStore()
+        full, second, third, newest = fill(store, 4)
+        needs(store, second, full)
+        needs(store, third, second)
+        store.left = deletions
+        with contextlib.suppress(CutError):
+            pruned(store)
+        left = names(store)
+        assert newest in left
+        assert third not in left or second in left
+        assert second not in left or full in left
+        store.left = 1_000_000
+        pruned(store)
+        assert names(store) == {newest}
 
     def test_many_is_counted_for_all_of_them(self, store: LocalStore) -> None:
         """Nine of ten in each of two groups are eighteen of twenty."""
