@@ -20,6 +20,7 @@ checked against it. This module imports nothing of ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 CODES: Final[dict[str, str]] = {
@@ -37,6 +38,7 @@ CODES: Final[dict[str, str]] = {
     "backup.needed_missing": "a backup without which this one can not be restored is not in its store",
     "backup.not_found": "no backup of that name",
     "backup.not_restorable": "a restored copy is not what the manifest says, or is damaged",
+    "backup.other_series": "backups of that name belong to another series: another machine, place, database or scope",
     "backup.payload_missing": "the manifest is there, the payload is not",
     "backup.pin_invalid": "a pin beside a backup can not be read",
     "backup.size_mismatch": "a stored file has another size than was recorded",
@@ -72,6 +74,7 @@ CODES: Final[dict[str, str]] = {
     "refused.interactive_only": "--yes (for snapshots: --confirm) is needed where no terminal can be asked",
     "refused.name_taken": "a file of that name exists; nothing is ever overwritten",
     "refused.not_anonymized": "the SQL that anonymizes a copy failed; the copy was dropped",
+    "refused.other_series": "the backup or the series belongs to another source, or to none that can be told",
     "refused.prerequisites": "something stands in the way of a restore; the message names all of it",
     "refused.snapshot_differs": "a snapshot of that name exists with other content; --replace puts the new one in its place",
     "refused.table_not_replaced": "single tables could not be restored; the transaction was rolled back",
@@ -79,6 +82,7 @@ CODES: Final[dict[str, str]] = {
     "refused.target_is_source": "the target is a configured source and --yes was not given",
     "refused.target_occupied": "the target exists and --yes was not given",
     "refused.unsafe_name": "the name leads out of the folder",
+    "series.record_invalid": "the record of an adopted series cannot be read",
     "snapshot.checksum_invalid": "a checksum file holds no SHA-256 digest of its snapshot",
     "snapshot.malformed": "a file is not the CSV of a snapshot, or breaks off",
     "snapshot.manifest_invalid": "a manifest of checksums can not be read, or contradicts itself",
@@ -99,6 +103,7 @@ CODES: Final[dict[str, str]] = {
     "source.query_failed": "the server refused a question",
     "source.refused": "the server refused the connection or the role",
     "source.row_security": "row security would hide rows from the role",
+    "source.swapped": "a database has the number that another configured source's database had",
     "source.unreachable": "the server does not answer, or the connection broke",
     "source.unreadable": "the source can not be read with this user's rights",
     "space.disk_full": "the disk ran full in the middle; what was half written is gone again",
@@ -140,18 +145,28 @@ class OpsError(Exception):
     """An error that is meant for the operator: what, where, and what to do next.
 
     `code` is one of `CODES`; `hint` says the next move in words; `command` is the one task to run next
-    (without the program's name), where there is one; `exit_code` is what the process ends with.
+    (without the program's name), where there is one; `choices` are tasks of which one may be meant, each with what it
+    is about; `exit_code` is what the process ends with.
     """
 
     exit_code: int = 2
     default_code: str = "tool.failed"
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str = "", command: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str = "",
+        command: str = "",
+        choices: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.hint = hint
         self.command = command
+        self.choices = tuple(choices)
 
 
 class ConfigError(OpsError):

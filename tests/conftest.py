@@ -138,6 +138,7 @@ def own_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patched.setenv("OPS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patched.setenv("OPS_HOST", "test-host")
         yield
 
 

@@ -13,11 +13,20 @@ from ops.formats.names import checksum_key, checksum_text, evidence_key, manifes
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
+from ops.model.series import Machine, Whose
+from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.repository.backup import Backup
 
+WHOSE = Whose(name="prices", kind="sqlite", location="/srv/data.db")
+"""Whose the stored backups of one file are."""
 READ = Finding(severity=Severity.OK, code="backup.checksum", message="SHA-256 as recorded")
 """What a look says that read every stored byte."""
+
+
+def whose(source: Source) -> Whose:
+    """Whose the backups of a real source are on a machine without a name."""
+    return Whose.of(source, Machine())
 
 
 def put(store: Store, key: str, content: bytes) -> None:
@@ -35,21 +44,24 @@ def stored_backup(
     tags: tuple[str, ...] = (),
     content: bytes = b"content",
     files: int = 1,
+    kind: str = "sqlite",
+    scope: str = "full",
+    location: str = "/srv/data.db",
 ) -> Backup:
     """A backup made at `moment`; with more than one file its payload is a folder."""
     name = payload_name("backup", moment, ".db" if files == 1 else ".pg")
     digest = hashlib.sha256(content).hexdigest()
     paths = [name] if files == 1 else [f"{name}/{number}" for number in range(files)]
     manifest = Manifest(
-        version=manifest_files.VERSION,
+        version=manifest_files.FIRST_VERSION,
         job_id=str(uuid.uuid4()),
         created_at=moment,
-        source=SourceInfo(source, "sqlite" if files == 1 else "postgres", "/srv/data.db"),
+        source=SourceInfo(source, kind, location),
         payload=name,
         files=tuple(FileEntry(path, len(content), digest) for path in paths),
         measures=Measures(tables={"t": TableMeasure(3)}),
         tool={"name": "drillbook", "version": "0"},
-        scope="full",
+        scope=scope,
         tags=tags,
         data_as_of=moment,
         started_at=moment,
@@ -74,6 +86,8 @@ def looked_at(
     *,
     action: str = "verify",
     after: timedelta = timedelta(hours=1),
+    host: str = "",
+    job_id: str = "",
 ) -> Backup:
     """The same backup with evidence of a verify or drill beside it."""
     manifest = backup.manifest
@@ -81,7 +95,8 @@ def looked_at(
     evidence = Evidence(
         action=action,
         level="full",
-        job_id=str(uuid.uuid4()),
+        job_id=job_id or str(uuid.uuid4()),
+        host=host,
         backup=backup.name,
         source=manifest.source,
         payload_sha256=payload_sha256(manifest),

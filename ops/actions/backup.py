@@ -6,25 +6,27 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
 from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import RefusedError
 from ops.formats import manifest as manifest_files
 from ops.formats.names import SAFETY_TAG
-from ops.formats.source_place import SourcePlace
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
-from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest
+from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest, Origin
 from ops.model.moment import microseconds
+from ops.model.series import Whose
 from ops.ports.cipher import Cipher
 from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
@@ -36,8 +38,9 @@ from ops.repository.fetch import payload_here
 from ops.repository.find import newest_manifest
 from ops.repository.identity import give_identity
 from ops.repository.locks import held_lock
-from ops.repository.newest import Named, newest_of
-from ops.repository.publish import free_name, publish, require_free
+from ops.repository.newest import Named
+from ops.repository.origin import examine_member, settle_origin
+from ops.repository.publish import free_name, publish_free, require_free, staged_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
 from ops.repository.repository import Repository
@@ -55,7 +58,9 @@ _TOOL = {"name": "drillbook", "version": __version__}
 class BackupRequest:
     """What to take: `name` for a payload name of one's own, `min_free` bytes that must be free beforehand.
 
-    `policy`: the name of the policy that keeps this backup (empty: that of the source or store).
+    `policy`: the name of the policy that keeps this backup (empty: that of the source or store). `whose`: which source it
+    is of (None: the one that is captured, on this machine); `assertions`: what is expected of it, as the configuration
+    has it; `accept`: codes that the operator accepts.
     """
 
     name: str | None = None
@@ -63,6 +68,13 @@ class BackupRequest:
     policy: str = ""
     min_free: int | None = None
     wait_s: float = 0
+    whose: Whose | None = None
+    assertions: tuple[Mapping[str, object], ...] = ()
+    accept: tuple[str, ...] = ()
+
+    def about(self, source: Source, to: Repository) -> Whose:
+        """Return which source the backup is of."""
+        return self.whose or Whose.of(source, to.machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,7 @@ def take_backup(source: Source, to: Repository, request: BackupRequest, job: Job
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
     nothing that was there before has changed.
     """
-    with held_lock(SourcePlace.of(source.info, source.scope), to, request.wait_s, job) as noticed:
+    with held_lock(request.about(source, to), to, request.wait_s, job) as noticed:
         taken = take_backup_under_lock(source, to, request, job)
     return replace(taken, findings=(*noticed, *taken.findings))
 
@@ -102,6 +114,7 @@ class Begun:
     """
 
     home: Repository
+    origin: Origin
     started_at: datetime
     sequence: int
     name: str
@@ -120,7 +133,9 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     findings = [*sweep(to), *give_identity(store)]
     with job.step("check space"):
         require_room_for(to, source.estimate(), request.min_free, f"a backup of {source.info.name!r}")
-    newest = newest_of(store, source.info.name, to.cache)
+    aside = SAFETY_TAG in request.tags
+    settled = settle_origin(request.about(source, to), source.identify(), to, job, aside=aside)
+    newest = settled.newest
     last = next(newest.backups, None)
     sequence, warning = _next_in_order(last, started)
     name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
@@ -128,11 +143,14 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     mine = (item.name for item in chain(filter(None, [last]), newest.backups) if not item.is_safety)
     former, problems = newest_manifest(store, mine)
     findings += [replace(item, severity=Severity.WARNING) for item in (*newest.findings, *problems)]
+    restored = aside or (last is not None and last.is_safety)
+    findings += examine_member(settled.origin, former, to, restored=restored, accepted=request.accept)
+    findings += settled.findings
     base = None
-    if former is not None and not suffix and SAFETY_TAG not in request.tags:
+    if former is not None and not suffix and not aside:
         base = _base(source, to, former, started)
     earlier = tuple(islice(mine, _EARLIER))
-    return Begun(to, started, sequence, name, (*findings, *warning), former, base, earlier)
+    return Begun(to, settled.origin, started, sequence, name, (*findings, *warning), former, base, earlier)
 
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
@@ -154,12 +172,18 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
 
     `on_copied`: called with a payload of one file as soon as its bytes are final, before it is measured.
     """
-    name, store = begun.name, to.store
+    store, folder = to.store, source.payload_is_folder
+    another = (
+        None if request.name else partial(free_name, store, *source.base_and_suffix, begun.started_at, "")
+    )
     if isinstance(source, Continuing) and begun.former is not None:
         source = source.after(begun.former)
     if isinstance(source, Dependent) and begun.base is not None:
         source = source.building_on(begun.base)
-    with store.stage(name, folder=source.payload_is_folder) as staged, sent_ahead(store, name) as ahead:
+    with (
+        staged_free(store, begun.name, another, folder=folder) as (name, staged),
+        sent_ahead(store, name) as ahead,
+    ):
         captured = _capture(source, staged, on_copied or ahead.begin, job)
         finished = job.clock()
         manifest = Manifest(
@@ -168,7 +192,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             created_at=begun.started_at,
             source=source.info,
             payload=name,
-            files=_stored_files(captured, name, folder=source.payload_is_folder),
+            files=_stored_files(captured, name, folder=folder),
             measures=captured.measures,
             tool=_TOOL,
             scope=source.scope,
@@ -177,6 +201,9 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             started_at=begun.started_at,
             finished_at=finished,
             duration_ms=milliseconds(begun.started_at, finished),
+            origin=begun.origin,
+            selection=source.selection,
+            assertions=request.assertions,
             extra={
                 SEQUENCE_KEY: begun.sequence,
                 **_own_policy(request),
@@ -185,7 +212,8 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             },
         )
         with job.step("publish"):
-            publish(store, None if ahead.finish(manifest.files[0]) else staged, manifest)
+            sent = partial(ahead.finish, manifest.files[0])
+            manifest = publish_free(store, staged, manifest, sent, another)
     home = begun.home.store
     dropped = rows_dropped(home, begun.earlier, begun.former, manifest)
     findings = (*captured.findings, *dropped, *clock_of(home))
@@ -252,7 +280,7 @@ def make(
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError, CipherError, ToolError; then nothing was
     published, and nothing that was there before has changed.
     """
-    with held_lock(SourcePlace.of(source.info, source.scope), to, request.wait_s, job) as noticed:
+    with held_lock(request.about(source, to), to, request.wait_s, job) as noticed:
         made = make_under_lock(source, to, request, None if to.encryption is None else look, job)
     made = replace(made, taken=replace(made.taken, findings=(*noticed, *made.taken.findings)))
     if to.encryption is None and look is not None:
@@ -293,7 +321,15 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
             looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
         known = replace(taken.backup, evidence=(looked,) if looked else ())
         with payload_here(known, to.scratch, job, compared_later=True) as payload:
-            sealed = publish_sealed(known, payload, store, how, job, ahead)
+            try:
+                sealed = publish_sealed(known, payload, store, how, job, ahead)
+            except RefusedError as error:
+                if error.code != "refused.name_taken" or request.name:
+                    raise
+                # Another machine took the name in the same second: sealed again, under the next free one.
+                other = free_name(store, *source.base_and_suffix, begun.started_at, how.suffix)
+                known = replace(known, manifest=known.manifest.renamed(other))
+                sealed = publish_sealed(known, payload, store, how, job)
     findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, to.limit))
     return Made(Taken(sealed, taken.captured, findings), looked)
 

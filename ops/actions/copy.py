@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
+from typing import Self
 
 from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
+from ops.repository.adoptions import carry_adoptions
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
+from ops.repository.own import OwnBackups, own_backups
 from ops.repository.replicate import copy_backup, refresh_records
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
@@ -23,9 +27,13 @@ from ops.run.job import Job
 class Home:
     """Where the backups of one source are made: all that is there, and the sizes of the files by key."""
 
-    source: str
-    catalogue: Catalogue
+    here: OwnBackups
     stored: Mapping[str, int]
+
+    @classmethod
+    def of(cls, whose: Whose, repository: Repository) -> Self:
+        """Read the repository's store."""
+        return cls(own_backups(whose, repository.store), sizes_in(repository.store))
 
 
 def missing_copies(
@@ -39,7 +47,7 @@ def missing_copies(
 
     One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
     """
-    here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
+    here = home.here.mine
     there = {item.manifest.job_id for item in away.backups}
     candidates = {item.name: item for item in candidates_of(here, home.stored)}
     absent = [
@@ -47,7 +55,7 @@ def missing_copies(
     ]
     if policy is None:
         return absent
-    theirs = [item for item in away.backups if item.manifest.source.name == home.source]
+    theirs = home.here.among(away)
     wanted: set[str] = set()
     for own in {Group.of(item).policy for item in absent}:
         kept = _as_sound([item for item in theirs if Group.of(item).policy == own])
@@ -70,18 +78,19 @@ def _wanted(candidates: Sequence[Candidate], policy: Policy, now: datetime) -> s
     return {item.candidate.name for item in plan.decisions if item.by_rule}
 
 
-def copy_missing(source: str, home: Repository, further: Iterable[Repository], job: Job) -> list[Finding]:
+def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], job: Job) -> list[Finding]:
     """Bring every further repository up to date; a finding for each backup that was copied or could not be.
 
     A copy that fails is a warning: the backup is where it was made, and the next run tries again.
     """
-    here = Home(source, read_catalogue(home.store), sizes_in(home.store))
+    here = Home.of(whose, home)
     findings = []
     for to in further:
         try:
             away = read_catalogue(to.store)
             missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
-            refresh_records(here.catalogue, away, to.store)
+            refresh_records(here.here.catalogue, away, to.store)
+            carry_adoptions(home.store, to.store)
         except OpsError as error:
             findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))
             continue

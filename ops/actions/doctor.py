@@ -13,12 +13,12 @@ from pathlib import Path
 from ops import DISTRIBUTION
 from ops.actions.copy import Home, missing_copies
 from ops.errors import OpsError, StateError
-from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
 from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
+from ops.model.series import Whose
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.examine import examine_folder, examine_lock, examine_room
@@ -30,7 +30,8 @@ from ops.repository.freshness import (
     known_backups,
 )
 from ops.repository.integrity import critical
-from ops.repository.listing import Listing, list_backups, rows_of, unread_manifests
+from ops.repository.listing import Listing, list_backups, unread_manifests
+from ops.repository.own import of_source
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
@@ -38,12 +39,18 @@ from ops.units import format_size
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """One source, where its backups are made, and what was promised about it."""
+    """One source, where its backups are made, and what was promised about it; `series`: the operator's word for it."""
 
     source: Source
     repository: Repository
     objectives: Objectives
     min_free: int | None
+    series: str = ""
+
+    @property
+    def whose(self) -> Whose:
+        """Whose the backups are."""
+        return Whose.of(self.source, self.repository.machine, self.series)
 
 
 def examine_machine(scratch: Path, state: StateDir) -> list[Finding]:
@@ -88,7 +95,8 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
     findings, repository = _examine_source(patient.source), patient.repository
     try:
         listing = listing or list_backups(repository.store, repository.cache)
-        mine, problems = known_backups(patient.source.info.name, repository.store, listing)
+        of = of_source(listing, repository.store, patient.whose, now)
+        mine, problems = known_backups(of.rows, repository.store)
     except OpsError as error:
         return [*findings, critical(error, repository.name)]
     unread = [*problems, *unread_manifests(listing)]
@@ -97,9 +105,10 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
         *_examine_store(patient),
         *listing.findings,
         *problems,
+        *of.said,
         # Where the only manifest is damaged, it would be wrong to say that there is no backup yet.
         *(_examine_history(patient, mine, scratch, now) if mine or not unread else []),
-        *examine_undecided(repository.store, rows_of(listing, patient.source.info.name)),
+        *examine_undecided(repository.store, of.rows),
     ]
 
 
@@ -118,13 +127,9 @@ def examine_copies(
     for name, (away, policy) in further.items():
         missing = len(missing_copies(home, away, policy, now, named))
         there = {item.manifest.job_id for item in away.backups}
-        here = [item for item in home.catalogue.backups if item.manifest.source.name == home.source]
+        here = home.here.mine
         wanted = missing + sum(item.manifest.job_id in there for item in here)
-        bad = [
-            item.name
-            for item in away.backups
-            if item.manifest.source.name == home.source and item.good is False
-        ]
+        bad = [item.name for item in home.here.among(away) if item.good is False]
         if bad:
             message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
             findings.append(_critical("copy.failed_look", message, name))
@@ -167,8 +172,7 @@ def _examine_store(patient: Patient) -> list[Finding]:
         reserve = None
     else:
         reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
-    whose = SourcePlace.of(patient.source.info, patient.source.scope)
-    return [*examine_folder(patient.repository, reserve), *examine_lock(patient.repository, whose)]
+    return [*examine_folder(patient.repository, reserve), *examine_lock(patient.repository, patient.whose)]
 
 
 def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Finding]:

@@ -8,14 +8,12 @@ of the restore until the data is known to be usable.
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ops import __version__
 from ops.actions.assertions import check_assertions
 from ops.actions.rehearsal import check_restored, room_to_open, with_needed
 from ops.errors import OpsError
@@ -23,15 +21,15 @@ from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Phase
-from ops.model.findings import Finding, Severity, verdict_of
+from ops.model.findings import Finding, Severity
 from ops.model.requests import Assertion, Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import fetch_whole
 from ops.repository.locks import being_judged
-from ops.repository.record_evidence import keep_evidence
+from ops.repository.record_evidence import Look, evidence_of, keep_evidence
 from ops.repository.second_look import judged, look_beside, stops
-from ops.run.job import Job, milliseconds
+from ops.run.job import Job
 from ops.units import age_s, format_duration
 
 
@@ -51,6 +49,7 @@ class _Run:
 
     findings: list[Finding] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
+    scratch: Path | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -81,13 +80,14 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
             run.findings.append(judged(error))
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
-    evidence = _evidence(backup, request.objectives, job, run, started=started)
+    evidence = _evidence(backup, request, job, run, started=started)
     return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
 
 
 def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, run: _Run) -> None:
     require_room(request.scratch, room_to_open(backup, source))
     with scratch_folder(request.scratch, keep=request.keep_scratch) as scratch:
+        run.scratch = scratch
         if request.keep_scratch:
             message = f"the restored copy stays at {scratch} (remove it yourself)"
             run.findings.append(
@@ -116,35 +116,31 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
                 run.findings += check_assertions(request.assertions, copy, scratch, backup.manifest)
 
 
-def _evidence(backup: Backup, objectives: Objectives, job: Job, run: _Run, *, started: datetime) -> Evidence:
-    manifest, finished = backup.manifest, job.clock()
+def _evidence(backup: Backup, request: DrillRequest, job: Job, run: _Run, *, started: datetime) -> Evidence:
+    manifest, objectives = backup.manifest, request.objectives
     usable_ms = sum(phase.duration_ms for phase in run.phases if phase.name != "assert")
     rto_ms = usable_ms if {phase.name for phase in run.phases} >= {"fetch", "load", "check"} else None
     rpo_ms = round(age_s(manifest.data_as_of, started) * 1000)
     rto_objective_ms, rpo_objective_ms = _milliseconds(objectives.rto), _milliseconds(objectives.rpo)
     run.findings += _missed("RTO", "drill.rto_missed", rto_ms, rto_objective_ms)
     run.findings += _missed("RPO", "drill.rpo_missed", rpo_ms, rpo_objective_ms)
-    return Evidence(
+    look = Look(
         action="drill",
         level="full",
-        job_id=job.job_id,
-        backup=backup.name,
-        source=manifest.source,
-        payload_sha256=payload_sha256(manifest),
         started_at=started,
-        finished_at=finished,
-        duration_ms=milliseconds(started, finished),
-        verdict=verdict_of(run.findings),
-        findings=tuple(run.findings),
+        finished_at=job.clock(),
+        procedure=[asdict(item) for item in request.assertions],
+        isolation="a temporary folder or server of its own",
+        cleaned_up=None if run.scratch is None else not run.scratch.exists(),
+        limits=() if request.assertions else ("no assertion was configured",),
+    )
+    return replace(
+        evidence_of(backup, look, run.findings, job),
         phases=tuple(run.phases),
         rto_ms=rto_ms,
         rpo_ms=rpo_ms,
         rto_objective_ms=rto_objective_ms,
         rpo_objective_ms=rpo_objective_ms,
-        rows=manifest.measures.rows,
-        size=manifest.size,
-        tool={"name": "drillbook", "version": __version__},
-        host=socket.gethostname(),
     )
 
 

@@ -6,15 +6,22 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from ops.formats.source_place import SourcePlace
+from ops.errors import RefusedError
 from ops.model.findings import Finding, Severity
-from ops.repository.backup import Backup
+from ops.model.series import Whose
+from ops.repository.backup import Backup, series_of
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
+from ops.repository.own import (
+    OwnBackups,
+    held_in,
+    own_backups,
+    two_machines_finding,
+)
 from ops.repository.plans_together import deletion_order, keep_needed_elsewhere, relied_on
 from ops.repository.policy_record import has_pruned, remember_pruned
 from ops.repository.presence import lost, prove_present
@@ -22,26 +29,27 @@ from ops.repository.recovery import give_up_uploads
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
+from ops.repository.series import SHOWN_DIGITS, said_of_others
 from ops.run.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRequest:
-    """Which source's backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source.
+    """Whose backups by which policy; `dry_run`: only plan; `wait_s`: for another run on the source.
 
     `by_scope`: policies for backups of one scope; `named`: those that a backup may name itself. `many`: also where most
-    of what is there would go. `place`: the source's, for the lock of this machine. `stale_after`: when an upload that was
-    begun and never finished is given up.
+    of what is there would go. `series`: not the own backups, but those of one other series, whose source is gone.
+    `stale_after`: when an upload that was begun and never finished is given up.
     """
 
-    source: str
+    whose: Whose
     policy: Policy
     by_scope: Mapping[str, Policy] = field(default_factory=dict)
     named: Mapping[str, Policy] = field(default_factory=dict)
     many: bool = False
     dry_run: bool = False
     wait_s: float = 0
-    place: str = ""
+    series: str = ""
     stale_after: timedelta = timedelta(days=7)
 
     def policy_of(self, group: Group) -> Policy:
@@ -78,8 +86,7 @@ def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
     """
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
-            whose = SourcePlace(request.source, request.place)
-            stack.enter_context(held_lock(whose, repository, request.wait_s, job, deletes=True))
+            stack.enter_context(held_lock(request.whose, repository, request.wait_s, job, deletes=True))
         return _Pruning(repository, request, job).run()
 
 
@@ -92,13 +99,16 @@ class _Pruning:
     def run(self) -> Pruned:
         store = self.repository.store
         with self.job.step("plan"):
-            resumed = [] if self.request.dry_run else finish_deletions(store, self.request.source)
+            resumed = [] if self.request.dry_run else finish_deletions(store, self.request.whose.name)
             catalogue = read_catalogue(store)
             stored = sizes_in(store)
-            mine = [item for item in catalogue.backups if item.manifest.source.name == self.request.source]
+            own = own_backups(self.request.whose, store, catalogue)
+            mine, alarm = self._chosen(own)
             unreadable = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
-            plans = _stopped_by(unreadable, self._plan(mine, stored))
+            unreadable += [*own.findings, *alarm]
+            plans = _stopped_by(unreadable, self._plan(mine, stored, held_in(own, mine, self.job.clock())))
         findings = [*unreadable, *(self._resumed(name) for name in resumed)]
+        findings += self._others(own)
         findings += [_refused(plan.refusal, group) for group, plan in plans.items() if plan.refusal]
         findings += self._noticed(mine, plans)
         by_name, about = {item.name: item for item in mine}, beside(stored)
@@ -109,7 +119,7 @@ class _Pruning:
         doomed = deletion_order(plans.values())
         if self.request.dry_run:
             locked = filter(None, (locked_finding(by_name[item.name], self.job) for item in doomed))
-            return Pruned(self.request.source, self.repository.name, plans, (), 0, (*findings, *locked))
+            return Pruned(self.request.whose.name, self.repository.name, plans, (), 0, (*findings, *locked))
         with self.job.step("prune") as facts:
             deleted, stayed = self._delete(by_name, doomed, about)
             facts.bytes = freed = sum(by_name[name].manifest.size for name in deleted)
@@ -118,13 +128,33 @@ class _Pruning:
             findings += self._settle(by_name, stored, {item.name for item in doomed})
         findings += give_up_uploads(self.repository, self.request.stale_after)
         return Pruned(
-            self.request.source, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
+            self.request.whose.name, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
         )
 
-    def _plan(self, mine: Sequence[Backup], stored: dict[str, int]) -> dict[str, Plan]:
+    def _chosen(self, own: OwnBackups) -> tuple[list[Backup], list[Finding]]:
+        """The backups that are pruned, newest first, and what forbids to delete any of them."""
+        wanted = self.request.series
+        if not wanted:
+            alarm = own.two_machines(self.job.clock())
+            return own.mine, [two_machines_finding(own.whose)] if alarm else []
+        return _series_of_another(own, wanted, self.job.clock()), []
+
+    def _others(self, own: OwnBackups) -> list[Finding]:
+        """What is said of the other series of the name: prune leaves them alone, and that is no warning."""
+        others = [] if self.request.series else own.others(self.job.clock())
+        return [
+            replace(item, severity=Severity.OK)
+            for item in said_of_others(self.request.whose, others, has_own=bool(own.mine))
+        ]
+
+    def _plan(
+        self, mine: Sequence[Backup], stored: dict[str, int], held: Mapping[str, str]
+    ) -> dict[str, Plan]:
         now, groups = self.job.clock(), defaultdict[Group, list[Candidate]](list)
         for backup, candidate in zip(mine, candidates_of(mine, stored, held_at=now), strict=True):
-            groups[Group.of(backup)].append(candidate)
+            why = held.get(backup.name)
+            kept = replace(candidate, held=(*candidate.held, why)) if why else candidate
+            groups[Group.of(backup)].append(kept)
         plans = {
             group: plan_retention(candidates, self.request.policy_of(group), now)
             for group, candidates in sorted(groups.items())
@@ -144,7 +174,7 @@ class _Pruning:
         total = sum(len(plan.decisions) for plan in plans.values())
         if self.request.many or doomed < MANY or 2 * doomed <= total:
             return None
-        whose = SourcePlace(self.request.source, self.request.place)
+        whose = self.request.whose
         policies = {self.request.policy_of(group) for group, plan in plans.items() if plan.doomed}
         if all(has_pruned(self.repository.store, whose, policy) for policy in policies):
             return None
@@ -215,7 +245,7 @@ class _Pruning:
         self, mine: Mapping[str, Backup], before: Mapping[str, int], doomed: set[str]
     ) -> list[Finding]:
         """Look whether what was to stay is there, and note which policies were at work."""
-        store, whose = self.repository.store, SourcePlace(self.request.source, self.request.place)
+        store, whose = self.repository.store, self.request.whose
         kept = [item for item in mine.values() if item.name not in doomed]
         findings = lost(kept, before, sizes_in(store))
         for policy in {self.request.policy_of(Group.of(mine[name])) for name in doomed}:
@@ -225,6 +255,25 @@ class _Pruning:
     def _resumed(self, name: str) -> Finding:
         message = f"finished deleting {name}, which a run that was cut off had begun"
         return Finding(severity=Severity.OK, code="prune.resumed", message=message, where=name)
+
+
+def _series_of_another(own: OwnBackups, digits: str, now: datetime) -> list[Backup]:
+    """The backups of one other series of the name, whose source is gone; an empty list where this store has none.
+
+    Raises RefusedError where it may still be written, or is an own one.
+    """
+    if any(series.startswith(digits) for series in own.own.ids) or len(digits) < SHOWN_DIGITS:
+        message = f"{digits!r} is not another series of {own.whose.name!r}"
+        hint = f"{SHOWN_DIGITS} digits, as backup.list shows them; own backups are pruned without --series"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+    found = [item for item in own.others(now) if item.series.startswith(digits)]
+    for item in found:
+        if item.lives:
+            message = f"series {item.shown} ({item.where}) may still be written: its newest backup is {item.rows[0].name}"
+            hint = "nothing was deleted; prune it on the machine that writes it"
+            raise RefusedError(message, code="refused.other_series", hint=hint)
+    wanted = {item.series for item in found}
+    return [item for item in own.catalogue.backups if series_of(item) in wanted]
 
 
 def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[str, Plan]:

@@ -16,11 +16,11 @@ from ops.actions.backup import passed
 from ops.actions.verify import VerifyRequest, verify_opened
 from ops.errors import BackupError, ConfigError, OpsError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
-from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.repository.backup import OPENED, Backup
@@ -31,10 +31,12 @@ from ops.repository.encrypt import Sealing, openers_of
 from ops.repository.fetch import fetch_payload, payload_here
 from ops.repository.integrity import critical
 from ops.repository.locks import being_read, held_lock
+from ops.repository.own import own_backups
 from ops.repository.publish_encrypted import clear_name, publish_sealed
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.repository.second_look import stops
+from ops.repository.series import said_of_others
 from ops.repository.transfer import keep_history
 from ops.run.job import Job
 
@@ -44,15 +46,14 @@ class ReencryptRequest:
     """Which source's backups; while one is encrypted anew both lie in the repository.
 
     `elsewhere`: one that was done before, from which those that are right there are copied as they are. `dry_run`:
-    only say which. `place`: the source's, for the lock of this machine.
+    only say which.
     """
 
-    source: str
+    whose: Whose
     source_of: Callable[[Backup], Source]
     elsewhere: Repository | None = None
     dry_run: bool = False
     wait_s: float = 0
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,8 @@ def reencrypt(repository: Repository, request: ReencryptRequest, job: Job) -> Re
         raise ConfigError(message, hint="write the whole fingerprint of each recipient")
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
-            whose = SourcePlace(request.source, request.place)
-            stack.enter_context(held_lock(whose, repository, request.wait_s, job, deletes=True))
-            finish_deletions(store, request.source)
+            stack.enter_context(held_lock(request.whose, repository, request.wait_s, job, deletes=True))
+            finish_deletions(store, request.whose.name)
         return _Run(repository, cipher, request, job).run()
 
 
@@ -97,12 +97,10 @@ class _Run:
     def run(self) -> Reencrypted:
         request, repository = self.request, self.repository
         catalogue = read_catalogue(repository.store)
-        mine = [
-            replace(item, openers=repository.decryptors)
-            for item in catalogue.backups
-            if item.manifest.source.name == request.source
-        ]
+        own = own_backups(request.whose, repository.store, catalogue)
+        mine = [replace(item, openers=repository.decryptors) for item in own.mine]
         findings = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
+        findings += said_of_others(request.whose, own.others(self.job.clock()), has_own=bool(mine))
         renewed: list[tuple[str, str]] = []
         done = self._done(mine)
         there = (
@@ -122,7 +120,7 @@ class _Run:
             except OpsError as error:
                 findings.append(critical(error, backup.name))
         current = len(mine) - len(old)
-        return Reencrypted(request.source, repository.name, tuple(renewed), current, tuple(findings))
+        return Reencrypted(request.whose.name, repository.name, tuple(renewed), current, tuple(findings))
 
     def _done(self, backups: Iterable[Backup]) -> dict[str, Backup]:
         """By job those that are sealed for the keys of today."""

@@ -21,19 +21,21 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, OpsError, RefusedError, SourceError, StoreError
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
-from ops.formats.source_place import SourcePlace
 from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Fetched
 from ops.model.requests import Assertion, KeptTarget, RestoreOptions
+from ops.model.series import Whose
 from ops.ports.source import Copy, Restorable, Source
-from ops.repository.backup import Backup
+from ops.repository.backup import Backup, series_of
 from ops.repository.fetch import fetch_whole
 from ops.repository.locks import being_read, held_lock
+from ops.repository.own import OwnBackups, is_own, own_backups
 from ops.repository.repository import Repository
 from ops.repository.second_look import judged, look_beside
-from ops.run.job import Job
+from ops.repository.series import SHOWN_DIGITS
+from ops.run.job import Job, utc_now
 from ops.units import format_stamp
 
 
@@ -43,13 +45,17 @@ class RestoreRequest:
 
     `command` is how this program is called, and `flags` what to add, for the undo command; `safety` is where
     the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
-    `yes` may never touch. `assertions` are asked of the built copy before it is put in place: one that does
+    `yes` may never touch. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
+    found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
     not hold is a warning, because an old backup may be all that there is. Commands are left to drills.
     """
 
     scratch: Path
     safety: Repository
     sources: Sequence[Source] = ()
+    series: str = ""
+    in_full: bool = True
+    from_other: bool = False
     assertions: Sequence[Assertion] = ()
     to: str | None = None
     options: RestoreOptions = field(default_factory=RestoreOptions)
@@ -94,9 +100,10 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
             return _rehearse(backup, source, request, job)
         live = _restorable(source)
         _guard(live, target, request)
-        whose = SourcePlace.of(source.info, source.scope)
+        whose = Whose.of(source, request.safety.machine, request.series)
+        _require_own(backup, source, live, target, whose, request)
         with held_lock(whose, request.safety, request.wait_s, job) as noticed:
-            restored = _Restore(backup, live, target, request, job).run()
+            restored = _Restore(backup, live, target, request, job, whose).run()
         return replace(restored, findings=(*noticed, *restored.findings))
 
 
@@ -127,6 +134,44 @@ def _guard(live: Restorable, target: str, request: RestoreRequest) -> None:
         raise RefusedError(f"{target} exists", hint=hint)
 
 
+def _lives_as_another(source: Source, whose: Whose, store: OwnBackups) -> str | None:
+    """Who the source says it is, where none of its backups was made of that one; None also where it cannot say."""
+    current = store.own.current
+    try:
+        found = source.identify()
+    except OpsError:
+        return None
+    before = next((item.manifest.origin for item in store.mine if series_of(item) == current), None)
+    if before is None or whose.origin(found).series in store.own.ids:
+        return None
+    return found.text if bool(before.system) == bool(found.system) else None
+
+
+def _require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of them
+    backup: Backup, source: Source, live: Restorable, target: str, whose: Whose, request: RestoreRequest
+) -> None:
+    """Raise RefusedError where data would be replaced by that of another source, or of one that cannot be told."""
+    if not live.is_there(target):
+        return
+    store = own_backups(whose, request.safety.store)
+    where = f"series {series_of(backup)[:SHOWN_DIGITS]}, {backup.made_on or 'host not recorded'}, {backup.manifest.source.location}"
+    own = is_own(backup, store)
+    if not request.in_full and (not own or store.own.rivals or store.two_machines(utc_now())):
+        message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
+        hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+    if request.from_other or not live.same_place(target):
+        return
+    if own and (now := _lives_as_another(source, whose, store)):
+        message = f"{target} is another source now ({now}) than the one whose backups these are"
+        hint = "where the backup is to replace what is there, add --from-other-source; what is there is kept as a safety backup"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+    if not own:
+        message = f"{backup.name} is not a backup of this source ({where}), and {target} is its live data"
+        hint = "where that is meant, add --from-other-source; where it is this source before it was moved, see backup.adopt"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+
+
 def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
     look = VerifyRequest(Level.FULL, request.scratch)
     evidence = verify_backup(backup, source, look, job)
@@ -144,6 +189,7 @@ class _Restore:
     target: str
     request: RestoreRequest
     job: Job
+    whose: Whose
 
     def run(self) -> Restored:
         """The steps in their order; the target is the old or the new data after each."""
@@ -221,7 +267,7 @@ class _Restore:
         self.live.settle(self.target)
         mark = self.live.change_mark(self.target)
         source, look = self.live.at(self.target), VerifyRequest(Level.QUICK, self.request.scratch)
-        request = BackupRequest(tags=(SAFETY_TAG,))
+        request = BackupRequest(tags=(SAFETY_TAG,), whose=self.whose)
         try:
             made = make_under_lock(source, self.request.safety, request, look, self.job)
         except SourceError as error:

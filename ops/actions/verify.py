@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops import __version__
 from ops.actions.rehearsal import check_in_place, check_restored, room_to_open, with_needed
 from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
-from ops.model.findings import Finding, verdict_of
+from ops.model.findings import Finding
 from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
 from ops.repository.locks import being_judged
-from ops.repository.record_evidence import keep_evidence
+from ops.repository.record_evidence import Look, evidence_of, keep_evidence
 from ops.repository.second_look import judged, look_beside, look_through, stops
-from ops.run.job import Job, milliseconds
+from ops.run.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +38,25 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     started = job.clock()
     with job.step(f"verify {request.level}") as facts, being_judged(backup):
         findings: list[Finding] = []
+        places: list[Path] = []
         try:
-            _look(backup, source, request, job, findings)
+            _look(backup, source, request, job, findings, places)
         except OpsError as error:
             findings.append(judged(error))
         facts.rows = backup.manifest.measures.rows
         facts.bytes = backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
-    finished = job.clock()
-    evidence = Evidence(
+    full = request.level is Level.FULL
+    look = Look(
         action="verify",
         level=str(request.level),
-        job_id=job.job_id,
-        backup=backup.name,
-        source=backup.manifest.source,
-        payload_sha256=payload_sha256(backup.manifest),
         started_at=started,
-        finished_at=finished,
-        duration_ms=milliseconds(started, finished),
-        verdict=verdict_of(findings),
-        findings=tuple(findings),
-        rows=backup.manifest.measures.rows,
-        size=backup.manifest.size,
-        tool={"name": "drillbook", "version": __version__},
-        host=socket.gethostname(),
+        finished_at=job.clock(),
+        isolation="a temporary folder or server of its own" if full else None,
+        cleaned_up=not places[0].exists() if full and places else None,
+        limits=() if full else ("nothing was restored", "the data was not compared"),
     )
+    evidence = evidence_of(backup, look, findings, job)
     return _kept(backup, evidence) if request.keep else evidence
 
 
@@ -85,7 +77,14 @@ def verify_opened(
     return verify_backup(replace(backup, openers=()), source, request, job), noticed
 
 
-def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job, findings: list[Finding]) -> None:
+def _look(  # noqa: PLR0913, PLR0917 - a look, what it finds, and where it was
+    backup: Backup,
+    source: Source,
+    request: VerifyRequest,
+    job: Job,
+    findings: list[Finding],
+    places: list[Path],
+) -> None:
     """Add what is found, step by step, so that what was seen stays when a later step cannot look."""
     if request.level is Level.FULL:
         require_room(request.scratch, room_to_open(backup, source))
@@ -93,6 +92,7 @@ def _look(backup: Backup, source: Source, request: VerifyRequest, job: Job, find
     if stops(findings):
         return
     with scratch_folder(request.scratch) as scratch:
+        places.append(scratch)
         if request.level is Level.FULL:
             _restore_and_check(backup, source, scratch, job, findings)
             return

@@ -9,9 +9,9 @@ from pathlib import Path
 from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
-from ops.formats.source_place import SourcePlace
 from ops.host.state_dir import StateDir
 from ops.model.requests import Assertion, Objectives
+from ops.model.series import Machine, Whose
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.ports.store import Store
@@ -23,6 +23,7 @@ class ConfiguredSource:
     """One entry of the artefact catalogue: the built source, and what the operator promised about it.
 
     `stores` are names; backups are made in the first. `by_scope`: policies for backups that hold only a part.
+    `series`: the operator's word for whose the backups are (empty: told by host and place). `asserted`: the assertions as their tables have them.
     """
 
     source: Source
@@ -35,16 +36,17 @@ class ConfiguredSource:
     description: str
     policy: Policy = DEFAULT_POLICY
     by_scope: Mapping[str, Policy] = field(default_factory=dict)
+    series: str = ""
+    asserted: tuple[Mapping[str, object], ...] = ()
 
     @property
     def name(self) -> str:
         """The configured name."""
         return self.source.info.name
 
-    @property
-    def place(self) -> str:
-        """What tells it from another source of its name, without asking either."""
-        return SourcePlace.of(self.source.info, self.source.scope).place
+    def whose(self, machine: Machine) -> Whose:
+        """Return whose backups are its own on this machine."""
+        return Whose.of(self.source, machine, self.series)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,14 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything that was configured. `path` is the file, or None when the environment alone was used."""
+    """Everything that was configured. `path` is the file, or None when the environment alone was used; `host` may be empty."""
 
     path: Path | None
     sources: Mapping[str, ConfiguredSource]
     stores: Mapping[str, Store]
     scratch: Path
     state: StateDir
+    host: str = ""
     store_settings: Mapping[str, StoreSettings] = field(default_factory=dict)
     ciphers: Mapping[str, Cipher] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)

@@ -30,7 +30,8 @@ from ops.repository.retention import DEFAULT_POLICY, Policy
 from ops.units import Fraction, Size
 
 DEFAULT_FILE: Final = "ops.toml"
-_FOLDERS: Final = ("scratch_dir", "state_dir")
+_OF_MACHINE: Final = ("scratch_dir", "state_dir", "host")
+_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _DEFAULT_STORE: Final = {"kind": "local", "path": "${BACKUP_DIR:-./backups}"}
 _ENVIRONMENT_ALONE: Final = """
@@ -45,11 +46,12 @@ path = "${BACKUP_DIR:-./backups}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FolderTable:
-    """The keys of the file itself that name folders."""
+class _MachineTable:
+    """The keys of the file itself that are about the machine."""
 
     scratch_dir: Path | None = None
     state_dir: Path | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class _SourceTable:
     min_free: Size | None = None
     owner: str = ""
     description: str = ""
+    series: str = ""
     policy: str = "default"
     policies: dict[str, str] = field(default_factory=dict)
     assert_: tuple[dict[str, Any], ...] = ()
@@ -119,13 +122,14 @@ def _build_config(
 ) -> Config:
     require_known(
         document,
-        ("source", "store", "policy", "cipher", *_FOLDERS, *SNAPSHOT_KEYS, *INGEST_KEYS),
+        ("source", "store", "policy", "cipher", *_OF_MACHINE, *SNAPSHOT_KEYS, *INGEST_KEYS),
         place,
     )
     given: dict[str, object] = {
-        key: expand_variables(document[key], environ, place) for key in _FOLDERS if key in document
+        key: expand_variables(document[key], environ, place) for key in _OF_MACHINE if key in document
     }
-    folders = build(_FolderTable, given, place)
+    machine = build(_MachineTable, given, place)
+    _require_name("host", machine.host, _HOST, place)
     policies = {"default": DEFAULT_POLICY} | {
         name: read_policy(name, table, place) for name, table in _named(document, "policy", place)
     }
@@ -149,8 +153,9 @@ def _build_config(
         path=file,
         sources=sources,
         stores=stores,
-        scratch=folders.scratch_dir or place.folder / tempfile.gettempdir(),
-        state=state_dir(folders.state_dir, environ),
+        scratch=machine.scratch_dir or place.folder / tempfile.gettempdir(),
+        state=state_dir(machine.state_dir, environ),
+        host=machine.host,
         policies=policies,
         store_settings=settings,
         ciphers=ciphers,
@@ -221,6 +226,7 @@ def _source(
     values = {key: expand_variables(value, environ, here) for key, value in table.items()}
     common = build(_SourceTable, {key: value for key, value in values.items() if key in common_keys}, here)
     _require_scopes(common.policies, options_type, here)
+    _require_name("series", common.series, _NAME, here)
     options = build(options_type, {key: value for key, value in values.items() if key in option_keys}, here)
     return ConfiguredSource(
         source=driver(name, options),
@@ -231,11 +237,19 @@ def _source(
         min_free=common.min_free,
         owner=common.owner,
         description=common.description,
+        series=common.series,
+        asserted=tuple(common.assert_),
         policy=known_policy(common.policy, known.policies, here),
         by_scope={
             scope: known_policy(policy, known.policies, here) for scope, policy in common.policies.items()
         },
     )
+
+
+def _require_name(key: str, value: str, form: re.Pattern[str], place: Place) -> None:
+    if value and not form.match(value):
+        hint = "letters, digits, '_', '-' and '.', beginning with a letter or digit"
+        raise ConfigError(f"{place}, {key}: {value!r} is not such a name", hint=hint)
 
 
 def _require_scopes(policies: Mapping[str, str], options_type: type, place: Place) -> None:

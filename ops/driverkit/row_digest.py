@@ -104,9 +104,9 @@ def document_seal(document: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def require_sealed(document: Mapping[str, object], version: int) -> None:
-    """Return when a document is of that version and as it was sealed; raises ValueError, KeyError or TypeError."""
-    if document["version"] != version:
+def require_sealed(document: Mapping[str, object], *versions: int) -> None:
+    """Return when a document is of one of the versions and as it was sealed; raises ValueError, KeyError or TypeError."""
+    if document["version"] not in versions or isinstance(document["version"], bool):
         raise ValueError(f"version {document['version']!r}")
     if document[SEAL] != document_seal(document):
         raise ValueError("it does not match its own seal")

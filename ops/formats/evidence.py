@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any, Final
 
 from ops.driverkit.row_digest import SEAL, document_seal, require_sealed
@@ -12,7 +13,8 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import SourceInfo
 from ops.units import format_time, parse_time
 
-VERSION: Final = 1
+VERSION: Final = 2
+_FIRST_VERSION: Final = 1
 
 
 def to_document(evidence: Evidence) -> dict[str, object]:
@@ -43,7 +45,10 @@ def to_document(evidence: Evidence) -> dict[str, object]:
         "findings": [finding_document(finding) for finding in evidence.findings],
         "tool": dict(evidence.tool),
         "host": evidence.host,
+        "series": evidence.series or None,
+        "store": evidence.store or None,
         **({"order": evidence.order} if evidence.order else {}),
+        **({"about": dict(evidence.about)} if evidence.about else {}),
     }
 
 
@@ -71,7 +76,7 @@ def from_json(content: bytes, name: str) -> Evidence:
     """The evidence that `content` holds; raises BackupError when it is not readable as such."""
     try:
         document = json.loads(content)
-        require_sealed(document, VERSION)
+        require_sealed(document, _FIRST_VERSION, VERSION)
         return _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"evidence {name} can not be read: {error!r}"
@@ -84,17 +89,17 @@ def _from_document(document: dict[str, Any]) -> Evidence:
         level=document["level"],
         job_id=document["job_id"],
         backup=document["backup"],
-        source=SourceInfo(**document["source"]),
+        source=_source(document["source"]),
         payload_sha256=document["payload_sha256"],
         started_at=parse_time(document["started_at"]),
         finished_at=parse_time(document["finished_at"]),
         duration_ms=document["duration_ms"],
         verdict=Verdict(document["verdict"]),
         findings=tuple(
-            Finding(**{**finding, "severity": Severity(finding["severity"])})
+            Finding(**{**_known(finding, Finding), "severity": Severity(finding["severity"])})
             for finding in document["findings"]
         ),
-        phases=tuple(Phase(**phase) for phase in document["phases"]),
+        phases=tuple(Phase(**_known(phase, Phase)) for phase in document["phases"]),
         rto_ms=document["rto_ms"],
         rpo_ms=document["rpo_ms"],
         rto_objective_ms=document["rto_objective_ms"],
@@ -104,7 +109,20 @@ def _from_document(document: dict[str, Any]) -> Evidence:
         tool=document["tool"],
         host=document["host"],
         order=_order(document.get("order", 0)),
+        series=str(document.get("series") or ""),
+        store=str(document.get("store") or ""),
+        about=dict(document.get("about", {})),
     )
+
+
+def _source(document: dict[str, Any]) -> SourceInfo:
+    return SourceInfo(document["name"], document["kind"], document["location"])
+
+
+def _known(document: dict[str, Any], cls: type) -> dict[str, Any]:
+    """The keys that this program knows: later versions may add some."""
+    names = {item.name for item in fields(cls)}
+    return {key: value for key, value in document.items() if key in names}
 
 
 def _order(value: object) -> int:

@@ -1,4 +1,4 @@
-"""Manifest <-> JSON, all released versions, and the difference of two sets of measures. Pure."""
+"""Manifest <-> JSON, all released versions. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import Any, Final
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.errors import BackupError
 from ops.formats.names import checksum_text
-from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
+from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin, SourceInfo, TableMeasure
 from ops.units import format_time, parse_time
 
-VERSION: Final = 1
+VERSION: Final = 2
+FIRST_VERSION: Final = 1
+"""Without an origin: whose the backup is follows from its name, kind and location."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+_SERIES: Final = re.compile(r"[0-9a-f]{16}\Z")
+_OF_ORIGIN: Final = {"host", "boot", "series", "selection", "assertions"}
 _KNOWN: Final = {
     "version",
     "job_id",
@@ -53,11 +57,7 @@ def to_json(manifest: Manifest) -> bytes:
         "version": manifest.version,
         "job_id": manifest.job_id,
         "created_at": format_time(manifest.created_at),
-        "source": {
-            "name": manifest.source.name,
-            "kind": manifest.source.kind,
-            "location": manifest.source.location,
-        },
+        **_origin_document(manifest),
         "tool": dict(manifest.tool),
         "engine": dict(measures.engine),
         "scope": manifest.scope,
@@ -80,6 +80,29 @@ def to_json(manifest: Manifest) -> bytes:
     return json.dumps({**document, SEAL: document_seal(document)}, indent=2).encode("ascii") + b"\n"
 
 
+def _origin_document(manifest: Manifest) -> dict[str, object]:
+    """Return what says whose the backup is, in the form of the manifest's version."""
+    info, origin = manifest.source, manifest.origin
+    source: dict[str, object] = {"name": info.name, "kind": info.kind, "location": info.location}
+    if origin is None:
+        return {"source": source}
+    identity = {
+        "by": origin.by,
+        "text": origin.text,
+        "place": origin.place,
+        **({"system": origin.system} if origin.system else {}),
+        **({"member": origin.member} if origin.member else {}),
+    }
+    return {
+        "host": origin.host,
+        "boot": origin.boot,
+        "series": origin.series,
+        "source": {**source, "identity": identity},
+        **({"selection": dict(manifest.selection)} if manifest.selection else {}),
+        **({"assertions": [dict(item) for item in manifest.assertions]} if manifest.assertions else {}),
+    }
+
+
 def from_json(content: bytes, name: str) -> Manifest:
     """The manifest that `content` holds; `name` is the file's, for messages.
 
@@ -96,7 +119,7 @@ def from_json(content: bytes, name: str) -> Manifest:
     if isinstance(version, int) and version > VERSION:
         message = f"manifest {name} has version {version}; this Drillbook reads up to {VERSION}"
         raise BackupError(message, code="backup.manifest_newer", hint="upgrade Drillbook on this machine")
-    if version != VERSION:
+    if isinstance(version, bool) or version not in {FIRST_VERSION, VERSION}:
         raise _invalid(name, f"has no usable version (found {version!r})")
     if document.get(SEAL) != document_seal(document):
         raise _invalid(name, "does not match its own seal: it was altered or damaged")
@@ -118,7 +141,8 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         raise ValueError("no files, or one of them twice")
     if any(entry.path != payload and not entry.path.startswith(f"{payload}/") for entry in files):
         raise ValueError("a file that is no part of the payload")
-    source = document["source"]
+    source, has_origin = document["source"], document["version"] != FIRST_VERSION
+    known = _KNOWN | _OF_ORIGIN if has_origin else _KNOWN
     return Manifest(
         version=document["version"],
         job_id=_text(document["job_id"]),
@@ -134,7 +158,33 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         started_at=parse_time(document["started_at"]),
         finished_at=parse_time(document["finished_at"]),
         duration_ms=_count(document["duration_ms"]),
-        extra={key: value for key, value in document.items() if key not in _KNOWN},
+        origin=_origin(document) if has_origin else None,
+        selection=dict(document.get("selection", {})) if has_origin else {},
+        assertions=tuple(dict(item) for item in document.get("assertions", ())) if has_origin else (),
+        extra={key: value for key, value in document.items() if key not in known},
+    )
+
+
+def _origin(document: Mapping[str, Any]) -> Origin:
+    """Return whose the backup is; of what was recorded of the source only what is read here must have its form."""
+    _count(document[SEQUENCE_KEY])
+    boot, series = document["boot"], _text(document["series"])
+    if not _SERIES.match(series) or not (boot is None or _SHA256.match(boot)):
+        message = f"series {series!r} or boot {boot!r} has another form"
+        raise ValueError(message)
+    identity = document["source"].get("identity", {})
+    by, text, place, system, member = (
+        _text(identity.get(key, "")) for key in ("by", "text", "place", "system", "member")
+    )
+    return Origin(
+        host=_text(document["host"]),
+        boot=boot,
+        series=series,
+        by=by,
+        text=text,
+        place=place,
+        system=system,
+        member=member,
     )
 
 

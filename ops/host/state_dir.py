@@ -1,4 +1,4 @@
-"""The folder in which one user of one machine remembers what no store can tell: today the locks of the machine.
+"""The folder in which one user of one machine remembers what no store can tell: the locks of the machine, the name under which it made its first backup.
 
 It may be lost at any time, and nothing of a backup is lost with it: it is made anew by the next run.
 """
@@ -33,8 +33,8 @@ class StateDir:
     path: Path | None
     why: str = ""
 
-    def usable(self) -> Path:
-        """Return the folder, private, made now where it is missing.
+    def usable(self, *, make: bool = True) -> Path:
+        """Return the folder, private, made now where it is missing (with `make`).
 
         Raises StateError when there is no place for it, when it cannot be made, or when others can change it.
         """
@@ -42,7 +42,8 @@ class StateDir:
             raise StateError(f"there is no place for the state folder: {self.why}", hint=_HINT)
         try:
             self._require_no_other()
-            make_private_folder(self.path)
+            if make:
+                make_private_folder(self.path)
             found = self.path.stat()
         except (StoreError, SpaceError) as error:
             raise self._unusable(_why(error)) from error

@@ -39,7 +39,8 @@ class Evidence:
     """One verify or drill of one backup, as it is kept beside the backup.
 
     `order`: one more than that of every look at the backup that was known when it was kept, whatever the clock said; 0 for
-    those of before.
+    those of before. `series`, `store`: whose backup it is, and the id of the store that it was read from (empty: not
+    known). `about`: what auditors ask for beside it, see `docs/operations/drill.md`.
     """
 
     action: str
@@ -63,6 +64,9 @@ class Evidence:
     tool: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
     order: int = 0
+    series: str = ""
+    store: str = ""
+    about: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def integrity(self) -> Verdict:

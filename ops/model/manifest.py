@@ -6,10 +6,10 @@ Sizes are bytes, times timezone-aware UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from ops.model.findings import Finding
 from ops.model.moment import microseconds
@@ -64,10 +64,31 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose backup it is, as it was recorded when it was made.
+
+    `host`: the machine's name (empty where it was generated); `boot`: see `Whose.boot`; `series`, `place`: 16 hexadecimal
+    digits of what the source was and of what was configured. `by` and `text`: what the identity goes by, and in which
+    words. `system` and `member`: see `Identified`.
+    """
+
+    host: str
+    boot: str | None
+    series: str
+    by: str = ""
+    text: str = ""
+    place: str = ""
+    system: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """All that is recorded with a backup; see `docs/operations/manifest.md` for the file form.
 
-    `data_as_of` is the moment of the snapshot: every commit that ended before it is in the backup.
+    `data_as_of` is the moment of the snapshot: every commit that ended before it is in the backup. `origin`: None in
+    version 1. `selection`: which part of the source, where `scope` does not say it alone; `assertions`: those that were
+    configured when it was made, as their table in the configuration had them.
     """
 
     version: int
@@ -84,7 +105,15 @@ class Manifest:
     started_at: datetime
     finished_at: datetime
     duration_ms: int
+    origin: Origin | None = None
+    selection: Mapping[str, object] = field(default_factory=dict)
+    assertions: tuple[Mapping[str, object], ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    def renamed(self, payload: str) -> Self:
+        """Return the manifest of the same backup under another name."""
+        files = (replace(entry, path=f"{payload}{entry.path[len(self.payload) :]}") for entry in self.files)
+        return replace(self, payload=payload, files=tuple(files))
 
     @property
     def size(self) -> int:

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 from ops.model.findings import Finding
 from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.series import Identified, Whereabouts
 from ops.run.progress import Progress
 
 
@@ -75,6 +76,17 @@ class Source(Protocol):
     @property
     def scope(self) -> str:
         """How much of it a backup holds: `full`, or a word of the kind."""
+
+    @property
+    def selection(self) -> Mapping[str, object]:
+        """Which part of it, where `scope` does not say it alone; empty: all of it. JSON values."""
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Where it is configured to be; asks nothing."""
+
+    def identify(self) -> Identified:
+        """Ask the source who it is. Changes nothing."""
 
     @property
     def base_and_suffix(self) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from ops.model.findings import Verdict
 from ops.model.moment import microseconds
 from ops.report.text import table_of
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
+from ops.repository.series import SHOWN_DIGITS
 from ops.units import format_duration, format_size, format_time
 
 _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}
@@ -21,11 +22,16 @@ _PER_SECOND: Final = 1_000_000
 
 
 def listed_text(
-    rows: Rows, now: datetime, places: Sequence[str] | None = None, *, unread: bool = False
+    rows: Rows,
+    now: datetime,
+    places: Sequence[str] | None = None,
+    *,
+    unread: bool = False,
+    hosts: bool = False,
 ) -> str:
     """The list of backups, newest first; with `places`, which say for each where it lies, as a column more.
 
-    `unread`: there are others that could not be read.
+    `unread`: there are others that could not be read; `hosts`: with the host and the series of each.
     """
     names, column, moment = rows.column("name"), rows.column, microseconds(now)
     if not names:
@@ -40,6 +46,9 @@ def listed_text(
         "Proven": list(map(cache(_proven), column("drilled"), column("drilled_on"))),
         "Tags": list(map(cache(",".join), column("tags"))),
     }
+    if hosts:
+        columns["Host"] = column("host")
+        columns["Series"] = [series[:SHOWN_DIGITS] for series in column("series")]
     return table_of(columns if places is None else {**columns, "In": places})
 
 
@@ -82,6 +91,8 @@ def listed_document(store: str, row: Listed) -> dict[str, object]:
         "drilled": _verdict(row.drilled),
         "proven": row.drilled == Verdict.PASSED,
         "whole": row.verified != NOT_WHOLE,
+        "host": row.host or None,
+        "series": row.series,
     }
 
 

@@ -43,11 +43,11 @@ class Outcome:
             self.text.append(text)
         self.exit_code = max(self.exit_code, exit_code)
 
-    def fail(self, error: OpsError, source: str = "") -> None:
-        """One thing that could not be done."""
+    def fail(self, error: OpsError, source: str = "", *, exit_code: int | None = None) -> None:
+        """One thing that could not be done; `exit_code` where that is less serious than the error says."""
         self.errors.append(error_document(error, source, self.program))
         self.text.append(error_text(error, source, self.program))
-        self.exit_code = max(self.exit_code, error.exit_code)
+        self.exit_code = max(self.exit_code, error.exit_code if exit_code is None else exit_code)
 
     def notice(self, findings: Sequence[Finding]) -> None:
         """Findings about no single result."""
@@ -71,12 +71,13 @@ class Outcome:
 
 
 def error_document(error: OpsError, source: str, program: str) -> dict[str, object]:
-    """An error as plain JSON values; `hint` and `command` are null where there is none."""
+    """An error as plain JSON values; `hint` and `command` are null where there is none, `choices` empty."""
     return {
         "code": error.code,
         "message": error.message,
         "hint": error.hint or None,
         "command": f"{program} {error.command}" if error.command else None,
+        "choices": [{"command": f"{program} {command}", "about": about} for command, about in error.choices],
         "source": source or None,
     }
 

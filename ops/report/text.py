@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
-_ALWAYS_SHOWN: Final = {"drill.kept"}
+_ALWAYS_SHOWN: Final = {"drill.kept", "backup.other_series", "series.adopted", "host.generated"}
 _SHORT_DIGEST: Final = 12
 
 
@@ -60,6 +60,8 @@ def error_text(error: OpsError, source: str = "", program: str = "drillbook") ->
         lines.append(f"  next  {printable(error.hint)}")
     if error.command:
         lines.append(f"  run   {program} {error.command}")
+    for command, about in error.choices:
+        lines += [f"  {printable(about)}:", f"    {program} {printable(command)}"]
     return "\n".join(lines)
 
 

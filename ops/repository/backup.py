@@ -8,9 +8,11 @@ from typing import Final
 
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_sealed, plain_manifest
+from ops.host.machine import is_generated
 from ops.model.evidence import Evidence, Pin
 from ops.model.findings import Finding, Verdict
 from ops.model.manifest import Manifest
+from ops.model.series import first_version_series
 from ops.ports.cipher import Cipher
 from ops.ports.store import Store
 
@@ -103,6 +105,18 @@ class Backup:
         """When a look last read every stored byte as it was recorded."""
         return next((item.started_at for item in reversed(self._looks) if item.read_whole), None)
 
+    @property
+    def made_on(self) -> str:
+        """The host on which it was made; empty where nobody said, and where the name was a container's.
+
+        A manifest of version 1 does not say it; the look of its own job does, which `create --verify` kept.
+        """
+        origin = self.manifest.origin
+        if origin is not None:
+            return origin.host
+        hosts = (item.host for item in self.evidence if item.job_id == self.manifest.job_id)
+        return next((host for host in hosts if host and not is_generated(host)), "")
+
     def held_by(self, now: datetime) -> tuple[str, ...]:
         """The pins that hold it now, in words."""
         pinned = [
@@ -119,3 +133,9 @@ class Catalogue:
 
     backups: tuple[Backup, ...]
     findings: tuple[Finding, ...]
+
+
+def series_of(backup: Backup) -> str:
+    """Return the series that a backup belongs to by its own word; in version 1 the one that follows from its name."""
+    origin = backup.manifest.origin
+    return origin.series if origin else first_version_series(backup.manifest.source, backup.made_on)

@@ -116,8 +116,10 @@ def _habits(sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str
             present[top_name(key)] += sizes[key]
     groups = defaultdict(list)
     for row in listing.rows.as_list():
-        groups[row.source, row.kind, row.scope].append(_candidate(row, whole=present[row.name] == row.size))
-    return [Habit(tuple(found), policy_of(source)) for (source, _, _), found in groups.items()]
+        groups[row.source, row.series, row.kind, row.scope].append(
+            _candidate(row, whole=present[row.name] == row.size)
+        )
+    return [Habit(tuple(found), policy_of(source)) for (source, *_), found in groups.items()]
 
 
 def _candidate(row: Listed, *, whole: bool) -> Candidate:

@@ -149,6 +149,12 @@ def read_named(store: Store, name: str) -> Backup:
     return backup
 
 
+def with_records(store: Store, manifest: Manifest) -> Backup:
+    """Return the backup of a manifest that was read, with its records; what of those cannot be read is left aside."""
+    keys = {top_name(stored.key) for stored in store.list(manifest.payload)}
+    return _with_records(store, manifest, _records(keys).get(manifest.payload, []))[0]
+
+
 def _not_found(name: str, keys: set[str], store: Store) -> BackupError:
     if name in keys:
         message = f"{name} is in store {store.name!r}, but has no manifest: it is no backup"

@@ -5,24 +5,22 @@ Plain text is only in the source, in the home store and in private scratch place
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ops import __version__
 from ops.errors import BackupError, CipherError, ToolError
 from ops.formats import evidence as evidence_files
 from ops.formats import pins as pin_files
 from ops.formats.encrypted_manifest import cipher_kind, sealed_manifest, sealed_path
-from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, pin_key
 from ops.fsio.atomic import make_private_folder
-from ops.model.evidence import Evidence, Level
-from ops.model.findings import Finding, Severity, Verdict
+from ops.model.evidence import Level
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry, Manifest
 from ops.ports.cipher import Cipher, Sealed
 from ops.repository.backup import Backup
+from ops.repository.record_evidence import Look, evidence_of
 from ops.run.job import Job
 from ops.run.progress import Progress
 
@@ -87,23 +85,14 @@ def sealed_records(backup: Backup, sealed: Manifest, job: Job) -> list[tuple[str
     if backup.good is None:
         return records
     now = job.clock()
-    evidence = Evidence(
+    look = Look(
         action="verify",
         level=str(Level.QUICK),
-        job_id=job.job_id,
-        backup=name,
-        source=sealed.source,
-        payload_sha256=payload_sha256(sealed),
         started_at=now,
         finished_at=now,
-        duration_ms=0,
-        verdict=Verdict.PASSED if backup.good else Verdict.FAILED,
-        findings=(_last_look(backup, name),),
-        rows=sealed.measures.rows,
-        size=sealed.size,
-        tool={"name": "drillbook", "version": __version__},
-        host=socket.gethostname(),
+        limits=("nothing of this copy was read: it is what was said of the backup before it was sealed",),
     )
+    evidence = evidence_of(replace(backup, manifest=sealed), look, [_last_look(backup, name)], job)
     return [*records, (evidence_key(name, "verify", now, job.job_id), evidence_files.to_json(evidence))]
 
 

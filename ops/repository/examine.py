@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 
 from ops.errors import OpsError
-from ops.formats.source_place import SourcePlace
 from ops.fsio.space import free_bytes
 from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
 from ops.ports.store import LocalFiles
 from ops.repository.locks import holder_of
 from ops.repository.repository import Repository
@@ -37,7 +37,7 @@ def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]
     return [*findings, *([] if reserve is None else [examine_room(folder, reserve, "the next backup")])]
 
 
-def examine_lock(repository: Repository, whose: SourcePlace) -> list[Finding]:
+def examine_lock(repository: Repository, whose: Whose) -> list[Finding]:
     """Return who works on the source in the store now, as far as that is known on this machine."""
     holder = holder_of(whose, repository)
     return [] if holder is None else [_finding(Severity.OK, "doctor.lock", f"at work now: {holder}")]

@@ -12,13 +12,15 @@ from ops.errors import BackupError
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives
+from ops.model.series import Whose
 from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_named
 from ops.repository.find import newest_readable
 from ops.repository.integrity import check_sizes
-from ops.repository.listing import Listing, rows_of, unread_manifests
+from ops.repository.listing import Listing, unread_manifests
 from ops.repository.listing_row import Listed
+from ops.repository.own import of_source
 from ops.repository.wrong_clocks import FUTURE
 from ops.units import format_duration
 
@@ -42,9 +44,12 @@ class BackupAges:
     findings: tuple[Finding, ...]
 
 
-def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives, now: datetime) -> BackupAges:
+def ages_of(
+    whose: Whose, store: Store, listing: Listing, objectives: Objectives, now: datetime
+) -> BackupAges:
     """Return what is known of the backups of a source in the store in which they are made, with its `listing`."""
-    mine, problems = known_backups(source, store, listing)
+    source, of = whose.name, of_source(listing, store, whose, now)
+    mine, problems = known_backups(of.rows, store)
     unread = [] if mine else unread_manifests(listing)
     proven = next((backup for backup in mine if backup.proven and not check_sizes(backup)), None)
     drill = proven.proof if proven else None
@@ -57,18 +62,18 @@ def ages_of(source: str, store: Store, listing: Listing, objectives: Objectives,
         objectives=objectives,
         findings=(
             *problems,
-            *(_promised(source, mine, objectives, now) if mine or not unread else unread),
-            *examine_undecided(store, rows_of(listing, source)),
+            *of.said,
+            *(_promised(source, mine, objectives, now) if mine or not (unread or of.others) else unread),
+            *examine_undecided(store, of.rows),
         ),
     )
 
 
-def known_backups(source: str, store: Store, listing: Listing) -> tuple[list[Backup], list[Finding]]:
+def known_backups(rows: Sequence[Listed], store: Store) -> tuple[list[Backup], list[Finding]]:
     """Return the newest backup of a source and the newest that is proven, newest first, read from their own files.
 
-    Beside them what could not be read on the way.
+    `rows`: its own, newest first. Beside the backups what could not be read on the way.
     """
-    rows = rows_of(listing, source)
     newest, findings = newest_readable(store, (row.name for row in rows))
     proven, more = newest_readable(store, (row.name for row in rows if row.drilled == Verdict.PASSED))
     found = {backup.name: backup for backup in (newest, proven) if backup is not None}

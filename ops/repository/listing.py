@@ -121,12 +121,6 @@ def unread_manifests(listing: Listing) -> list[Finding]:
     return [item for item in listing.findings if item.where.endswith(MANIFEST_SUFFIX)]
 
 
-def rows_of(listing: Listing, source: str | None) -> list[Listed]:
-    """Return the rows of one source, or of all, newest first, without those that a restore made."""
-    rows = listing.rows.as_list()
-    return [row for row in rows if (source is None or row.source == source) and not row.is_safety]
-
-
 def _incomplete(store: Store, found: Stamps) -> list[Finding]:
     """What misses its manifest or its payload. The names are looked at closely only when something does."""
     whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if key.endswith(MANIFEST_SUFFIX)}

@@ -12,6 +12,7 @@ from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
 from ops.model.moment import microseconds, moment_of
+from ops.model.series import UNKNOWN, first_version_series
 from ops.repository.backup import Backup
 from ops.units import format_time
 
@@ -27,7 +28,8 @@ class Listed(NamedTuple):
     is what backups are ordered by.
     Of the last verify of exactly these bytes, and of the drill that proves them (else the last one), there is the verdict,
     empty where there was none: `drilled` is `passed` for what is proven, and for nothing else. `good`: whether the backup
-    itself is.
+    itself is. `series` to `system`: whose it is, as `Origin` has it; in version 1, where `by` is empty, as far as that
+    can be told.
     """
 
     name: str
@@ -49,6 +51,13 @@ class Listed(NamedTuple):
     opened: str
     scope: str
     good: str
+    series: str
+    place: str
+    host: str
+    boot: str
+    location: str
+    by: str
+    system: str
 
     @property
     def is_safety(self) -> bool:
@@ -105,7 +114,25 @@ def listed(backup: Backup) -> Listed:
         opened=OPENED_WORDS[backup.opened],
         scope=manifest.scope,
         good=OPENED_WORDS[backup.good],
+        location=manifest.source.location,
+        **_whose(backup),
     )
+
+
+def _whose(backup: Backup) -> dict[str, str]:
+    origin = backup.manifest.origin
+    if origin is None:
+        host = backup.made_on
+        series = first_version_series(backup.manifest.source, host)
+        return {"series": series, "place": "", "host": host, "boot": "", "by": "", "system": ""}
+    return {
+        "series": origin.series,
+        "place": origin.place,
+        "host": origin.host,
+        "boot": origin.boot or "",
+        "by": origin.by or UNKNOWN,
+        "system": origin.system,
+    }
 
 
 def _not_proven(drill: Evidence) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from ops.errors import BackupError, OpsError, StateError
 from ops.formats.names import manifest_key
-from ops.formats.source_place import SourcePlace
 from ops.fsio.locks import Holder, held_for_reading, is_held, read_holder, source_lock
 from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
@@ -64,7 +64,7 @@ def _deleted(backup: Backup) -> BackupError:
 
 @contextlib.contextmanager
 def held_lock(
-    whose: SourcePlace, to: Repository, wait_s: float, job: Job, *, deletes: bool = False
+    whose: Whose, to: Repository, wait_s: float, job: Job, *, deletes: bool = False
 ) -> Iterator[list[Finding]]:
     """Keep other runs on the same source in the same store off while the block runs; yield what was noticed.
 
@@ -95,7 +95,7 @@ def held_lock(
         yield findings
 
 
-def holder_of(whose: SourcePlace, to: Repository) -> Holder | str | None:
+def holder_of(whose: Whose, to: Repository) -> Holder | str | None:
     """Return which run works on the source in that store now, by this machine's lock and by the store's own; or None."""
     paths = [to.store.lock_path(whose.name)] if isinstance(to.store, LocalFiles) else []
     if to.state is not None:
@@ -106,7 +106,7 @@ def holder_of(whose: SourcePlace, to: Repository) -> Holder | str | None:
     return next(iter(names), "a run that just started") if held else None
 
 
-def _about(whose: SourcePlace, store: Store) -> tuple[str, str, str]:
+def _about(whose: Whose, store: Store) -> tuple[str, str, str]:
     return whose.name, whose.place, store.location
 
 

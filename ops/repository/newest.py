@@ -16,14 +16,19 @@ from typing import Any, Final, NamedTuple
 from ops.errors import OpsError
 from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, manifest_key
 from ops.model.findings import Finding
-from ops.model.moment import microseconds, moment_of
+from ops.model.moment import moment_of
+from ops.model.series import Whose
 from ops.ports.stamps import WIDTH, Stamped, Stamps
 from ops.ports.store import Store
-from ops.repository.catalog import read_manifest
+from ops.repository.adoptions import read_records
+from ops.repository.backup import Backup
+from ops.repository.catalog import read_manifest, with_records
 from ops.repository.identity import read_identity
 from ops.repository.integrity import critical
 from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
+from ops.repository.listing_row import Listed, listed
+from ops.repository.series import Mark, Own, marks_of, own_series
 
 _FEW: Final = 50
 """As many new manifests are read again each time; with more the whole listing is renewed, and remembers them."""
@@ -46,44 +51,84 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The backups of a source, newest first, each made when it is asked for; what could not be read on the way."""
+    """The backups of a source, newest first, each made when it is asked for; what could not be read on the way.
+
+    `own`: which series those are; `marks`: all that are in the store, newest first.
+    """
 
     backups: Iterator[Named]
     findings: tuple[Finding, ...]
+    own: Own | None = None
+    marks: tuple[Mark, ...] = ()
 
 
-def newest_of(store: Store, source: str | None, cache: Path | None) -> Newest:
+def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified: str | None = None) -> Newest:
     """Return the backups of the source in `store` (None: of all), with help of what listings kept in `cache`.
 
-    The same, and in the same order, as in a listing. Raises StoreError when the store cannot be read.
+    The same, and in the same order, as in a listing. `identified`: the series that the source, which was asked, is.
+    Raises StoreError when the store cannot be read.
     """
     if not isinstance(store, Stamped):
-        return _of_listing(store, source, cache)
+        return _of_listing(store, whose, cache, identified)
     read_identity(store)
     memory = Memory(cache, store.location)
     known = memory.recall()
     found = store.stamps(MANIFEST_SUFFIX, lambda: known.keys)
     others = _others(found, known)
     if len(others) > _FEW:
-        return _of_listing(store, source, cache)
-    new, findings = list[Named](), list[Finding]()
+        return _of_listing(store, whose, cache, identified)
+    new, findings = list[Listed](), list[Finding]()
     for key in sorted(others):
         try:
-            manifest = read_manifest(store, key)
+            new.append(_row(store, key))
         except OpsError as error:
             findings.append(critical(error, key))
-            continue
-        if source in {None, manifest.source.name}:
-            made = microseconds(manifest.created_at)
-            new.append(Named(manifest.payload, manifest.sequence, made, SAFETY_TAG in manifest.tags))
     there = set(found.keys).difference(others)
-    before = (item for item in _chosen(known.rows.column, source) if manifest_key(item.name) in there)
-    return Newest(heapq.merge(before, sorted(new, key=_order), key=_order), tuple(findings))
+    new.sort(key=_order)
+    own, marks = None, dict[Mark, None]()
+    if whose is not None:
+        marks = dict.fromkeys(_marks(new, known, there))
+        own = own_series(whose, marks, read_records(store).in_force, identified)
+    fresh = (_named(row) for row in new if _is_meant(row.source, row.series, whose, own))
+    before = (item for item in _chosen(known.rows.column, whose, own) if manifest_key(item.name) in there)
+    return Newest(heapq.merge(before, fresh, key=_order), tuple(findings), own, tuple(marks))
 
 
-def _of_listing(store: Store, source: str | None, cache: Path | None) -> Newest:
+def _row(store: Store, key: str) -> Listed:
+    """The row of a backup that no listing has read; of version 1 its records tell where it was made."""
+    manifest = read_manifest(store, key)
+    if manifest.origin is None:
+        return listed(with_records(store, manifest))
+    return listed(Backup(store=store, manifest=manifest))
+
+
+def _marks(new: Sequence[Listed], known: Remembered, there: set[str]) -> Iterator[Mark]:
+    """Those of new and remembered backups that are there, newest first."""
+    column = known.rows.column
+    if not new and there.issuperset(map(manifest_key, column("name"))):
+        yield from marks_of(column)
+        return
+    keys = zip(column("sequence"), column("created"), column("name"), strict=True)
+    before = (
+        ((-sequence, -created, manifest_key(name)), Mark._make(fields))
+        for (sequence, created, name), fields in zip(
+            keys, zip(*map(column, Mark._fields), strict=True), strict=True
+        )
+        if manifest_key(name) in there
+    )
+    fresh = ((_order(row), Mark.of(row)) for row in new)
+    for _, mark in heapq.merge(before, fresh):
+        yield mark
+
+
+def _of_listing(store: Store, whose: Whose | None, cache: Path | None, identified: str | None) -> Newest:
     listing = list_backups(store, cache)
-    return Newest(_chosen(listing.rows.column, source), tuple(unread_manifests(listing)))
+    unread, column = tuple(unread_manifests(listing)), listing.rows.column
+    if whose is None:
+        return Newest(_chosen(column, None, None), unread)
+    marks = marks_of(column)
+    own = own_series(whose, marks, read_records(store).in_force, identified)
+    return Newest(_chosen(column, whose, own), unread, own, tuple(marks))
 
 
 def _others(found: Stamps, known: Remembered) -> list[str]:
@@ -97,13 +142,21 @@ def _others(found: Stamps, known: Remembered) -> list[str]:
     ]
 
 
-def _chosen(column: Callable[[str], Sequence[Any]], source: str | None) -> Iterator[Named]:
+def _chosen(column: Callable[[str], Sequence[Any]], whose: Whose | None, own: Own | None) -> Iterator[Named]:
     """Those of one source, or of all, in the order of the columns, which is newest first."""
-    fields = ("name", "sequence", "created", "source", "tags")
-    for name, sequence, created, owner, tags in zip(*map(column, fields), strict=True):
-        if source in {None, owner}:
+    fields = ("name", "sequence", "created", "source", "series", "tags")
+    for name, sequence, created, source, series, tags in zip(*map(column, fields), strict=True):
+        if _is_meant(source, series, whose, own):
             yield Named(name, sequence, created, SAFETY_TAG in tags)
 
 
-def _order(item: Named) -> tuple[int, int, str]:
+def _is_meant(source: str, series: str, whose: Whose | None, own: Own | None) -> bool:
+    return whose is None or own is None or (source == whose.name and series in own.ids)
+
+
+def _named(row: Listed) -> Named:
+    return Named(row.name, row.sequence, row.created, row.is_safety)
+
+
+def _order(item: Named | Listed) -> tuple[int, int, str]:
     return -item.sequence, -item.created, manifest_key(item.name)

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from ops.errors import OpsError
-from ops.formats.source_place import SourcePlace
 from ops.fsio.atomic import translated_write_errors
+from ops.model.series import Whose
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.retention import Policy
 from ops.units import format_time
@@ -18,7 +18,7 @@ from ops.units import format_time
 _DIGITS: Final = 16
 
 
-def has_pruned(store: Store, whose: SourcePlace, policy: Policy) -> bool:
+def has_pruned(store: Store, whose: Whose, policy: Policy) -> bool:
     """Return whether the policy, as it is now, is known to have pruned the source in this store before."""
     try:
         store.open(_key(whose, policy)).close()
@@ -27,7 +27,7 @@ def has_pruned(store: Store, whose: SourcePlace, policy: Policy) -> bool:
     return True
 
 
-def remember_pruned(store: Store, whose: SourcePlace, policy: Policy, now: datetime) -> None:
+def remember_pruned(store: Store, whose: Whose, policy: Policy, now: datetime) -> None:
     """Note that it has; where that cannot be written, the next prune asks again."""
     key = _key(whose, policy)
     document = {"version": 1, "source": whose.name, "place": whose.place, "pruned_at": format_time(now)}
@@ -40,7 +40,7 @@ def remember_pruned(store: Store, whose: SourcePlace, policy: Policy, now: datet
         return
 
 
-def _key(whose: SourcePlace, policy: Policy) -> str:
+def _key(whose: Whose, policy: Policy) -> str:
     source, rules = (
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
         for text in (f"{whose.name}\0{whose.place}", json.dumps(asdict(policy), default=str, sort_keys=True))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
@@ -22,6 +25,8 @@ from ops.formats.names import (
 from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store
+
+_TRIES: Final = 20
 
 
 def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
@@ -51,6 +56,52 @@ def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
         for key in published:
             store.delete(key)
         raise
+
+
+@contextlib.contextmanager
+def staged_free(
+    store: Store, name: str, another: Callable[[], str] | None, *, folder: bool
+) -> Iterator[tuple[str, Path]]:
+    """A name that no other run builds now, and its empty private file or folder; gone when the block ends.
+
+    `another` finds the next free name (None: the operator chose this one). Raises RefusedError when there is none.
+    """
+    with contextlib.ExitStack() as stack:
+        for left in reversed(range(_TRIES)):
+            try:
+                staged = stack.enter_context(store.stage(name, folder=folder))
+                break
+            except RefusedError as error:
+                if error.code != "refused.name_taken" or another is None or not left:
+                    raise
+                name = another()
+        yield name, staged
+
+
+def publish_free(
+    store: Store,
+    staged: Path,
+    manifest: Manifest,
+    sent: Callable[[], bool],
+    another: Callable[[], str] | None,
+) -> Manifest:
+    """Publish the payload, which `sent` says was sent before; what was published, under the next free name if need be.
+
+    Two machines that begin in the same second choose the same name. Raises RefusedError when the operator chose it.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            publish(store, None if sent() else staged, manifest)
+            break
+        except RefusedError as error:
+            if error.code != "refused.name_taken" or another is None or not left:
+                raise
+            manifest, sent = manifest.renamed(another()), _never
+    return manifest
+
+
+def _never() -> bool:
+    return False
 
 
 def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str) -> str:

@@ -2,20 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+import hashlib
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
+from ops import __version__
 from ops.errors import OpsError
 from ops.formats import evidence as evidence_files
+from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
+from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, manifest_key
 from ops.fsio.atomic import translated_write_errors
+from ops.host.machine import current_user
 from ops.model.evidence import Evidence
-from ops.model.findings import Finding, Severity
+from ops.model.findings import Finding, Severity, verdict_of
+from ops.model.manifest import Manifest
 from ops.ports.store import Store
-from ops.repository.backup import Backup
+from ops.repository.backup import Backup, series_of
+from ops.repository.identity import read_identity
+from ops.run.job import Job, milliseconds
 
 _SECONDS_TO_TRY: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at a backup, before it is judged: what was done, when, and how.
+
+    `procedure`: what was asked, beside what every look asks; only its digest is kept. `isolation`: where the copy was
+    restored; `cleaned_up`: whether it is gone (None: none was made); `limits`: what was not looked at.
+    """
+
+    action: str
+    level: str
+    started_at: datetime
+    finished_at: datetime
+    procedure: Sequence[object] = ()
+    isolation: str | None = None
+    cleaned_up: bool | None = None
+    limits: tuple[str, ...] = ()
+
+
+def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Job) -> Evidence:
+    """Return the evidence of a look at `backup`, whose verdict follows from what was found."""
+    manifest = backup.manifest
+    return Evidence(
+        action=look.action,
+        level=look.level,
+        job_id=job.job_id,
+        backup=backup.name,
+        source=manifest.source,
+        payload_sha256=payload_sha256(manifest),
+        started_at=look.started_at,
+        finished_at=look.finished_at,
+        duration_ms=milliseconds(look.started_at, look.finished_at),
+        verdict=verdict_of(list(findings)),
+        findings=tuple(findings),
+        rows=manifest.measures.rows,
+        size=manifest.size,
+        tool={"name": "drillbook", "version": __version__},
+        host=socket.gethostname(),
+        series=series_of(backup),
+        store=_store_id(backup.store),
+        about=_about(manifest, look),
+    )
+
+
+def _store_id(store: Store) -> str:
+    """Which store was read; empty where it does not say so, or not now."""
+    try:
+        identity = read_identity(store)
+    except OpsError:
+        return ""
+    return identity.id if identity else ""
+
+
+def _about(manifest: Manifest, look: Look) -> dict[str, object]:
+    """What auditors ask for; null or empty is what nobody said."""
+    asked = [look.action, look.level, __version__, *look.procedure]
+    procedure = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+    sealed = is_sealed(manifest)
+    return {
+        "executor": current_user(),
+        "reviewer": None,
+        "isolation": look.isolation,
+        "cleaned_up": look.cleaned_up,
+        "deviations": [],
+        "corrective_action": None,
+        "procedure": procedure,
+        "key": {"cipher": cipher_kind(manifest), "sealed_for": sealed_for(manifest)} if sealed else None,
+        "limits": list(look.limits),
+    }
 
 
 def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:

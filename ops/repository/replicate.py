@@ -14,8 +14,8 @@ from typing import Final
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import checksum_key, manifest_key
-from ops.formats.source_place import SourcePlace
 from ops.model.findings import Finding
+from ops.model.series import Whose
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.dependencies import copy_of, needed_backups
@@ -52,7 +52,7 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
     with job.step(f"copy to {to.name}") as facts, being_read(backup):
         if to.encryption is not None and not is_sealed(backup.manifest):
             # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
-            copying = SourcePlace(f"{backup.manifest.source.name}.copies", "")
+            copying = Whose(name=f"{backup.manifest.source.name}.copies", kind="", location="")
             with (
                 held_lock(copying, replace(to, store=backup.store), 0, job) as noticed,
                 payload_here(backup, to.scratch, job, compared_later=True) as payload,

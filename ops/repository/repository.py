@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.host.state_dir import StateDir
+from ops.model.series import Machine
 from ops.ports.cipher import Cipher
 from ops.ports.store import Store
 from ops.repository.retention import Policy
@@ -20,8 +21,8 @@ class Repository:
     `policy`: retention of the store's own (None: each source's); `policies`: those that a backup may name; `limit`: bytes that it may hold. `encryption`: the
     cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
     which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
-    and verified before it is encrypted. `cache`: the folder in which listings remember what they read. `state`: where
-    this machine's locks are (None for a store that no other run can know).
+    and verified before it is encrypted. `cache`: the folder in which listings remember what they read. `machine`:
+    this one; `state`: where its locks are (None for a store that no other run can know).
     """
 
     store: Store
@@ -33,6 +34,7 @@ class Repository:
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     plain_store: Callable[[Path], Store] | None = None
     cache: Path | None = None
+    machine: Machine = field(default_factory=Machine)
     state: StateDir | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
@@ -19,33 +20,43 @@ from ops.config.reading import read_config, source_of_kind, store_at
 from ops.errors import BackupError, ConfigError, OpsError, ToolError
 from ops.formats.names import manifest_key
 from ops.fsio.user_cache import cache_folder
+from ops.host.machine import this_machine
 from ops.host.network import without_network
+from ops.model.findings import Finding
 from ops.model.requests import Assertion
+from ops.model.series import Machine, Whose
 from ops.observers.terminal import TerminalProgress, make_progress, make_sink
 from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
-from ops.repository.find import find_backup
+from ops.repository.find import find_backup, latest_of_name
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
 from ops.tasks.streams import open_missing_streams, silence_output
 
+_NAMED: Final = {"backup.restore": "backup.restore --from", "backup.drill": "backup.drill --from"}
+"""How tasks are called with the name of a backup, where it is no argument."""
+_REMEMBERING: Final = {"backup.create", "backup.adopt", "doctor"}
 _FORMATS: Final = ("text", "json")
 _BY_SIGNAL: Final = 128
 _PATIENCE: Final = 2
 """Signals that are heard while a task cleans up after the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
-    """What a task works with: the configuration and a job whose listeners are connected."""
+    """What a task works with: the configuration and a job whose listeners are connected.
+
+    `remembers`: whether this machine's name is kept for the next run, which is for tasks that write.
+    """
 
     flags: Flags
     config: Config
     job: Job
     outcome: Outcome
+    remembers: bool = False
 
     @property
     def config_flag(self) -> str:
@@ -59,6 +70,20 @@ class Session:
             raise ConfigError("no source is configured", code="config.missing_key", hint=hint)
         return [self.config.source(name)] if name else list(self.config.sources.values())
 
+    @property
+    def machine(self) -> Machine:
+        """Which machine this is."""
+        return self.naming[0]
+
+    @functools.cached_property
+    def naming(self) -> tuple[Machine, list[Finding]]:
+        """Which machine this is, and what an operator should know of its name."""
+        return this_machine(self.config.host, os.environ, self.config.state, remember=self.remembers)
+
+    def whose(self, configured: ConfiguredSource) -> Whose:
+        """Whose the backups of a source are."""
+        return configured.whose(self.machine)
+
     def find(self, reference: str, source: str = "") -> Backup:
         """The backup that is meant (see `_find`), with this machine's ciphers at hand; raises BackupError."""
         return self.with_openers(self._find(reference, source))
@@ -68,9 +93,15 @@ class Session:
         """The folder in which listings remember what they read."""
         return cache_folder(os.environ)
 
-    def latest(self, store: Store, source: str | None) -> Backup:
+    def latest(self, store: Store, configured: ConfiguredSource | None) -> Backup:
         """The newest backup of the source (None: of all) in the store; raises BackupError when there is none."""
-        return find_backup(store, "latest", source=source, cache=self.cache)
+        whose = self.whose(configured) if configured else None
+        return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
+
+    @property
+    def named_task(self) -> str:
+        """The task that runs, as it is called with the name of a backup."""
+        return _NAMED.get(self.outcome.task, self.outcome.task)
 
     def with_openers(self, backup: Backup) -> Backup:
         """The backup as it can be read here, should it be sealed."""
@@ -85,24 +116,29 @@ class Session:
         store, colon, rest = reference.partition(":")
         if colon and store in self.config.stores:
             if rest == "latest":
-                return self.latest(self.config.stores[store], self._whose(source))
+                return self._latest_in(self.config.stores[store], source)
             return find_backup(self.config.stores[store], rest)
         if "/" in reference or Path(manifest_key(reference)).exists():
             return find_backup(store_at(path.parent.absolute()), path.name)
         if reference == "latest":
-            (configured,) = self._one(source)
-            return self.latest(self.config.home_of(configured), configured.name)
+            (configured,) = self.one(source)
+            return self.latest(self.config.home_of(configured), configured)
         return self._find_by_name(reference)
 
-    def _whose(self, source: str) -> str | None:
-        """Whose latest is meant; on a machine without sources the latest of all, or of the name that is given."""
-        return self._one(source)[0].name if self.config.sources else source or None
+    def _latest_in(self, store: Store, source: str) -> Backup:
+        """The latest in a store; on a machine without sources that of all, or of the one series of the name that is given."""
+        if self.config.sources:
+            return self.latest(store, self.one(source)[0])
+        return (
+            latest_of_name(store, source, self.cache, self.named_task) if source else self.latest(store, None)
+        )
 
-    def _one(self, source: str) -> list[ConfiguredSource]:
+    def one(self, source: str) -> list[ConfiguredSource]:
+        """The one source that is meant; raises ConfigError where several may be."""
         chosen = self.chosen(source)
         if len(chosen) != 1:
             hint = f"say which with --source: {', '.join(item.name for item in chosen)}"
-            raise ConfigError("'latest' of which source?", code="usage.bad_value", hint=hint)
+            raise ConfigError("which source is meant?", code="usage.bad_value", hint=hint)
         return chosen
 
     def _find_by_name(self, name: str) -> Backup:
@@ -129,6 +165,11 @@ class Session:
         configured = self.config.sources.get(backup.manifest.source.name)
         return configured.assertions if configured else ()
 
+    def series_of(self, backup: Backup) -> str:
+        """The operator's word for the series of a backup's source; empty where there is none."""
+        configured = self.config.sources.get(backup.manifest.source.name)
+        return configured.series if configured else ""
+
     def repository(self, store: Store) -> Repository:
         """The store with what the configuration says of it."""
         said = self.config.settings_of(store.name)
@@ -142,6 +183,7 @@ class Session:
             scratch=self.config.scratch,
             plain_store=store_at,
             cache=self.cache,
+            machine=self.machine,
             state=self.config.state,
         )
 
@@ -159,7 +201,7 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
         try:
             config = read_config(flags.config or None, os.environ, Path.cwd())
             job = Job(sink=make_sink(os.environ, quiet=flags.quiet, verbose=flags.verbose), progress=progress)
-            body(Session(flags, config, job, outcome))
+            body(Session(flags, config, job, outcome, task in _REMEMBERING))
         finally:
             if isinstance(progress, TerminalProgress):
                 progress.close()

@@ -23,7 +23,7 @@ from ops.run.job import Job
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -63,7 +63,7 @@ def copy(backup: Backup, to: Store, scratch: Path) -> None:
 def update(home: Store, away: Store, scratch: Path, policy: Policy | None = None) -> list[Finding]:
     """Bring the further store up to date now."""
     return copy_missing(
-        "prices",
+        WHOSE,
         Repository(store=home),
         [Repository(store=away, policy=policy, scratch=scratch)],
         Job(clock=lambda: NOW),
@@ -182,7 +182,7 @@ def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, s
     broken = LocalStore("broken", LocalOptions(path=tmp_path / "broken"))
     backup = stored_backup(home, NOW)
     findings = copy_missing(
-        "prices",
+        WHOSE,
         Repository(store=home),
         [Repository(store=broken, scratch=scratch), Repository(store=away, scratch=scratch)],
         Job(clock=lambda: NOW),
@@ -195,6 +195,6 @@ def test_a_full_tier(home: Store, away: FailingStore, scratch: Path) -> None:
     """Beyond the limit of a further store nothing is copied: a warning that says what it holds."""
     stored_backup(home, NOW, content=b"x" * 1000)
     tier = Repository(store=away, limit=900)
-    findings = copy_missing("prices", Repository(store=home), [tier], Job(clock=lambda: NOW))
+    findings = copy_missing(WHOSE, Repository(store=home), [tier], Job(clock=lambda: NOW))
     assert [(item.code, item.where) for item in findings] == [("copy.failed", "space.limit")]
     assert content(away) == {}

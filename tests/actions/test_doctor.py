@@ -28,7 +28,7 @@ from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
 from tests.conftest import run_drillbook
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 
 PROMISED = Objectives(
     every=timedelta(hours=24), verify_every=timedelta(days=2), drill_every=timedelta(days=30)
@@ -161,10 +161,9 @@ def test_copies_that_are_missing(store: LocalStore) -> None:
     stored_backup(store, now - timedelta(minutes=5), source="other")
     for backup in backups[2:]:
         copy_backup(backup, Repository(store=away, scratch=Path("/")), Job())
-    sizes = {file.key: file.size for file in store.list()}
 
     def found(policy: Policy | None) -> list[tuple[str, Severity, str]]:
-        home = Home("prices", read_catalogue(store), sizes)
+        home = Home.of(WHOSE, Repository(store=store))
         further = {"away": (read_catalogue(away), None), "cold": (read_catalogue(cold), policy)}
         return [(item.code, item.severity, item.message) for item in examine_copies(home, further, {}, now)]
 
@@ -192,7 +191,7 @@ def test_copies_by_a_policy_of_their_own(store: LocalStore) -> None:
         key = manifest_key(backup.name)
         store.delete(key)
         put(store, key, manifest_files.to_json(replace(backup.manifest, extra={"policy": "short"})))
-    home = Home("prices", read_catalogue(store), {file.key: file.size for file in store.list()})
+    home = Home.of(WHOSE, Repository(store=store))
     further = {"cold": (read_catalogue(MemoryStore("cold")), Policy(forever=True))}
     short = {"short": Policy(keep_last=1)}
     messages = [item.message for item in examine_copies(home, further, short, now)]

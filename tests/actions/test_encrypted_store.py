@@ -30,6 +30,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import ask, execute
+from tests.histories import whose
 from tests.keys import Keys
 
 CANARY = "canary-in-a-coal-mine"
@@ -111,7 +112,8 @@ def test_a_failed_look_is_kept_with_the_backup(
     assert backup.good is False
     far = MemoryStore("far")
     assert (
-        copy_missing("prices", Repository(store=store), [Repository(store=far, scratch=scratch)], Job()) == []
+        copy_missing(whose(source), Repository(store=store), [Repository(store=far, scratch=scratch)], Job())
+        == []
     )
 
 
@@ -185,7 +187,7 @@ def test_its_copies_are_the_same_bytes(
         far = MemoryStore("far")
         tier = Repository(store=far, encryption=cipher)
         codes = [
-            [item.code for item in copy_missing("prices", Repository(store=store), [tier], Job())]
+            [item.code for item in copy_missing(whose(source), Repository(store=store), [tier], Job())]
             for _ in range(2)
         ]
         assert codes == [["copy.made"], []]

@@ -25,7 +25,7 @@ from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LAST_TWO = Policy(keep_last=2)
@@ -59,7 +59,7 @@ def pruned(store: Store, policy: Policy = LAST_TWO, *, dry_run: bool = False) ->
     """Prune the source `prices` now."""
     return prune(
         Repository(store=store),
-        PruneRequest(source="prices", policy=policy, dry_run=dry_run),
+        PruneRequest(whose=WHOSE, policy=policy, dry_run=dry_run),
         Job(clock=lambda: NOW),
     )
 
@@ -132,9 +132,9 @@ def test_an_old_payload_that_is_gone_stops_nothing(store: LocalStore) -> None:
 
 
 def test_scopes_do_not_push_each_other_out(store: LocalStore) -> None:
-    """Backups of another kind or scope are counted apart."""
+    """Backups of another scope are counted apart."""
     folders = fill(store, 3, files=2)
-    single = looked_at(stored_backup(store, NOW - timedelta(days=40))).name
+    single = looked_at(stored_backup(store, NOW - timedelta(days=40), scope="schema")).name
     assert set(pruned(store, Policy(keep_last=1)).deleted) == set(folders[:2])
     assert single in names(store)
 
@@ -161,7 +161,7 @@ def test_pins(store: LocalStore) -> None:
     assert len(release_backup(find_backup(store, all_names[0]), job)) == 1
     assert list(pruned(store).deleted) == [all_names[0]]
     later = Job(clock=lambda: NOW + timedelta(days=2))
-    prune(Repository(store=store), PruneRequest(source="prices", policy=LAST_TWO), later)
+    prune(Repository(store=store), PruneRequest(whose=WHOSE, policy=LAST_TWO), later)
     assert names(store) == set(all_names[3:])
     assert [stored.key for stored in store.list() if ".pin-" in stored.key] == []
 

@@ -30,7 +30,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.actions.test_prune import NOW, CutError, CutStore, fill, names
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 from tests.keys import Keys
 
 ONE = Policy(keep_last=1)
@@ -39,7 +39,7 @@ WEEK = Policy(keep_last=7)
 
 def pruned(store: Store, policy: Policy = ONE, **more: object) -> Pruned:
     """Prune the source `prices` now."""
-    request = replace(PruneRequest(source="prices", policy=policy), **more)  # type: ignore[arg-type] # fields
+    request = replace(PruneRequest(whose=WHOSE, policy=policy), **more)  # type: ignore[arg-type] # fields
     return prune(Repository(store=store), request, Job(clock=lambda: NOW))
 
 

@@ -34,7 +34,7 @@ from ops.run.progress import silent
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
-from tests.histories import looked_at, stored_backup
+from tests.histories import WHOSE, looked_at, stored_backup
 from tests.keys import Keys
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -89,7 +89,7 @@ def run(
 ) -> Reencrypted:
     """`store.reencrypt` on that store."""
     repository = Repository(store=store, encryption=cipher, decryptors=tuple(openers), scratch=scratch)
-    request = ReencryptRequest(source="prices", source_of=source_of, **other)  # type: ignore[arg-type]
+    request = ReencryptRequest(whose=WHOSE, source_of=source_of, **other)  # type: ignore[arg-type]
     clock = itertools.count()
     return reencrypt(repository, request, Job(clock=lambda: NOW + timedelta(seconds=next(clock))))
 

@@ -26,6 +26,7 @@ from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute, files_below, run_drillbook
+from tests.histories import whose
 
 KEEP_OPEN = """
 import sqlite3, sys, time
@@ -147,7 +148,7 @@ def test_over_the_live_file_and_back(
     assert verify is not None
     assert verify.verdict is Verdict.PASSED
     # `latest` still means the backup that the operator took.
-    assert find_backup(store, "latest", source="prices").name == backup.name
+    assert find_backup(store, "latest", whose=whose(source)).name == backup.name
     restore(safety, source, store, scratch, yes=True)
     assert ask(database, "SELECT count(*) FROM notes WHERE body = 'later'") == 10
 

@@ -40,7 +40,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute, run_drillbook
-from tests.histories import looked_at
+from tests.histories import looked_at, whose
 
 Lie = Callable[["LyingStore", str, bytes], bytes]
 
@@ -448,13 +448,13 @@ class TestLasting:
                 lying.lie = None
                 take_backup(source, Repository(store=lying), BackupRequest(name="second.db"), Job())
                 lying.lie = of_payload(cut)
-            newest = find_backup(lying, "latest", source="prices")
+            newest = find_backup(lying, "latest", whose=whose(source))
             assert VERBS["drill"](newest, source, scratch).verdict is Verdict.INCONCLUSIVE
         (finding,) = examine_undecided(lying, list_backups(lying, None).rows.as_list())
         assert (finding.code, finding.severity) == ("drill.undecided", Severity.CRITICAL)
         assert "the connection broke" in finding.message
         lying.lie = None
-        newest = find_backup(lying, "latest", source="prices")
+        newest = find_backup(lying, "latest", whose=whose(source))
         assert VERBS["drill"](newest, source, scratch).verdict is Verdict.PASSED
         assert examine_undecided(lying, list_backups(lying, None).rows.as_list()) == []
 

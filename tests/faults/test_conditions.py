@@ -29,7 +29,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.units import parse_span
 from tests.conftest import CONSOLE, execute, run_drillbook
-from tests.histories import looked_at
+from tests.histories import looked_at, whose
 
 ODD_NAMES = [
     b"with space.db",
@@ -179,7 +179,7 @@ def test_thirty_nights_and_one_with_a_wrong_clock(
         looked_at(backup)
         assert find_backup(store, "latest").name == backup.name
         assert [item.name for item in read_catalogue(store).backups] == made[::-1]
-    request = PruneRequest(source="prices", policy=Policy(keep_daily=parse_span("10d")), many=True)
+    request = PruneRequest(whose=whose(source), policy=Policy(keep_daily=parse_span("10d")), many=True)
     done = prune(Repository(store=store), request, Job(clock=lambda: begin + timedelta(days=29, hours=1)))
     left = {item.name for item in read_catalogue(store).backups}
     assert left >= set(made[-10:])
@@ -196,7 +196,7 @@ def test_a_clock_that_is_still_ahead(source: SqliteSource, store: LocalStore) ->
         looked_at(take_backup(source, Repository(store=store), BackupRequest(), job).backup)
     ahead = Job(clock=lambda: now + timedelta(days=365))
     looked_at(take_backup(source, Repository(store=store), BackupRequest(), ahead).backup)
-    request = PruneRequest(source="prices", policy=Policy(keep_last=1))
+    request = PruneRequest(whose=whose(source), policy=Policy(keep_last=1))
     job = Job(clock=lambda: now)
     done = prune(Repository(store=store), request, job)
     assert (done.deleted, "from the future" in done.findings[0].message) == ((), True)

@@ -189,6 +189,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ops.actions.prune import PruneRequest, prune
+from ops.model.series import Whose
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
@@ -196,9 +197,10 @@ from ops.stores.local import LocalOptions, LocalStore
 
 store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
 now = datetime(2026, 6, 30, tzinfo=UTC)
+whose = Whose(name="prices", kind="sqlite", location="/srv/data.db")
 print("ready", flush=True)
 sys.stdin.readline()
-prune(Repository(store=store), PruneRequest(source="prices", policy=Policy(keep_last=1), many=True), Job(clock=lambda: now))
+prune(Repository(store=store), PruneRequest(whose=whose, policy=Policy(keep_last=1), many=True), Job(clock=lambda: now))
 """
 
 

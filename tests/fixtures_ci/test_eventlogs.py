@@ -14,6 +14,8 @@ from invoke.exceptions import Exit
 from invoke.program import Program
 
 from ops import __version__
+from ops.model.manifest import SourceInfo
+from ops.model.series import first_version_series
 from ops.tasks import collection
 from tests.conftest import files_below
 
@@ -96,6 +98,8 @@ def test_logs(name: str, former: bool, place: Path, capsys: pytest.CaptureFixtur
     shutil.copytree(FOLDER / "logs" / name, place / "data")
     if former:
         shutil.copytree(FOLDER / "backups/good", place / "store")
+        series = first_version_series(SourceInfo("log", "eventlog", "/srv/log/data"), "")
+        assert outcome_of(capsys, "backup.adopt", series[:8])[1] == 0  # the log was moved here
     found, code = outcome_of(capsys, "backup.create")
     assert (set(found), code) == rows_of(LOGS)[name][former]
     assert files_below(place / "data") == files_below(FOLDER / "logs" / name)
@@ -109,8 +113,12 @@ def test_backups(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> 
         found, code = outcome_of(capsys, "backup.verify", "--all", "--level", level)
         assert ({item for item, severity in found.items() if severity != "ok"}, code) == expected
     good = 0 if name == "good" else 2
-    assert outcome_of(capsys, "backup.drill")[1] == good
-    restored = outcome_of(capsys, "backup.restore", "--source", "log", "--to", str(place / "new"))
+    meant = (
+        "--from",
+        "local:backup-eventlog-20260102T030405Z.tar.gz",
+    )  # of another place than the configured one
+    assert outcome_of(capsys, "backup.drill", *meant)[1] == good
+    restored = outcome_of(capsys, "backup.restore", *meant, "--to", str(place / "new"))
     assert restored[1] == good
     assert (place / "new").exists() == (name == "good")
     assert list((place / "scratch").iterdir()) == []

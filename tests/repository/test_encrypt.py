@@ -42,7 +42,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import ask, execute
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 from tests.keys import Keys
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -237,11 +237,11 @@ def test_cut_off_anywhere_and_finished_later(keys: Keys, scratch: Path, room: in
     backup = looked_at(stored_backup(home, NOW, files=2))
     tier, job = Repository(store=away, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
     away.room = room
-    copy_missing("prices", Repository(store=home), [tier], job)
+    copy_missing(WHOSE, Repository(store=home), [tier], job)
     assert len(read_catalogue(away).backups) == (room >= 4)
     away.room = 1_000_000
-    copy_missing("prices", Repository(store=home), [tier], job)
-    assert copy_missing("prices", Repository(store=home), [tier], job) == []
+    copy_missing(WHOSE, Repository(store=home), [tier], job)
+    assert copy_missing(WHOSE, Repository(store=home), [tier], job) == []
     (sealed,) = read_catalogue(away).backups
     assert sealed.name == f"{backup.name}.age"
     payload, findings = fetch_payload(with_key(sealed, keys), scratch / "opened", silent)
@@ -260,15 +260,15 @@ def test_retention_knows_what_the_plain_one_was(keys: Keys, scratch: Path) -> No
         if days == 4:
             keep_backup(backup, "why", None, job)
     tier = Repository(store=away, encryption=keys.sealing)
-    copy_missing("prices", Repository(store=home), [tier], job)
+    copy_missing(WHOSE, Repository(store=home), [tier], job)
     looked_at(find_backup(away, "latest"), after=timedelta(hours=2))
-    done = prune(Repository(store=away), PruneRequest(source="prices", policy=Policy(keep_last=1)), job)
+    done = prune(Repository(store=away), PruneRequest(whose=WHOSE, policy=Policy(keep_last=1)), job)
     assert list(done.deleted) == names[1:3]
     assert find_backup(away, names[0]).held_by(NOW) == ("pinned until released: why",)
     stored_backup(home, NOW)
-    copy_missing("prices", Repository(store=home), [tier], job)
+    copy_missing(WHOSE, Repository(store=home), [tier], job)
     assert (
-        prune(Repository(store=away), PruneRequest(source="prices", policy=Policy(keep_last=1)), job).deleted
+        prune(Repository(store=away), PruneRequest(whose=WHOSE, policy=Policy(keep_last=1)), job).deleted
         == ()
     )
 
@@ -334,7 +334,7 @@ def test_no_way_to_seal(tmp_path: Path, scratch: Path) -> None:
     stored_backup(home, NOW)
     broken = AgeCipher("escrow", AgeOptions(recipients=("age1nonsense",)))
     (finding,) = copy_missing(
-        "prices",
+        WHOSE,
         Repository(store=home),
         [Repository(store=away, encryption=broken, scratch=scratch)],
         Job(clock=lambda: NOW),
@@ -359,7 +359,7 @@ def test_one_seals_at_a_time(keys: Keys, scratch: Path, store: LocalStore) -> No
     stored_backup(store, NOW)
     tier, job = Repository(store=away, encryption=keys.sealing, scratch=scratch), Job(clock=lambda: NOW)
     with source_lock(store.lock_path("prices.copies"), job_id="other", now=NOW):
-        (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
+        (finding,) = copy_missing(WHOSE, Repository(store=store), [tier], job)
     assert (finding.code, finding.where, list(away.list())) == ("copy.failed", "lock.held", [])
-    (finding,) = copy_missing("prices", Repository(store=store), [tier], job)
+    (finding,) = copy_missing(WHOSE, Repository(store=store), [tier], job)
     assert finding.code == "copy.made"

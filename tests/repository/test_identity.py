@@ -27,7 +27,7 @@ from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
-from tests.histories import looked_at, stored_backup
+from tests.histories import WHOSE, looked_at, stored_backup
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -157,7 +157,7 @@ def test_keys_that_may_not_write_it_hinder_no_copy() -> None:
     """So it is of a further store, told once for all the copies that a run makes."""
     home, away = MemoryStore(), Refusing()
     names = {looked_at(stored_backup(home, NOW - timedelta(days=days))).name for days in range(3)}
-    findings = copy_missing("prices", Repository(store=home), [Repository(store=away)], Job())
+    findings = copy_missing(WHOSE, Repository(store=home), [Repository(store=away)], Job())
     assert sorted(item.code for item in findings) == ["copy.made"] * 3 + ["store.no_identity"]
     assert {item.name for item in read_catalogue(away).backups} == names
 

@@ -27,6 +27,7 @@ from ops.repository.integrity import check_sizes
 from ops.repository.listing import Listing, list_backups
 from ops.repository.listing_cache import Memory
 from ops.repository.listing_row import Listed, listed
+from ops.repository.own import of_source
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
@@ -34,7 +35,7 @@ from ops.stores import local
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute, run_drillbook
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import looked_at, put, stored_backup, whose
 from tests.listings import day, put_all_kinds
 
 
@@ -338,7 +339,8 @@ def test_what_the_cache_could_not_see(
 ) -> None:
     """A newest manifest that rotted, or went, behind the stamps: the next older one is found, and backups go on."""
     store = Unchanging("local", LocalOptions(path=tmp_path / "unchanging"))
-    older, newest = (stored_backup(store, day(days)) for days in (1, 0))
+    place = source.info.location
+    older, newest = (stored_backup(store, day(days), location=place) for days in (1, 0))
     names = sorted((older.name, newest.name))
     list_backups(store, cache)
     path = store.options.path / manifest_key(names[1])
@@ -350,7 +352,9 @@ def test_what_the_cache_could_not_see(
     ):
         gone.unlink()
     assert find_backup(store, "latest", cache=cache).name == names[0]
-    mine, problems = known_backups("prices", store, list_backups(store, cache))
+    mine, problems = known_backups(
+        of_source(list_backups(store, cache), store, whose(source), day(30)).rows, store
+    )
     assert mine[0].name == names[0]
     assert [item.code for item in problems] == expected
     taken = take_backup(source, Repository(store=store, cache=cache), BackupRequest(), Job())

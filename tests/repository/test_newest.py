@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +22,7 @@ from ops.repository.listing import list_backups
 from ops.repository.newest import newest_of
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import WHOSE, looked_at, put, stored_backup
 from tests.listings import day, put_all_kinds
 
 
@@ -42,11 +43,12 @@ def require_as_listed(store: Store, cache: Path | None) -> None:
     fresh = list_backups(store, None)
     rows = fresh.rows.as_list()
     for source in {None, "nobody", *(row.source for row in rows)}:
-        found = newest_of(store, source, cache)
+        whose = replace(WHOSE, name=source) if source else None
+        found = newest_of(store, whose, cache)
         expected = [
             (row.name, row.sequence, row.created, row.is_safety)
             for row in rows
-            if source in {None, row.source}
+            if source is None or (source, WHOSE.kind) == (row.source, row.kind)
         ]
         assert [tuple(item) for item in found.backups] == expected
         unread = {item.where for item in fresh.findings if item.where.endswith(".manifest.json")}
@@ -153,11 +155,11 @@ def test_reads_what_is_new(store: LocalStore, cache: Path, monkeypatch: pytest.M
         return really(store, key)
 
     monkeypatch.setattr(LocalStore, "open", counting)
-    assert next(newest_of(store, "prices", cache).backups).name == newest.name
+    assert next(newest_of(store, WHOSE, cache).backups).name == newest.name
     assert opened == [manifest_key(newest.name)]
     os.unlink(store.options.path / manifest_key(newest.name))
     opened.clear()
-    assert find_backup(store, "latest", source="prices", cache=cache).manifest.created_at == day(19)
+    assert find_backup(store, "latest", whose=WHOSE, cache=cache).manifest.created_at == day(19)
     assert len(opened) == 2
 
 

@@ -59,7 +59,7 @@ def test_copies_in_several_stores(store: LocalStore, tmp_path: Path) -> None:
 
 def test_only_places_that_want_it_are_counted(store: LocalStore, tmp_path: Path) -> None:
     """A store with a policy of its own counts where it has the backup; one without counts always."""
-    stored_backup(store, day(0))
+    stored_backup(store, day(0), location=str(tmp_path / "data.db"))
     for name in ("monthly", "mirror"):
         (tmp_path / name).mkdir()
         config = f'[store.{name}]\nkind = "local"\npath = "{name}"\n'

@@ -20,7 +20,7 @@ from tests.conftest import ask, execute, run_drillbook
 ROOT = Path(__file__).parents[2]
 TASKS = {
     "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
-    "backup.prune", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
+    "backup.prune", "backup.adopt", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
     "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify", "logs",
     "metrics", "test-conn",
 }  # fmt: skip
@@ -336,7 +336,7 @@ def test_codes_are_complete() -> None:
     )
     raised = set(
         re.findall(
-            r'"((?:backup|cipher|config|demo|ingest|lock|refused|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
+            r'"((?:backup|cipher|config|demo|ingest|lock|refused|series|snapshot|source|space|store|tool|usage)\.[a-z_]+)"',
             text,
         )
     )
@@ -345,7 +345,7 @@ def test_codes_are_complete() -> None:
     errors = set(re.findall(r'code="([a-z]+\.[a-z_]+)"', text))
     families = {code.split(".")[0] for code in CODES}
     assert {code for code in errors if code.split(".")[0] in families} - set(CODES) - {
-        "backup.checksum", "backup.checksum_file", "backup.failed", "backup.needed", "backup.opened", "backup.overdue", "backup.rows_dropped", "backup.sealed",
+        "backup.checksum", "backup.checksum_file", "backup.failed", "backup.needed", "backup.opened", "backup.overdue", "backup.rows_dropped", "series.adopted", "series.not_recorded", "series.two_machines", "source.recreated", "backup.sealed",
         "snapshot.manifest_replaced", "snapshot.not_in_manifest", "snapshot.only_bytes_differ", "snapshot.purge_refused",
         "snapshot.restored", "snapshot.right", "snapshot.source_equal", "ingest.failures", "ingest.index",
         "ingest.line_cut", "ingest.line_invalid", "ingest.no_index", "store.no_identity", "store.swept",

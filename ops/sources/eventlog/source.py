@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
+from ops.driverkit.path_place import identify_path, path_whereabouts
 from ops.errors import BackupError, ConfigError, RefusedError, SourceError
 from ops.fsio.scratch import remove_stale_scratch
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model.findings import Finding
 from ops.model.manifest import Captured, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.eventlog import swap as promote
@@ -73,6 +75,20 @@ class EventLogSource:
     def scope(self) -> str:
         """Always the whole log."""
         return "full"
+
+    @property
+    def selection(self) -> Mapping[str, object]:
+        """None: there is nothing to choose."""
+        return {}
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """The configured path."""
+        return path_whereabouts(self.options.path)
+
+    def identify(self) -> Identified:
+        """Return the real path."""
+        return identify_path(self.options.path)
 
     @property
     def payload_is_folder(self) -> bool:

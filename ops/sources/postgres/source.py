@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from ops.errors import OpsError, RefusedError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
@@ -22,6 +23,7 @@ from ops.sources.postgres.catalog.objects import list_tables
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.catalog.scope import Choice
 from ops.sources.postgres.connect.address import parse_address
+from ops.sources.postgres.connect.identify import identify_database, selection_of, whereabouts_of
 from ops.sources.postgres.connect.older_client import find_older_client
 from ops.sources.postgres.connect.open import open_route, source_address
 from ops.sources.postgres.connect.route import Route
@@ -72,6 +74,21 @@ class PostgresSource:
     def scope(self) -> str:
         """As configured."""
         return self.options.scope
+
+    @property
+    def selection(self) -> Mapping[str, object]:
+        """The tables, schemas, or the tenant that the scope takes."""
+        return selection_of(self.options)
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Hosts and ports as they are written, and the database."""
+        return whereabouts_of(self.options)
+
+    def identify(self) -> Identified:
+        """Ask the server for its system identifier, and for the database's number."""
+        with self._route() as route:
+            return identify_database(route, self.options)
 
     @property
     def base_and_suffix(self) -> tuple[str, str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from ops.driverkit.path_place import identify_path, path_whereabouts
 from ops.errors import ConfigError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
 from ops.model.evidence import Level
 from ops.model.findings import Finding
 from ops.model.manifest import Captured, Copied, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.sqlite import swap as promote
@@ -67,6 +69,20 @@ class SqliteSource:
     def scope(self) -> str:
         """Always the whole file."""
         return "full"
+
+    @property
+    def selection(self) -> Mapping[str, object]:
+        """None: there is nothing to choose."""
+        return {}
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """The configured path."""
+        return path_whereabouts(self.options.path)
+
+    def identify(self) -> Identified:
+        """Return the real path."""
+        return identify_path(self.options.path)
 
     @property
     def payload_is_folder(self) -> bool:

@@ -11,7 +11,7 @@ from ops.tasks.command import BACKUP, WAIT, Flags, command
 
 
 @command(
-    iterable=["tag"],
+    iterable=["tag", "accept"],
     help={
         "source": "name of the source (default: all)",
         "from_": "an SQLite file to back up instead of the configured sources",
@@ -19,6 +19,7 @@ from ops.tasks.command import BACKUP, WAIT, Flags, command
         "verify": "restore the new backup into a scratch place and compare it",
         "tag": "a tag for the backup; may be given several times",
         "policy": "the policy that keeps this backup, whatever its source's or store's is",
+        "accept": "source.swapped: two databases exchanged their names, and that is meant",
         "yes": "accepted for scripts; nothing here asks",
         "dry_run": "say what would be backed up, write nothing",
         "wait": WAIT,
@@ -32,6 +33,7 @@ def create(
     verify: bool = False,
     tag: list[str] | None = None,
     policy: str = "",
+    accept: list[str] | None = None,
     yes: bool = False,
     dry_run: bool = False,
     wait: str = "0",
@@ -47,6 +49,7 @@ def create(
         verify=verify,
         tags=tuple(tag or ()),
         policy=policy,
+        accept=tuple(accept or ()),
         dry_run=dry_run,
         wait=wait,
     )
@@ -55,17 +58,21 @@ def create(
 
 @command(
     name="list",
-    help={"source": "only backups of this source"},
+    help={
+        "source": "only backups of this source",
+        "all": "also those of other series: other machines, and sources of before",
+    },
 )
 def list_(
     flags: Flags,
     source: str = "",
+    all: bool = False,
 ) -> None:
     """Show what backups there are: age, size, verified, proven."""
     from ops.tasks.backup import list as work
     from ops.tasks.session import conduct
 
-    conduct("backup.list", flags, lambda session: work.list_all(session, source))
+    conduct("backup.list", flags, lambda session: work.list_all(session, source, everything=all))
 
 
 @command(positional=["backup"], help={"backup": BACKUP, "source": "whose latest"})
@@ -117,6 +124,7 @@ def verify(
         "no_owner": "PostgreSQL: everything belongs to the role that restores",
         "no_acl": "PostgreSQL: leave rights (GRANT, REVOKE) away",
         "yes": "really replace what is there; it is kept as a safety backup first",
+        "from_other_source": "with --yes: also where the backup is of another series than the live data that it replaces",
         "dry_run": "say what would be done, step by step, and do nothing",
         "verify": "accepted for scripts; every restore is verified",
         "wait": WAIT,
@@ -133,6 +141,7 @@ def restore(
     no_owner: bool = False,
     no_acl: bool = False,
     yes: bool = False,
+    from_other_source: bool = False,
     dry_run: bool = False,
     verify: bool = False,
     wait: str = "0",
@@ -151,6 +160,7 @@ def restore(
         no_owner=no_owner,
         no_acl=no_acl,
         yes=yes,
+        from_other=from_other_source,
         dry_run=dry_run,
         wait=wait,
     )
@@ -189,6 +199,8 @@ def drill(
         "source": "name of the source (default: all)",
         "yes": "really delete",
         "many": "also where ten or more backups, and most of what is there, would go",
+        "series": "instead: the backups of another series whose source is gone, by the digits that backup.list shows",
+        "policy": "with --series: by which policy",
         "dry_run": "say what would be deleted, and by which rule the others stay; delete nothing",
         "wait": WAIT,
     },
@@ -198,6 +210,8 @@ def prune(
     source: str = "",
     yes: bool = False,
     many: bool = False,
+    series: str = "",
+    policy: str = "",
     dry_run: bool = False,
     wait: str = "0",
 ) -> None:
@@ -205,8 +219,28 @@ def prune(
     from ops.tasks.backup import prune as work
     from ops.tasks.session import conduct
 
-    wanted = work.Wanted(source=source, yes=yes, many=many, dry_run=dry_run, wait=wait)
+    wanted = work.Wanted(
+        source=source, yes=yes, many=many, series=series, policy=policy, dry_run=dry_run, wait=wait
+    )
     conduct("backup.prune", flags, lambda session: work.prune_all(session, wanted))
+
+
+@command(
+    positional=["series"],
+    help={
+        "series": "the 8 digits that backup.list shows",
+        "source": "the source whose former backups they are",
+        "undo": "separate it again",
+        "yes": "also a series whose newest backup is young: another machine may still write it",
+    },
+)
+def adopt(flags: Flags, series: str, source: str = "", undo: bool = False, yes: bool = False) -> None:
+    """Make the backups of a source before it was moved or renamed a part of its own."""
+    from ops.tasks.backup import adopt as work
+    from ops.tasks.session import conduct
+
+    wanted = work.Wanted(series=series, source=source, undo=undo, yes=yes)
+    conduct("backup.adopt", flags, lambda session: work.adopt_series(session, wanted))
 
 
 @command(
@@ -245,4 +279,4 @@ def release(
     conduct("backup.release", flags, lambda session: work.release(session, backup, source))
 
 
-namespace = Collection("backup", create, list_, show, verify, restore, drill, prune, keep, release)
+namespace = Collection("backup", create, list_, show, verify, restore, drill, prune, adopt, keep, release)

@@ -12,6 +12,7 @@ from ops.config.model import ConfiguredSource
 from ops.config.reading import source_of_kind, store_at
 from ops.errors import ConfigError, OpsError
 from ops.model.evidence import Level
+from ops.model.findings import Severity
 from ops.model.requests import Objectives
 from ops.ports.source import Source
 from ops.ports.store import Store
@@ -36,6 +37,7 @@ class Wanted:
     verify: bool
     tags: tuple[str, ...]
     policy: str
+    accept: tuple[str, ...]
     dry_run: bool
     wait: str
 
@@ -146,10 +148,18 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         min_free=configured.min_free,
         wait_s=wait_s,
         policy=wanted.policy,
+        whose=session.whose(configured),
+        assertions=configured.asserted,
+        accept=wanted.accept,
     )
     look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
     to = session.repository(store)
     made = make(source, to, request, look, job)
+    named = [
+        replace(item, severity=Severity.OK) for item in session.naming[1] if item.code == "host.generated"
+    ]
+    named += [item for item in session.naming[1] if item.code == "host.cloned"]
+    made = replace(made, taken=replace(made.taken, findings=(*named, *made.taken.findings)))
     report = _report(made)
     if look is not None and to.encryption is not None:
         report = _with_stored(report, session.with_openers(made.taken.backup), source, look, job)

@@ -17,7 +17,8 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
 from ops.repository.backup import Backup
 from ops.repository.freshness import examine_undecided
-from ops.repository.listing import list_backups, rows_of
+from ops.repository.listing import list_backups
+from ops.repository.own import of_source
 from ops.tasks.session import Session
 
 
@@ -56,7 +57,7 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
     found = []
     for configured in session.chosen(wanted.source):
         try:
-            latest = session.latest(session.config.home_of(configured), configured.name)
+            latest = session.latest(session.config.home_of(configured), configured)
             found.append(session.with_openers(latest))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
@@ -86,9 +87,9 @@ def _lasting(session: Session, drills: list[Evidence]) -> list[Finding]:
         if evidence.verdict is Verdict.INCONCLUSIVE and configured is not None:
             store = session.config.home_of(configured)
             with contextlib.suppress(OpsError):  # the drill has said what is wrong with the store
-                findings += examine_undecided(
-                    store, rows_of(list_backups(store, session.cache), configured.name)
-                )
+                listing = list_backups(store, session.cache)
+                of = of_source(listing, store, session.whose(configured), session.job.clock())
+                findings += examine_undecided(store, of.rows)
     return findings
 
 

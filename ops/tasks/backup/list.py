@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
+from ops.model.findings import Finding
 from ops.report.listing import copy_document, copy_text, listed_document, listed_text
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
+from ops.repository.own import needs_a_look, of_source
 from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
 
@@ -23,18 +25,40 @@ class _Copy:
     row: Listed
 
 
-def list_all(session: Session, source: str) -> None:
-    """All backups of all stores, newest first."""
+def list_all(session: Session, source: str, *, everything: bool = False) -> None:
+    """The backups of all stores, newest first; without those of other series, unless `everything` is asked for."""
     if source:
         session.config.source(source)
     with without_collector():
         listings = _read_all(session)
-        rows = None if source or session.flags.format == "json" else _single(session, listings)
+        said, foreign = _apart(session, listings, source)
+        foreign = set() if everything else foreign
+        plain = not (source or foreign or session.flags.format == "json")
+        rows = _single(session, listings) if plain else None
         if rows is not None:
             session.outcome.text.append(listed_text(rows, session.job.clock(), unread=_unread(listings)))
         else:
-            _tell(session, _together(listings, source), unread=_unread(listings))
-    session.outcome.notice([finding for listing in listings.values() for finding in listing.findings])
+            backups = _together(listings, source, foreign)
+            _tell(session, backups, unread=_unread(listings), hosts=everything)
+    session.outcome.notice([*said, *(item for listing in listings.values() for item in listing.findings)])
+
+
+def _apart(
+    session: Session, listings: Mapping[str, Listing], source: str
+) -> tuple[list[Finding], set[tuple[str, str]]]:
+    """What there is to say of other series of the configured names, and those series by name of the source."""
+    said: list[Finding] = []
+    foreign: set[tuple[str, str]] = set()
+    for configured in session.chosen(source) if session.config.sources else ():
+        for name in configured.stores:
+            whose, store = session.whose(configured), session.config.stores[name]
+            if name not in listings or not needs_a_look(listings[name], store, whose):
+                continue
+            of = of_source(listings[name], store, whose, session.job.clock())
+            foreign |= {(configured.name, item.series) for item in of.others}
+            if name == configured.stores[0]:
+                said += of.said
+    return said, foreign
 
 
 def _read_all(session: Session) -> dict[str, Listing]:
@@ -57,13 +81,15 @@ def _single(session: Session, listings: Mapping[str, Listing]) -> Rows | None:
     return listing.rows if len(set(plain)) == len(plain) else None
 
 
-def _together(listings: Mapping[str, Listing], source: str) -> list[list[_Copy]]:
-    """The copies of each backup, newest backup first."""
+def _together(
+    listings: Mapping[str, Listing], source: str, foreign: Container[tuple[str, str]]
+) -> list[list[_Copy]]:
+    """The copies of each backup, newest backup first, without those of series that are `foreign`."""
     copies = [
         _Copy(name, row)
         for name, listing in listings.items()
         for row in listing.rows.as_list()
-        if not source or row.source == source
+        if (not source or row.source == source) and (row.source, row.series) not in foreign
     ]
     copies.sort(key=lambda copy: (copy.row.sequence, copy.row.created), reverse=True)
     places: dict[tuple[str, str], list[_Copy]] = {}
@@ -77,14 +103,15 @@ def _unread(listings: Mapping[str, Listing]) -> bool:
     return any(map(unread_manifests, listings.values()))
 
 
-def _tell(session: Session, backups: list[list[_Copy]], *, unread: bool) -> None:
+def _tell(session: Session, backups: list[list[_Copy]], *, unread: bool, hosts: bool) -> None:
     if session.flags.format == "json":
         session.outcome.results += map(_document, backups)
         return
     several = len(session.config.stores) > 1
     where = [_places(session, same) for same in backups] if several else None
     rows = Rows.of([same[0].row for same in backups])
-    session.outcome.text.append(listed_text(rows, session.job.clock(), where, unread=unread))
+    text = listed_text(rows, session.job.clock(), where, unread=unread, hosts=hosts)
+    session.outcome.text.append(text)
 
 
 def _document(same: list[_Copy]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.config.model import ConfiguredSource
-from ops.errors import OpsError, RefusedError
+from ops.errors import ConfigError, OpsError, RefusedError
 from ops.report.outcome import exit_code_of
 from ops.report.retention import pruned_document, pruned_text
 from ops.tasks.flag_values import seconds
@@ -21,6 +21,8 @@ class Wanted:
     source: str
     yes: bool
     many: bool
+    series: str
+    policy: str
     dry_run: bool
     wait: str
 
@@ -33,11 +35,11 @@ def prune_all(session: Session, wanted: Wanted) -> None:
         raise RefusedError("backup.prune deletes backups", code="refused.interactive_only", hint=hint)
     # Who has seen the plan and typed yes has been asked.
     many = wanted.many or not wanted.yes
-    for configured in session.chosen(wanted.source):
+    for configured in _chosen(session, wanted):
         for store in configured.stores:
             try:
                 pruned = _prune_one(
-                    session, configured, store, dry_run=wanted.dry_run, many=many, wait_s=wait_s
+                    session, configured, store, wanted, dry_run=wanted.dry_run, many=many, wait_s=wait_s
                 )
             except OpsError as error:
                 session.outcome.fail(error, configured.name)
@@ -49,25 +51,44 @@ def prune_all(session: Session, wanted: Wanted) -> None:
             )
 
 
+def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
+    """The sources whose backups, or whose name's other series, are pruned."""
+    if not wanted.series:
+        if wanted.policy:
+            raise ConfigError("--policy goes with --series", code="usage.bad_value")
+        return session.chosen(wanted.source)
+    if wanted.policy not in session.config.policies:
+        hint = f"say by which policy with --policy, one of: {', '.join(sorted(session.config.policies))}"
+        raise ConfigError(
+            f"no policy {wanted.policy!r}" if wanted.policy else "--series needs a policy",
+            code="config.unknown_policy",
+            hint=hint,
+        )
+    return session.one(wanted.source)
+
+
 def _prune_one(
     session: Session,
     configured: ConfiguredSource,
     store: str,
+    wanted: Wanted,
     *,
     dry_run: bool,
     many: bool = False,
     wait_s: float = 0,
 ) -> Pruned:
     own = session.config.settings_of(store).policy
+    if wanted.series:
+        own = session.config.policies[wanted.policy]
     request = PruneRequest(
-        source=configured.name,
+        whose=session.whose(configured),
         policy=own or configured.policy,
         by_scope={} if own else configured.by_scope,
         named=session.config.policies,
         many=many,
         dry_run=dry_run,
         wait_s=wait_s,
-        place=configured.place,
+        series=wanted.series.lower(),
     )
     job = session.job.of_source(configured.name)
     return prune(session.repository(session.config.stores[store]), request, job)
@@ -78,9 +99,9 @@ def _confirmed(session: Session, wanted: Wanted) -> bool:
     if not sys.stdin.isatty():
         return False
     now = session.job.clock()
-    for configured in session.chosen(wanted.source):
+    for configured in _chosen(session, wanted):
         for store in configured.stores:
-            plan = _prune_one(session, configured, store, dry_run=True)
+            plan = _prune_one(session, configured, store, wanted, dry_run=True)
             sys.stderr.write(pruned_text(plan, now, dry_run=True) + "\n\n")
     sys.stderr.write("Delete them? Type yes: ")
     sys.stderr.flush()

@@ -30,6 +30,7 @@ class Wanted:
     no_owner: bool
     no_acl: bool
     yes: bool
+    from_other: bool
     dry_run: bool
     wait: str
 
@@ -43,6 +44,9 @@ def restore(session: Session, wanted: Wanted) -> None:
         scratch=session.config.scratch,
         safety=session.safety(backup),
         sources=[configured.source for configured in session.config.sources.values()],
+        series=session.series_of(backup),
+        in_full=wanted.backup.rpartition(":")[2] != "latest",
+        from_other=wanted.from_other,
         assertions=session.assertions_of(backup),
         to=wanted.to or None,
         options=RestoreOptions(

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 
+from ops.errors import BackupError
 from ops.formats import manifest as manifest_files
 from ops.report.documents import findings_document, shown_document
-from ops.report.outcome import exit_code_of
+from ops.report.outcome import WARNING, exit_code_of
 from ops.report.text import findings_text, shown_text
+from ops.repository.find import OTHER_SERIES
 from ops.repository.integrity import check_sizes
 from ops.tasks.session import Session
 
 
 def show(session: Session, reference: str, source: str) -> None:
     """One backup whole."""
-    backup = session.find(reference, source)
+    try:
+        backup = session.find(reference, source)
+    except BackupError as error:
+        if error.code != OTHER_SERIES:
+            raise
+        # Nothing is done with a backup here: whose there are is what was asked for.
+        session.outcome.fail(error, source, exit_code=WARNING)
+        return
     manifest = json.loads(manifest_files.to_json(backup.manifest))
     amiss = check_sizes(backup)
     document = {**shown_document(backup, manifest), "findings": findings_document(amiss)}

@@ -56,7 +56,7 @@ def verify(session: Session, wanted: WantedVerify) -> None:
         return
     for configured in session.chosen(wanted.source):
         try:
-            backup = session.latest(session.config.home_of(configured), configured.name)
+            backup = session.latest(session.config.home_of(configured), configured)
         except OpsError as error:
             session.outcome.fail(error, configured.name)
             continue

@@ -14,7 +14,7 @@ from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
 from ops.repository.capacity import examine_capacity
-from ops.repository.catalog import read_catalogue, sizes_in
+from ops.repository.catalog import read_catalogue
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
 from ops.repository.retention import Policy
@@ -26,7 +26,7 @@ from ops.tasks.session import Session
 def doctor(session: Session, source: str) -> None:
     """Examine the machine, then each source with its store."""
     outcome = session.outcome
-    findings = examine_machine(session.config.scratch, session.config.state)
+    findings = [*examine_machine(session.config.scratch, session.config.state), *session.naming[1]]
     config = str(session.config.path) if session.config.path else "none (environment alone)"
     outcome.add(
         {"source": None, "config": config, "findings": findings_document(findings)},
@@ -56,6 +56,7 @@ def doctor(session: Session, source: str) -> None:
             session.repository(session.config.home_of(configured)),
             configured.objectives,
             configured.min_free,
+            configured.series,
         )
         listing = listings.get(configured.stores[0])
         findings = examine(patient, session.config.scratch, session.job.clock(), listing)
@@ -104,5 +105,5 @@ def _examine_copies(
     if listings.get(home.name) is None or not names:
         return []
     further = {name: (read_catalogue(config.stores[name]), config.settings_of(name).policy) for name in names}
-    here = Home(configured.name, read_catalogue(home), sizes_in(home))
+    here = Home.of(session.whose(configured), session.repository(home))
     return examine_copies(here, further, config.policies, session.job.clock())

@@ -89,7 +89,7 @@ def _ages(
     store = session.config.home_of(configured)
     if store.name not in listings:
         listings[store.name] = list_backups(store, session.cache)
-    return ages_of(configured.name, store, listings[store.name], configured.objectives, now)
+    return ages_of(session.whose(configured), store, listings[store.name], configured.objectives, now)
 
 
 @contextlib.contextmanager

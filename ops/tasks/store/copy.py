@@ -29,7 +29,7 @@ def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequ
     """Copy to these stores what of the source's backups should be there and is not."""
     further = [session.repository(session.config.stores[name]) for name in names]
     home = session.repository(session.config.home_of(configured))
-    return copy_missing(configured.name, home, further, session.job.of_source(configured.name))
+    return copy_missing(session.whose(configured), home, further, session.job.of_source(configured.name))
 
 
 def _copy(session: Session, backup: Backup, name: str) -> None:

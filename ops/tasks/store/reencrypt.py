@@ -76,10 +76,9 @@ def _request(session: Session, configured: ConfiguredSource, store: Store) -> Re
     own = session.config.settings_of(store.name)
     home = session.repository(session.config.home_of(configured))
     return ReencryptRequest(
-        source=configured.name,
+        whose=session.whose(configured),
         source_of=session.source_of,
         elsewhere=home if own.cipher is None else None,
-        place=configured.place,
     )
 
 

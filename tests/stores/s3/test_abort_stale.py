@@ -18,7 +18,7 @@ from ops.stores.s3.connection import Connection
 from ops.stores.s3.folder import claim_name
 from ops.stores.s3.store import S3Store
 from tests.conftest import run_drillbook
-from tests.histories import looked_at, stored_backup
+from tests.histories import WHOSE, looked_at, stored_backup
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
@@ -27,9 +27,7 @@ MIB = 1 << 20
 
 def pruned(store: S3Store, *, stale_after: timedelta, dry_run: bool = False) -> Pruned:
     """Prune the source `prices`, of which nothing is to go."""
-    request = PruneRequest(
-        source="prices", policy=Policy(forever=True), dry_run=dry_run, stale_after=stale_after
-    )
+    request = PruneRequest(whose=WHOSE, policy=Policy(forever=True), dry_run=dry_run, stale_after=stale_after)
     return prune(Repository(store=store), request, Job())
 
 

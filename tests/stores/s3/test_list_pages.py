@@ -32,7 +32,7 @@ from ops.stores.s3 import list_pages as pages
 from ops.stores.s3 import page
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.store import S3Store
-from tests.histories import looked_at, put, stored_backup
+from tests.histories import looked_at, put, stored_backup, whose
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
@@ -197,6 +197,6 @@ def test_no_verb_about_backups_enumerates_what_is_no_backup(
     assert find_backup(store, "latest").name == backup.name
     look = VerifyRequest(Level.FULL, tmp_path / "scratch")
     assert verify_backup(backup, source, look, Job()).verdict is Verdict.PASSED
-    prune(repository, PruneRequest(source=source.name, policy=Policy(keep_last=1)), Job())
+    prune(repository, PruneRequest(whose=whose(source), policy=Policy(keep_last=1)), Job())
     assert not [key for key in seen if key.startswith(f"{OWN_PREFIX}wal/")]
     assert len(list(store.list(OWN_PREFIX))) == count + 1

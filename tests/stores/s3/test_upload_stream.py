@@ -28,7 +28,7 @@ from ops.stores.s3.connection import Connection
 from ops.stores.s3.folder import claim_name
 from ops.stores.s3.store import S3Store
 from ops.units import Size
-from tests.histories import stored_backup
+from tests.histories import WHOSE, stored_backup
 from tests.keys import Keys
 from tests.stores.conftest import NewStore
 from tests.stores.s3.test_faults import parts_there
@@ -154,7 +154,7 @@ def test_a_server_that_dies_while_it_is_sent(tmp_path: Path) -> None:
         killer = threading.Thread(target=_kill_after, args=(server, relay))
         killer.start()
         (finding,) = copy_missing(
-            "prices",
+            WHOSE,
             Repository(store=home),
             [Repository(store=store, encryption=keys.sealing, scratch=scratch)],
             Job(),

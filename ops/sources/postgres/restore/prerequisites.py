@@ -15,6 +15,7 @@ from ops.model.requests import RestoreOptions
 from ops.sources.postgres.catalog.identifiers import literal, parse_shown, shown
 from ops.sources.postgres.catalog.requirements import Needs, needs_of
 from ops.sources.postgres.connect.address import Address, parse_address
+from ops.sources.postgres.connect.identify import system_identifier
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.programs.release import Release
@@ -27,9 +28,7 @@ from ops.sources.postgres.restore.databases import (
 from ops.units import format_size
 
 _IDENTITY: Final = """
-SELECT CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
-            THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system,
-       extract(epoch FROM pg_postmaster_start_time())::text AS started,
+SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started,
        (SELECT oid::bigint FROM pg_database WHERE datname = {name}) AS database
 """
 _RIGHTS: Final = """
@@ -113,7 +112,8 @@ def identity(route: Route) -> Identity | None:
     """The identity of the route's database; None when the server has none of that name."""
     with administration(route) as session:
         (row,) = session.rows(_IDENTITY.format(name=literal(route.address.database)))
-    return None if row["database"] is None else Identity(**row)
+        system = system_identifier(session)
+    return None if row["database"] is None else Identity(system, **row)
 
 
 def require_ready(

@@ -31,6 +31,7 @@ from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
+from tests.histories import whose
 from tests.keys import Keys
 from tests.sources.eventlog.writing import made_events, written_log
 
@@ -77,7 +78,7 @@ class Place:
 
     def prune(self, store: LocalStore | MemoryStore, policy: Policy = LAST_ONE) -> Pruned:
         """What pruning did."""
-        return prune(Repository(store=store), PruneRequest(source="log", policy=policy), self.job)
+        return prune(Repository(store=store), PruneRequest(whose=whose(self.log), policy=policy), self.job)
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def test_a_prune_looks_at_what_the_last_good_one_needs(place: Place) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    request = PruneRequest(source="log", policy=Policy(keep_last=1))
+    request = PruneRequest(whose=whose(place.log), policy=Policy(keep_last=1))
     plans = prune(Repository(store=place.store), replace(request, dry_run=True), place.job).plans
     done = prune(Repository(store=place.store), request, place.job)
     assert any(plan.doomed for plan in plans.values())
@@ -356,7 +357,7 @@ def test_a_tier_with_its_own_policy_gets_what_its_copies_need(place: Place) -> N
     first, second, third = place.take(25), place.take(48), place.take(52)
     far = MemoryStore("far")
     findings = copy_missing(
-        "log",
+        whose(place.log),
         Repository(store=place.store),
         [Repository(store=far, policy=LAST_ONE, scratch=place.scratch)],
         place.job,
@@ -372,7 +373,10 @@ def test_a_copy_that_can_not_bring_what_it_needs_is_not_made(place: Place) -> No
     place.store.path_of(first.name).write_bytes(b"damaged")
     far = MemoryStore("far")
     findings = copy_missing(
-        "log", Repository(store=place.store), [Repository(store=far, scratch=place.scratch)], place.job
+        whose(place.log),
+        Repository(store=place.store),
+        [Repository(store=far, scratch=place.scratch)],
+        place.job,
     )
     assert {item.severity for item in findings} <= {Severity.WARNING}
     assert list(far.list()) == []

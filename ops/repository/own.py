@@ -1,0 +1,184 @@
+"""What a listing says of one source: its own backups, and other series of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from ops.formats.adoption import AdoptionRecord
+from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
+from ops.ports.store import Store
+from ops.repository.adoptions import read_records
+from ops.repository.backup import Backup, Catalogue, series_of
+from ops.repository.catalog import read_catalogue
+from ops.repository.listing import Listing
+from ops.repository.listing_row import Listed, listed
+from ops.repository.series import (
+    Foreign,
+    Mark,
+    Own,
+    foreign_series,
+    marks_of,
+    own_rows,
+    own_series,
+    said_of_others,
+    two_machines,
+    watched_for,
+    written_in_mixed_time,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OfSource:
+    """What a listing says of one source: its own rows, newest first and without those that a restore made, and others'.
+
+    `findings`: what of the series' records cannot be read.
+    """
+
+    whose: Whose
+    rows: list[Listed]
+    own: Own
+    others: list[Foreign]
+    findings: tuple[Finding, ...] = ()
+    two_machines: bool = False
+
+    @property
+    def said(self) -> list[Finding]:
+        """What there is to say of series: others of the name, two machines under one, records that cannot be read."""
+        alarm = [two_machines_finding(self.whose)] if self.two_machines else []
+        return [
+            *alarm,
+            *said_of_others(self.whose, self.others, has_own=bool(self.rows)),
+            *self.findings,
+        ]
+
+
+def of_source(listing: Listing, store: Store, whose: Whose, now: datetime) -> OfSource:
+    """Return the rows of one source in the listing of `store`, apart from other series of its name."""
+    records, rows = read_records(store), listing.rows.as_list()
+    own = own_series(whose, marks_of(listing.rows.column), records.in_force)
+    mine = own_rows(rows, whose, own)
+    return OfSource(
+        whose,
+        mine,
+        own,
+        foreign_series(whose, own, rows, now),
+        records.findings,
+        two_machines([row for row in mine if row.series == own.current], now),
+    )
+
+
+def needs_a_look(listing: Listing, store: Store, whose: Whose) -> bool:
+    """Return whether there may be more to say of a source's series than nothing; no row is looked at by itself."""
+    column, records = listing.rows.column, read_records(store)
+    marks = marks_of(column)
+    own = own_series(whose, marks, records.in_force)
+    foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in marks)
+    of_source = set(zip(column("source"), column("boot"), strict=True))
+    boots = sum(source == whose.name and bool(boot) for source, boot in of_source)
+    return foreign or boots > 1 or bool(records.findings)
+
+
+def two_machines_finding(whose: Whose) -> Finding:
+    """Return what is said where two machines write backups under one name."""
+    message = (
+        f"two machines write backups of {whose.name!r} as {whose.host or 'a container'}, {whose.location}: their backups"
+        " cannot be told apart. Give each machine a `host` of its own, or, where they stand in for each other, the"
+        " source a `series`"
+    )
+    return Finding(severity=Severity.CRITICAL, code="series.two_machines", message=message, where=whose.name)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBackups:
+    """All that is in a store, and which of its series are the own ones of a source there."""
+
+    whose: Whose
+    catalogue: Catalogue
+    own: Own
+    adoptions: tuple[AdoptionRecord, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def mine(self) -> list[Backup]:
+        """Return the own backups, newest first, with those that a restore made."""
+        return self.among(self.catalogue)
+
+    def among(self, other: Catalogue) -> list[Backup]:
+        """Return those of another store's backups that belong to the same series."""
+        return [item for item in other.backups if self.has(item)]
+
+    def has(self, backup: Backup) -> bool:
+        """Return whether the backup is one of the own series."""
+        return backup.manifest.source.name == self.whose.name and series_of(backup) in self.own.ids
+
+    def others(self, now: datetime) -> list[Foreign]:
+        """Return the other series of the name."""
+        return foreign_series(self.whose, self.own, map(listed, self.catalogue.backups), now)
+
+    def two_machines(self, now: datetime) -> bool:
+        """Return whether two machines write under the name of the source."""
+        return two_machines(self._current_rows(), now)
+
+    def mixed(self, now: datetime) -> set[str]:
+        """Return the names of what two machines wrote under one name, for as long as it is kept for that."""
+        rows = self._current_rows()
+        names = written_in_mixed_time(rows)
+        last = max((row.created_at for row in rows if row.name in names), default=None)
+        return names if last is not None and now - last < watched_for(rows) + MIXED_KEPT else set()
+
+    def _current_rows(self) -> list[Listed]:
+        rows = (listed(item) for item in self.mine if series_of(item) == self.own.current)
+        return [row for row in rows if not row.is_safety]
+
+
+MIXED_KEPT: Final = timedelta(days=30)
+"""What two machines wrote under one name stays so long after that is no longer told."""
+ADOPTED_KEPT: Final = timedelta(days=30)
+"""So long nothing of a series that was adopted is pruned."""
+OTHER_BOOT_KEPT: Final = timedelta(days=7)
+"""So long a container, which has no name of its own, leaves alone what another boot wrote."""
+
+
+def held_in(own: OwnBackups, backups: Iterable[Backup], now: datetime) -> dict[str, str]:
+    """Return why retention leaves backups alone for a while because of whose they are, by name."""
+    adopted = {
+        record.adopted: record.recorded_at
+        for record in own.adoptions
+        if now - record.recorded_at < ADOPTED_KEPT
+    }
+    mixed, boot = own.mixed(now), own.whose.boot
+    found = {}
+    for item in backups:
+        origin, age = item.manifest.origin, now - item.manifest.created_at
+        if item.name in mixed:
+            found[item.name] = "written while two machines had one name"
+        elif series_of(item) in adopted:
+            until = adopted[series_of(item)] + ADOPTED_KEPT
+            found[item.name] = f"adopted: stays until {until:%Y-%m-%d}"
+        elif boot and not own.whose.host and origin and origin.boot != boot and age < OTHER_BOOT_KEPT:
+            found[item.name] = "written by another machine, or before a restart, within 7 days"
+    return found
+
+
+def own_backups(whose: Whose, store: Store, catalogue: Catalogue | None = None) -> OwnBackups:
+    """Read the whole store (or take its `catalogue`), and say which backups are the own ones."""
+    catalogue = catalogue or read_catalogue(store)
+    records = read_records(store)
+    marks = (Mark.of(listed(item)) for item in catalogue.backups)
+    own = own_series(whose, marks, records.in_force)
+    return OwnBackups(whose, catalogue, own, tuple(records.in_force), records.findings)
+
+
+def is_own(backup: Backup, here: OwnBackups) -> bool:
+    """Return whether a backup, of whichever store, is one of the own series; also where the store knows none yet."""
+    origin, whose = backup.manifest.origin, here.whose
+    if here.has(backup):
+        return True
+    if origin is not None:
+        return origin.place == whose.place and not here.own.rivals
+    mark = Mark.of(listed(backup))
+    return mark.series in own_series(whose, [mark]).ids
