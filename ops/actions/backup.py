@@ -18,7 +18,8 @@ from ops import __version__
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import RefusedError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import SAFETY_TAG
+from ops.formats.encrypted_manifest import is_closed
+from ops.formats.names import SAFETY_TAG, manifest_key
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
@@ -31,6 +32,7 @@ from ops.ports.cipher import Cipher
 from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import require_room_for, warn_when_nearly_full
+from ops.repository.catalog import read_manifest
 from ops.repository.clock import clock_of
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
@@ -40,6 +42,7 @@ from ops.repository.identity import give_identity
 from ops.repository.locks import held_lock
 from ops.repository.newest import Named
 from ops.repository.origin import examine_member, settle_origin
+from ops.repository.private_memory import known_manifest, remember_private
 from ops.repository.publish import free_name, publish_free, require_free, staged_free
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.recovery import sweep
@@ -142,15 +145,29 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     require_free(store, f"{name}{suffix}")
     mine = (item.name for item in chain(filter(None, [last]), newest.backups) if not item.is_safety)
     former, problems = newest_manifest(store, mine)
+    former = known_manifest(former, to) if former else None
     findings += [replace(item, severity=Severity.WARNING) for item in (*newest.findings, *problems)]
     restored = aside or (last is not None and last.is_safety)
     findings += examine_member(settled.origin, former, to, restored=restored, accepted=request.accept)
-    findings += settled.findings
+    findings += [*settled.findings, *_closed(former)]
     base = None
     if former is not None and not suffix and not aside:
         base = _base(source, to, former, started)
     earlier = tuple(islice(mine, _EARLIER))
     return Begun(to, settled.origin, started, sequence, name, (*findings, *warning), former, base, earlier)
+
+
+def _closed(former: Manifest | None) -> list[Finding]:
+    """A warning where nothing can be compared with the former backup."""
+    if former is None or not is_closed(former):
+        return []
+    message = (
+        f"what {former.payload} holds is encrypted, and this machine has no key and no memory of it: whether this backup"
+        " continues it, and whether tables lost their rows, was not looked at; the next one is compared again"
+    )
+    return [
+        Finding(severity=Severity.WARNING, code="backup.former_closed", message=message, where=former.payload)
+    ]
 
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
@@ -176,7 +193,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     another = (
         None if request.name else partial(free_name, store, *source.base_and_suffix, begun.started_at, "")
     )
-    if isinstance(source, Continuing) and begun.former is not None:
+    if isinstance(source, Continuing) and begun.former is not None and not is_closed(begun.former):
         source = source.after(begun.former)
     if isinstance(source, Dependent) and begun.base is not None:
         source = source.building_on(begun.base)
@@ -214,10 +231,15 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         with job.step("publish"):
             sent = partial(ahead.finish, manifest.files[0])
             manifest = publish_free(store, staged, manifest, sent, another)
-    home = begun.home.store
-    dropped = rows_dropped(home, begun.earlier, begun.former, manifest)
-    findings = (*captured.findings, *dropped, *clock_of(home))
+    home = begun.home
+    dropped = rows_dropped(partial(_known, home), begun.earlier, begun.former, manifest)
+    findings = (*captured.findings, *dropped, *clock_of(home.store))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
+
+
+def _known(home: Repository, name: str) -> Manifest:
+    """The manifest of a backup there, with what this machine knows of its content."""
+    return known_manifest(read_manifest(home.store, manifest_key(name)), home)
 
 
 def _own_policy(request: BackupRequest) -> dict[str, str]:
@@ -309,7 +331,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     """One that fails the look is stored all the same, with the verdict beside it: it may be all that there is."""
     if to.plain_store is None:
         raise TypeError(to)
-    how, store = Sealing.by(cipher, to.scratch), to.store
+    how, store = Sealing.by(cipher, to.scratch, plain_measures=to.plain_measures), to.store
     begun = begin_backup(source, to, request, job, how.suffix)
     require_room(to.scratch, source.estimate())
     name = f"{begun.name}{how.suffix}"
@@ -330,6 +352,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
                 other = free_name(store, *source.base_and_suffix, begun.started_at, how.suffix)
                 known = replace(known, manifest=known.manifest.renamed(other))
                 sealed = publish_sealed(known, payload, store, how, job)
+    remember_private(to.state, sealed.manifest)
     findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, to.limit))
     return Made(Taken(sealed, taken.captured, findings), looked)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ops import DISTRIBUTION
 from ops.actions.copy import Home, missing_copies
 from ops.errors import OpsError, StateError
+from ops.formats.encrypted_manifest import is_closed
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
 from ops.host.state_dir import StateDir
@@ -32,6 +33,7 @@ from ops.repository.freshness import (
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.own import of_source
+from ops.repository.private_memory import known_manifest
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.units import format_size
@@ -175,11 +177,15 @@ def _examine_store(patient: Patient) -> list[Finding]:
     return [*examine_folder(patient.repository, reserve), *examine_lock(patient.repository, patient.whose)]
 
 
-def _examine_loading(source: Source, newest: Backup, scratch: Path) -> list[Finding]:
+def _examine_loading(patient: Patient, newest: Backup, scratch: Path) -> list[Finding]:
     """Whether the newest backup could be drilled here: room, and whatever its kind needs."""
-    findings = [examine_room(scratch, source.room_to_load(newest.manifest), "the next drill")]
+    source, manifest = patient.source, known_manifest(newest.manifest, patient.repository)
+    if is_closed(manifest):
+        message = f"what {newest.name} needs to be drilled is encrypted, and no key is here: not looked at"
+        return [_ok("doctor.encrypted", message)]
+    findings = [examine_room(scratch, source.room_to_load(manifest), "the next drill")]
     try:
-        findings += source.require_loadable(newest.manifest)
+        findings += source.require_loadable(manifest)
     except OpsError as error:
         findings.append(critical(error, newest.name))
     return findings
@@ -190,7 +196,7 @@ def _examine_history(patient: Patient, mine: list[Backup], scratch: Path, now: d
         return [_warning("doctor.no_backup", "there is no backup yet: run backup.create --verify")]
     objectives = patient.objectives
     return [
-        *_examine_loading(patient.source, mine[0], scratch),
+        *_examine_loading(patient, mine[0], scratch),
         *examine_age(mine[0], objectives.every, now),
         *examine_verified(mine[0], objectives.verify_every, now),
         examine_proven(mine, objectives.drill_every, now),

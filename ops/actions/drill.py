@@ -25,6 +25,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.requests import Assertion, Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup
+from ops.repository.encrypt import opened_where_possible
 from ops.repository.fetch import fetch_whole
 from ops.repository.locks import being_judged
 from ops.repository.record_evidence import Look, evidence_of, keep_evidence
@@ -73,6 +74,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     """
     started = job.clock()
     run = _Run()
+    backup = opened_where_possible(backup, request.scratch)
     with job.step("drill") as facts, being_judged(backup):
         try:
             _rehearse(backup, source, request, job, run)

@@ -25,6 +25,7 @@ from ops.repository.own import (
 from ops.repository.plans_together import deletion_order, keep_needed_elsewhere, relied_on
 from ops.repository.policy_record import has_pruned, remember_pruned
 from ops.repository.presence import lost, prove_present
+from ops.repository.private_memory import recalled
 from ops.repository.recovery import give_up_uploads
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
@@ -151,7 +152,8 @@ class _Pruning:
         self, mine: Sequence[Backup], stored: dict[str, int], held: Mapping[str, str]
     ) -> dict[str, Plan]:
         now, groups = self.job.clock(), defaultdict[Group, list[Candidate]](list)
-        for backup, candidate in zip(mine, candidates_of(mine, stored, held_at=now), strict=True):
+        known = [recalled(item, self.repository) for item in mine]
+        for backup, candidate in zip(mine, candidates_of(known, stored, held_at=now), strict=True):
             why = held.get(backup.name)
             kept = replace(candidate, held=(*candidate.held, why)) if why else candidate
             groups[Group.of(backup)].append(kept)

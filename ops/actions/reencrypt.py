@@ -27,7 +27,7 @@ from ops.repository.backup import OPENED, Backup
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions
-from ops.repository.encrypt import Sealing, openers_of
+from ops.repository.encrypt import Sealing, opened, openers_of
 from ops.repository.fetch import fetch_payload, payload_here
 from ops.repository.integrity import critical
 from ops.repository.locks import being_read, held_lock
@@ -166,9 +166,9 @@ class _Run:
         to = self.repository
         require_below_limit(to.store, to.limit, old.manifest.size * 101 // 100)
         clear_name(to.store, name)
-        how = Sealing(self.cipher, to.scratch, name.removeprefix(old.plain.payload))
+        how = Sealing(self.cipher, to.scratch, name.removeprefix(old.plain.payload), to.plain_measures)
         with being_read(old), self._opened(old) as payload:
-            new = publish_sealed(old, payload, to.store, how, self.job)
+            new = publish_sealed(opened(old, to.scratch), payload, to.store, how, self.job)
         keep_history(old, new)
         return new
 

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from ops.errors import OpsError
 from ops.formats.dependencies import needs_of
-from ops.formats.encrypted_manifest import cipher_kind, is_sealed
+from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_sealed
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched, Measures
@@ -26,6 +26,9 @@ def room_to_open(backup: Backup, source: Source) -> int:
     """Bytes that restoring it into a scratch place needs, with all that it needs; a sealed one lies there twice for a moment."""
     sealed = backup.manifest.size if is_sealed(backup.manifest) else 0
     needed = sum(need.size for need in needs_of(backup.manifest))
+    if is_closed(backup.manifest):
+        # What the kind would say is encrypted as well: whoever cannot open that opens no payload either.
+        return 2 * (sealed + needed)
     return source.room_to_load(backup.plain) + sealed + needed * (2 if sealed else 1)
 
 

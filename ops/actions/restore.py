@@ -29,7 +29,8 @@ from ops.model.requests import Assertion, KeptTarget, RestoreOptions
 from ops.model.series import Whose
 from ops.ports.source import Copy, Restorable, Source
 from ops.repository.backup import Backup, series_of
-from ops.repository.fetch import fetch_whole
+from ops.repository.encrypt import opened
+from ops.repository.fetch import can_be_opened, fetch_whole
 from ops.repository.locks import being_read, held_lock
 from ops.repository.own import OwnBackups, is_own, own_backups
 from ops.repository.repository import Repository
@@ -93,6 +94,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     was recorded; then the target is as it was before.
     """
     target = chosen_target(source, request)
+    backup = opened(backup, request.scratch) if can_be_opened(backup) else backup
     with job.step("restore") as facts, being_read(backup):
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)

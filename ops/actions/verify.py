@@ -14,6 +14,7 @@ from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding
 from ops.ports.source import Source
 from ops.repository.backup import Backup
+from ops.repository.encrypt import opened_where_possible
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
 from ops.repository.locks import being_judged
 from ops.repository.record_evidence import Look, evidence_of, keep_evidence
@@ -36,6 +37,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     What kept us from looking leaves the verdict open. Raises BackupError when the backup was deleted a moment ago.
     """
     started = job.clock()
+    backup = opened_where_possible(backup, request.scratch) if can_be_opened(backup) else backup
     with job.step(f"verify {request.level}") as facts, being_judged(backup):
         findings: list[Finding] = []
         places: list[Path] = []

@@ -59,6 +59,7 @@ class StoreSettings:
     policy: Policy | None = None
     limit: int | None = None
     cipher: Cipher | None = None
+    plain_measures: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

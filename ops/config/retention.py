@@ -13,7 +13,7 @@ from ops.ports.cipher import Cipher
 from ops.repository.retention import Policy
 from ops.units import Size
 
-STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt"))
+STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt", "plain_measures"))
 """The keys that every store may have; its kind adds its own."""
 
 
@@ -22,6 +22,7 @@ class _StoreTable:
     policy: str | None = None
     limit: Size | None = None
     encrypt: str | None = None
+    plain_measures: bool = False
 
 
 def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
@@ -51,7 +52,9 @@ def read_store_settings(name: str, table: dict[str, Any], place: Place, named: N
     common = build(_StoreTable, {key: table[key] for key in keys if key in table}, here)
     policy = None if common.policy is None else known_policy(common.policy, named.policies, here)
     cipher = None if common.encrypt is None else _known_cipher(common.encrypt, named.ciphers, here)
-    return StoreSettings(policy=policy, limit=common.limit, cipher=cipher)
+    return StoreSettings(
+        policy=policy, limit=common.limit, cipher=cipher, plain_measures=common.plain_measures
+    )
 
 
 def _known_cipher(name: str, ciphers: Mapping[str, Cipher], place: Place) -> Cipher:

@@ -64,13 +64,7 @@ def to_json(manifest: Manifest) -> bytes:
         "tags": list(manifest.tags),
         "payload": manifest.payload,
         "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in manifest.files],
-        "measures": {
-            "digest_algorithm": measures.digest_algorithm,
-            "tables": {
-                name: {"rows": table.rows, "digest": table.digest} for name, table in measures.tables.items()
-            },
-            "facts": dict(measures.facts),
-        },
+        "measures": measures_document(measures),
         "data_as_of": format_time(manifest.data_as_of),
         "started_at": format_time(manifest.started_at),
         "finished_at": format_time(manifest.finished_at),
@@ -78,6 +72,17 @@ def to_json(manifest: Manifest) -> bytes:
         **manifest.extra,
     }
     return json.dumps({**document, SEAL: document_seal(document)}, indent=2).encode("ascii") + b"\n"
+
+
+def measures_document(measures: Measures) -> dict[str, object]:
+    """Return what was measured as plain JSON values, without the engine that measured it."""
+    return {
+        "digest_algorithm": measures.digest_algorithm,
+        "tables": {
+            name: {"rows": table.rows, "digest": table.digest} for name, table in measures.tables.items()
+        },
+        "facts": dict(measures.facts),
+    }
 
 
 def _origin_document(manifest: Manifest) -> dict[str, object]:
@@ -150,7 +155,7 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         source=SourceInfo(_text(source["name"]), _text(source["kind"]), _text(source["location"])),
         payload=payload,
         files=files,
-        measures=_measures(document["measures"], document["engine"]),
+        measures=read_measures(document["measures"], document["engine"]),
         tool=_texts(document["tool"]),
         scope=_text(document["scope"]),
         tags=tuple(_text(tag) for tag in document["tags"]),
@@ -195,7 +200,8 @@ def _file_entry(entry: Mapping[str, Any]) -> FileEntry:
     return FileEntry(_plain_name(entry["path"]), _count(entry["size"]), entry["sha256"])
 
 
-def _measures(document: Mapping[str, Any], engine: Mapping[str, Any]) -> Measures:
+def read_measures(document: Mapping[str, Any], engine: Mapping[str, Any]) -> Measures:
+    """Return what `measures_document` made; raises KeyError, TypeError, ValueError or AttributeError for anything else."""
     algorithm = document["digest_algorithm"]
     return Measures(
         tables={

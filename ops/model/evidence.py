@@ -59,7 +59,7 @@ class Evidence:
     rpo_ms: int | None = None
     rto_objective_ms: int | None = None
     rpo_objective_ms: int | None = None
-    rows: int = 0
+    rows: int | None = 0
     size: int = 0
     tool: Mapping[str, str] = field(default_factory=dict)
     host: str = ""

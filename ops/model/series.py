@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, Self
 
 from ops.model.manifest import Origin, SourceInfo
@@ -130,6 +130,13 @@ class Whose:
     def place(self) -> str:
         """16 hexadecimal digits, equal wherever the same source is configured in the same words."""
         return self._digits(self.whereabouts.text)
+
+    @property
+    def former_places(self) -> frozenset[str]:
+        """Return the places that the same configuration had before it got a `series` or a `host` of its own."""
+        hosts = {*self.machine.names, ""}
+        machines = (replace(self.machine, host=host) for host in hosts)
+        return frozenset(replace(self, declared="", machine=machine).place for machine in machines)
 
     @property
     def boot(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ops.formats.encrypted_manifest import is_closed
 from ops.formats.evidence import finding_document, to_document
 from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
@@ -51,7 +52,7 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
         "source": backup.manifest.source.name,
         "target": restored.target,
         "size": backup.manifest.size,
-        "rows": backup.manifest.measures.rows,
+        "rows": None if is_closed(backup.manifest) else backup.manifest.measures.rows,
         "sha256": payload_sha256(backup.manifest),
         "duration_ms": duration_ms,
         "safety": restored.safety,

@@ -10,7 +10,7 @@ from typing import Final
 from ops.model.findings import Verdict
 from ops.model.moment import microseconds
 from ops.report.text import table_of
-from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
+from ops.repository.listing_row import NOT_WHOLE, UNKNOWN_ROWS, Listed, Rows
 from ops.repository.series import SHOWN_DIGITS
 from ops.units import format_duration, format_size, format_time
 
@@ -41,7 +41,7 @@ def listed_text(
         "Source": column("source"),
         "Age": [format_duration(max(0, moment - made) / _PER_SECOND) for made in column("created")],
         "Size": list(map(format_size, column("size"))),
-        "Rows": list(map(str, column("rows"))),
+        "Rows": [str(count) if count >= 0 else "?" for count in column("rows")],
         "Verified": list(map(cache(_looked_at), column("verified"), column("verified_level"))),
         "Proven": list(map(cache(_proven), column("drilled"), column("drilled_on"))),
         "Tags": list(map(cache(",".join), column("tags"))),
@@ -84,7 +84,7 @@ def listed_document(store: str, row: Listed) -> dict[str, object]:
         "created_at": format_time(row.created_at),
         "data_as_of": row.data_as_of,
         "size": row.size,
-        "rows": row.rows,
+        "rows": None if row.rows == UNKNOWN_ROWS else row.rows,
         "sha256": row.sha256,
         "tags": list(row.tags),
         "verified": _verdict(row.verified),
@@ -101,5 +101,5 @@ def _verdict(word: str) -> str | None:
 
 
 def copy_document(store: str, row: Listed) -> dict[str, object]:
-    """One copy of a backup: where, under which name, and whether a sealed one was ever opened (null: not sealed)."""
-    return {"store": store, "name": row.name, "opened": _OPENED[row.opened]}
+    """One copy of a backup: where, under which name, of which series, whether a sealed one was ever opened (null: not sealed)."""
+    return {"store": store, "name": row.name, "series": row.series, "opened": _OPENED[row.opened]}

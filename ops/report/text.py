@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.errors import BackupError, OpsError
 from ops.formats.dependencies import needs_of
+from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
@@ -65,6 +66,16 @@ def error_text(error: OpsError, source: str = "", program: str = "drillbook") ->
     return "\n".join(lines)
 
 
+def _counted(manifest: Manifest) -> str:
+    if is_closed(manifest):
+        return "encrypted; no key opens them here"
+    return f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"
+
+
+def _count(rows: int | None) -> str:
+    return "?" if rows is None else str(rows)
+
+
 def findings_text(findings: Sequence[Finding], *, all_of_them: bool = False) -> str:
     """What needs a look, one finding a line; with `all_of_them` also what was fine."""
     shown = [
@@ -95,7 +106,7 @@ def taken_text(taken: Taken) -> str:
         ("file", manifest.payload),
         ("store", f"{taken.backup.store.name} ({taken.backup.store.location})"),
         ("size", format_size(manifest.size)),
-        ("rows", f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"),
+        ("rows", _counted(manifest)),
         ("sha256", payload_sha256(manifest)),
         ("duration", format_duration(manifest.duration_ms / 1000)),
         *(("needs", name) for name in _needed(manifest)),
@@ -110,7 +121,7 @@ def evidence_text(evidence: Evidence) -> str:
     pairs = [
         ("job", evidence.job_id),
         ("size", format_size(evidence.size)),
-        ("rows", str(evidence.rows)),
+        ("rows", _count(evidence.rows)),
         ("sha256", evidence.payload_sha256),
         ("duration", format_duration(evidence.duration_ms / 1000)),
     ]
@@ -128,7 +139,7 @@ def drills_text(drills: Sequence[Evidence]) -> str:
             drill.source.name,
             drill.backup,
             _verdict(drill.verdict),
-            str(drill.rows),
+            _count(drill.rows),
             format_size(drill.size),
             _against(drill.rto_ms, drill.rto_objective_ms),
             _against(drill.rpo_ms, drill.rpo_objective_ms),
@@ -215,7 +226,7 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         ("source", backup.manifest.source.name),
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
-        ("rows", str(backup.manifest.measures.rows)),
+        ("rows", _counted(backup.manifest)),
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]

@@ -9,12 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ops.errors import BackupError, CipherError, ToolError
+from ops.errors import BackupError, CipherError, OpsError, ToolError
 from ops.formats import evidence as evidence_files
 from ops.formats import pins as pin_files
-from ops.formats.encrypted_manifest import cipher_kind, sealed_manifest, sealed_path
+from ops.formats.encrypted_manifest import (
+    Private,
+    cipher_kind,
+    is_closed,
+    opened_manifest,
+    private_content,
+    private_part,
+    sealed_manifest,
+    stored_path,
+)
 from ops.formats.names import evidence_key, pin_key
 from ops.fsio.atomic import make_private_folder
+from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry, Manifest
@@ -22,7 +32,7 @@ from ops.ports.cipher import Cipher, Sealed
 from ops.repository.backup import Backup
 from ops.repository.record_evidence import Look, evidence_of
 from ops.run.job import Job
-from ops.run.progress import Progress
+from ops.run.progress import Progress, silent
 
 DAMAGED: Final = frozenset(("cipher.damaged", "cipher.not_encrypted", "cipher.wrong_key_or_damaged"))
 """What says something about the backup; all else is about the keys and programs of this machine."""
@@ -30,16 +40,33 @@ DAMAGED: Final = frozenset(("cipher.damaged", "cipher.not_encrypted", "cipher.wr
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How a copy is sealed: by which cipher, with what behind the plain name, and where scratch places are made."""
+    """How a copy is sealed: by which cipher, with what behind the plain name, and where scratch places are made.
+
+    `plain_measures`: what tells of the content stays plain in the manifest.
+    """
 
     cipher: Cipher
     scratch: Path
     suffix: str
+    plain_measures: bool = False
 
     @classmethod
-    def by(cls, cipher: Cipher, scratch: Path) -> Sealing:
+    def by(cls, cipher: Cipher, scratch: Path, *, plain_measures: bool = False) -> Sealing:
         """With the suffix of the cipher."""
-        return cls(cipher, scratch, cipher.suffix)
+        return cls(cipher, scratch, cipher.suffix, plain_measures)
+
+    def hides(self, plain: Manifest) -> bool:
+        """Return whether what tells of the content of this backup is encrypted as well."""
+        return plain.origin is not None and not self.plain_measures
+
+    def private(self, plain: Manifest) -> Private | None:
+        """Encrypt what tells of the content; None where it stays plain. Raises what the cipher raises."""
+        if not self.hides(plain):
+            return None
+        with scratch_folder(self.scratch) as folder:
+            (folder / "plain").write_bytes(private_content(plain))
+            sealed = self.cipher.seal(folder / "plain", folder / "sealed")
+            return Private((folder / "sealed").read_bytes(), sealed)
 
 
 def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progress: Progress) -> Manifest:
@@ -48,18 +75,19 @@ def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progre
     What goes in is compared with the manifest in the same pass. Raises BackupError (`backup.checksum_mismatch`) when it
     is something else, CipherError, ToolError, SpaceError.
     """
-    sealed, cipher = [], how.cipher
-    for entry in backup.manifest.files:
+    sealed, cipher, plain = [], how.cipher, backup.manifest
+    hidden = how.hides(plain)
+    for number, entry in enumerate(plain.files):
         inside = entry.path.removeprefix(backup.name).lstrip("/")
         target = into
         if inside:
-            target = into / sealed_path(entry.path, how.suffix).partition("/")[2]
+            target = into / stored_path(plain, number, how.suffix, hidden=hidden).partition("/")[2]
             make_private_folder(target.parent)
         progress.step(f"sealing {entry.path}", entry.size)
         done = cipher.seal(payload / inside if inside else payload, target, progress)
         require_same_plain(done, entry)
         sealed.append(done)
-    return sealed_manifest(backup.manifest, cipher.kind, how.suffix, sealed, cipher.sealed_for)
+    return sealed_manifest(plain, cipher.kind, how.suffix, sealed, cipher.sealed_for, how.private(plain))
 
 
 def require_same_plain(sealed: Sealed, entry: FileEntry) -> None:
@@ -102,6 +130,28 @@ def _last_look(backup: Backup, copy: str) -> Finding:
         f"{backup.name} {ended} its last look before this was made of it; nobody has opened this one yet"
     )
     return Finding(severity=severity, code="backup.sealed", message=message, where=copy)
+
+
+def opened(backup: Backup, scratch: Path) -> Backup:
+    """Return the backup with what its manifest has encrypted; the same where there is no such part, or it was opened.
+
+    Raises ToolError when it cannot be opened here, CipherError when nobody can open it.
+    """
+    if not is_closed(backup.manifest):
+        return backup
+    part = private_part(backup.manifest)
+    with scratch_folder(scratch) as folder:
+        (folder / "sealed").write_bytes(part.content)
+        _unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
+        return replace(backup, manifest=opened_manifest(backup.manifest, (folder / "plain").read_bytes()))
+
+
+def opened_where_possible(backup: Backup, scratch: Path) -> Backup:
+    """Return the same, as it was where it cannot be opened here: whoever needs more says why."""
+    try:
+        return opened(backup, scratch)
+    except OpsError:
+        return backup
 
 
 def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:

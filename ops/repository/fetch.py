@@ -16,7 +16,7 @@ from ops.model.manifest import Fetched, FileEntry
 from ops.ports.store import LocalFiles
 from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
-from ops.repository.encrypt import unseal_payload
+from ops.repository.encrypt import opened, opened_where_possible, unseal_payload
 from ops.repository.integrity import (
     check_sizes,
     check_stored_files,
@@ -66,6 +66,7 @@ def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Pat
     if not is_sealed(backup.manifest) or stops(found):
         return folder / backup.plain.payload, found
     try:
+        backup = opened(backup, folder)
         payload = unseal_payload(backup, folder, progress)
     except CipherError as error:
         return folder / backup.plain.payload, [*found, judged(error, backup.name)]
@@ -112,7 +113,7 @@ def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, l
         return Fetched(place, place.parent, backup.manifest), look_through(backup, progress)
     make_private_folder(folder)
     payload, findings = fetch_payload(backup, folder, progress)
-    return Fetched(payload, folder, backup.plain), findings
+    return Fetched(payload, folder, opened_where_possible(backup, folder).plain), findings
 
 
 def _of_needed(finding: Finding, backup: Backup) -> Finding:
@@ -127,8 +128,9 @@ def fetch_whole(backup: Backup, folder: Path, progress: Progress) -> tuple[list[
     payload, findings = fetch_payload(backup, folder, progress)
     if stops(findings):
         return [], findings
-    needed, more = fetch_needed(backup, folder, progress)
-    return [Fetched(payload, folder, backup.plain), *needed], [*findings, *more]
+    known = opened_where_possible(backup, folder)
+    needed, more = fetch_needed(known, folder, progress)
+    return [Fetched(payload, folder, known.plain), *needed], [*findings, *more]
 
 
 @contextlib.contextmanager

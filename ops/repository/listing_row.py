@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Evidence
@@ -16,6 +17,8 @@ from ops.model.series import UNKNOWN, first_version_series
 from ops.repository.backup import Backup
 from ops.units import format_time
 
+UNKNOWN_ROWS: Final = -1
+"""In place of a count that is encrypted."""
 NOT_WHOLE: Final = "not whole"
 """In place of a verdict: what was looked at is not there any more as it was."""
 OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
@@ -104,7 +107,7 @@ def listed(backup: Backup) -> Listed:
         kind=manifest.source.kind,
         data_as_of=format_time(manifest.data_as_of),
         size=manifest.size,
-        rows=manifest.measures.rows,
+        rows=UNKNOWN_ROWS if is_closed(manifest) else manifest.measures.rows,
         sha256=payload_sha256(manifest),
         tags=manifest.tags,
         verified=_verdict(verify),

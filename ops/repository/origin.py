@@ -11,7 +11,7 @@ from ops.formats.adoption import AdoptionRecord
 from ops.formats.names import manifest_key
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, Origin
-from ops.model.series import DECLARED, Identified, Whose
+from ops.model.series import Identified, Whose
 from ops.repository.adoptions import put_record
 from ops.repository.catalog import read_manifest
 from ops.repository.listing import list_backups
@@ -74,12 +74,17 @@ def _former(whose: Whose, origin: Origin, others: list[Mark]) -> Mark | None:
     found = {
         mark.series: mark
         for mark in others
-        if (mark.kind, mark.scope, mark.location) == (whose.kind, whose.scope, whose.location)
-        and mark.by != DECLARED
-        and (mark.host in whose.machine.names or not mark.host)
-        and (not mark.system or mark.system == origin.system)
+        if _was(whose, mark) and (not mark.system or mark.system == origin.system)
     }
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _was(whose: Whose, mark: Mark) -> bool:
+    """Whether a series is of the same configuration without the name of its own, from this machine or from none."""
+    if mark.by:
+        return mark.place in whose.former_places
+    same = (mark.kind, mark.scope, mark.location) == (whose.kind, whose.scope, whose.location)
+    return same and (not mark.host or mark.host in whose.machine.names)
 
 
 def _adoption(whose: Whose, former: Mark, job: Job) -> AdoptionRecord:
@@ -107,7 +112,7 @@ def _taken_along(whose: Whose, former: Mark) -> Finding:
 
 def _new_series(whose: Whose, origin: Origin, others: list[Mark]) -> Finding:
     shown = "; ".join(
-        f"series {mark.series[:SHOWN_DIGITS]}, {mark.host or 'host not recorded'}, {mark.location}, because {why}"
+        f"series {mark.series[:SHOWN_DIGITS]}, {mark.host or 'host not recorded'}, {mark.location or 'place encrypted'}, because {why}"
         for mark in {mark.series: mark for mark in reversed(others)}.values()
         for why in [_difference(whose, origin, mark)]
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ops.errors import RefusedError
 from ops.formats import manifest as manifest_files
+from ops.formats.encrypted_manifest import as_known
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, top_name
 from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Manifest
@@ -86,7 +87,7 @@ def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and 
         facts.bytes = manifest.size
     for key, content in sealed_records(known, manifest, job):
         put_text(store, key, content)
-    return replace(plain, store=store, manifest=manifest, evidence=(), pins=())
+    return replace(plain, store=store, manifest=as_known(manifest, plain.manifest), evidence=(), pins=())
 
 
 def sealed_copy_of(backup: Backup, to: Store, keys: Iterable[str]) -> Backup | None:

@@ -13,7 +13,7 @@ from typing import Final
 from ops import __version__
 from ops.errors import OpsError
 from ops.formats import evidence as evidence_files
-from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
+from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is_sealed, sealed_for
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, manifest_key
 from ops.fsio.atomic import translated_write_errors
@@ -27,6 +27,9 @@ from ops.repository.identity import read_identity
 from ops.run.job import Job, milliseconds
 
 _SECONDS_TO_TRY: Final = 3
+_CLEAR: Final = {"backup", "cipher", "copy", "drill", "evidence", "space", "store", "tool"}
+"""Findings that speak of files and programs, not of what is in a backup."""
+_NOT_KEPT: Final = "not kept in clear beside an encrypted backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Jo
         duration_ms=milliseconds(look.started_at, look.finished_at),
         verdict=verdict_of(list(findings)),
         findings=tuple(findings),
-        rows=manifest.measures.rows,
+        rows=None if is_closed(manifest) else manifest.measures.rows,
         size=manifest.size,
         tool={"name": "drillbook", "version": __version__},
         host=socket.gethostname(),
@@ -109,6 +112,8 @@ def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:
         backup.store.open(manifest_key(backup.name)).close()
     except OpsError as error:
         return [_not_kept(error, backup.name)]
+    if is_hidden(backup.manifest):
+        evidence = _without_content(evidence)
     evidence = replace(evidence, order=1 + max((item.order for item in backup.evidence), default=0))
     for later in range(_SECONDS_TO_TRY):
         # One job may look twice in a second, which is all that names tell apart.
@@ -122,6 +127,18 @@ def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:
             return [_not_kept(error, key)]
         break
     return []
+
+
+def _without_content(evidence: Evidence) -> Evidence:
+    """What may lie in clear beside an encrypted backup: no count, no place, no words of checks that name what is in it."""
+    findings = (
+        item
+        if item.code.partition(".")[0] in _CLEAR
+        else replace(item, message=_NOT_KEPT, where="", expected="", found="")
+        for item in evidence.findings
+    )
+    source = replace(evidence.source, location="")
+    return replace(evidence, source=source, rows=None, findings=tuple(findings))
 
 
 def _not_kept(error: OpsError, where: str) -> Finding:

@@ -57,7 +57,8 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
                 held_lock(copying, replace(to, store=backup.store), 0, job) as noticed,
                 payload_here(backup, to.scratch, job, compared_later=True) as payload,
             ):
-                copy_sealed(backup, payload, to.store, Sealing.by(to.encryption, to.scratch), job)
+                how = Sealing.by(to.encryption, to.scratch, plain_measures=to.plain_measures)
+                copy_sealed(backup, payload, to.store, how, job)
         else:
             _copy_as_it_is(backup, to.store, to.scratch, job)
         facts.bytes = backup.manifest.size

@@ -19,7 +19,8 @@ class Repository:
     """One store, and what this machine was told of it; the functions of this folder take it, actions pass it on.
 
     `policy`: retention of the store's own (None: each source's); `policies`: those that a backup may name; `limit`: bytes that it may hold. `encryption`: the
-    cipher for everything that is put there, `decryptors` those that may open what is there. `scratch`: the folder in
+    cipher for everything that is put there, `decryptors` those that may open what is there;
+    `plain_measures`: what tells of the content of encrypted backups stays plain in their manifests. `scratch`: the folder in
     which temporary folders are made. `plain_store`: makes a store of such a folder, where the plain backup is captured
     and verified before it is encrypted. `cache`: the folder in which listings remember what they read. `machine`:
     this one; `state`: where its locks are (None for a store that no other run can know).
@@ -31,6 +32,7 @@ class Repository:
     limit: int | None = None
     encryption: Cipher | None = None
     decryptors: tuple[Cipher, ...] = ()
+    plain_measures: bool = False
     scratch: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     plain_store: Callable[[Path], Store] | None = None
     cache: Path | None = None

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from ops.errors import BackupError
 from ops.formats.dependencies import Need, needs_of
+from ops.formats.encrypted_manifest import is_closed
 from ops.formats.names import SAFETY_TAG
 from ops.repository.backup import Backup
 from ops.repository.retention import Candidate
@@ -72,7 +73,9 @@ def _candidate(
         tags=backup.manifest.tags,
         held=backup.held_by(held_at) if held_at else (),
         needs=tuple(needed),
-        tables={name: table.rows for name, table in backup.manifest.measures.tables.items()},
+        tables=None
+        if is_closed(backup.manifest)
+        else {name: table.rows for name, table in backup.manifest.measures.tables.items()},
     )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from itertools import islice, pairwise
 from typing import Final
 
 from ops.errors import OpsError
-from ops.formats.names import manifest_key
+from ops.formats.encrypted_manifest import is_closed
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
-from ops.ports.store import Store
-from ops.repository.catalog import read_manifest
 
 DROP_KEPT: Final = timedelta(days=30)
 """How long the last good backup before it stays."""
@@ -34,18 +32,18 @@ def dropped_tables(before: Mapping[str, int], after: Mapping[str, int]) -> list[
 
 
 def rows_dropped(
-    store: Store, earlier: Iterable[str], former: Manifest | None, manifest: Manifest
+    read: Callable[[str], Manifest], earlier: Iterable[str], former: Manifest | None, manifest: Manifest
 ) -> list[Finding]:
     """Return a warning for each table that lost more than half of many rows since the former backup of the same scope.
 
-    `earlier`: names of the backups before that, newest first. A table that lost its rows between two of them as well does
+    `earlier`: names of the backups before that, newest first, of which `read` gives the manifests. A table that lost its rows between two of them as well does
     so regularly, which is no warning.
     """
-    if former is None or former.scope != manifest.scope:
+    if former is None or former.scope != manifest.scope or is_closed(former):
         return []
     before, after = _rows(former), _rows(manifest)
     dropped = dropped_tables(before, after)
-    habitual = _habitual(store, earlier, former) if dropped else set()
+    habitual = _habitual(read, earlier, former) if dropped else set()
     return [
         Finding(
             severity=Severity.OK if name in habitual else Severity.WARNING,
@@ -64,13 +62,13 @@ def _rows(manifest: Manifest) -> dict[str, int]:
     return {name: table.rows for name, table in manifest.measures.tables.items()}
 
 
-def _habitual(store: Store, earlier: Iterable[str], former: Manifest) -> set[str]:
+def _habitual(read: Callable[[str], Manifest], earlier: Iterable[str], former: Manifest) -> set[str]:
     """The tables that lost most of their rows before, within the last ten backups."""
     history, found = [former], set[str]()
     for name in islice(earlier, _COMPARED - 2):
         with contextlib.suppress(OpsError):
-            history.append(read_manifest(store, manifest_key(name)))
-    same = [item for item in history if item.scope == former.scope]
+            history.append(read(name))
+    same = [item for item in history if item.scope == former.scope and not is_closed(item)]
     for newer, older in pairwise(same):
         found.update(dropped_tables(_rows(older), _rows(newer)))
     return found

@@ -132,7 +132,7 @@ class Foreign:
         row = self.rows[0]
         host = row.host or ("a container" if row.by else "an unrecorded host")
         scope = "" if row.scope == "full" else f", scope {row.scope}"
-        return f"{host}, {row.location}{scope}"
+        return f"{host}, {row.location or 'place encrypted'}{scope}"
 
     @property
     def proven(self) -> Listed | None:
@@ -166,7 +166,7 @@ def _is_likely(whose: Whose, other: Listed, mine: Sequence[Listed]) -> bool:
         return False
     if whose.whereabouts.local and other.host and other.host in whose.machine.names:
         return True
-    if not whose.whereabouts.local and other.location == whose.location:
+    if not whose.whereabouts.local and other.location and other.location == whose.location:
         return True
     return bool(other.system) and any(row.system == other.system for row in mine[:1])
 

@@ -129,7 +129,8 @@ class SealedAhead:
         sealed = self._sealing.result()
         require_same_plain(sealed, plain.files[0])
         cipher = self.how.cipher
-        manifest = sealed_manifest(plain, cipher.kind, self.how.suffix, [sealed], cipher.sealed_for)
+        private = self.how.private(plain)
+        manifest = sealed_manifest(plain, cipher.kind, self.how.suffix, [sealed], cipher.sealed_for, private)
         if self._sending is not None:
             self._file.finish()
             require_sent(self._sending.result(), manifest.files[0], self.store, self.name)

@@ -179,6 +179,7 @@ class Session:
             policies=self.config.policies,
             limit=said.limit,
             encryption=said.cipher,
+            plain_measures=said.plain_measures,
             decryptors=tuple(self.config.ciphers.values()),
             scratch=self.config.scratch,
             plain_store=store_at,

@@ -21,6 +21,7 @@ from ops.formats.names import SAFETY_TAG
 from ops.fsio.locks import source_lock
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
+from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
@@ -42,7 +43,7 @@ def home(store: LocalStore, keys: Keys, scratch: Path) -> Repository:
     return Repository(store=store, encryption=keys.sealing, scratch=scratch, plain_store=store_at)
 
 
-def made(source: SqliteSource, home: Repository, scratch: Path, **request: object) -> Made:
+def made(source: Source, home: Repository, scratch: Path, **request: object) -> Made:
     """A backup that was looked at in full."""
     look = VerifyRequest(Level.FULL, scratch)
     return make(source, home, BackupRequest(**request), look, Job())  # type: ignore[arg-type]

@@ -156,7 +156,7 @@ def test_lying_manifest(
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"version": 2}, "backup.manifest_newer"),
+        ({"version": 3}, "backup.manifest_newer"),
         ({"version": "1"}, "backup.manifest_invalid"),
         ({"version": 0}, "backup.manifest_invalid"),
         ({"payload": "../../etc/passwd"}, "backup.manifest_invalid"),

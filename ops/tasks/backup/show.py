@@ -9,6 +9,7 @@ from ops.formats import manifest as manifest_files
 from ops.report.documents import findings_document, shown_document
 from ops.report.outcome import WARNING, exit_code_of
 from ops.report.text import findings_text, shown_text
+from ops.repository.encrypt import opened_where_possible
 from ops.repository.find import OTHER_SERIES
 from ops.repository.integrity import check_sizes
 from ops.tasks.session import Session
@@ -24,6 +25,7 @@ def show(session: Session, reference: str, source: str) -> None:
         # Nothing is done with a backup here: whose there are is what was asked for.
         session.outcome.fail(error, source, exit_code=WARNING)
         return
+    backup = opened_where_possible(backup, session.config.scratch)
     manifest = json.loads(manifest_files.to_json(backup.manifest))
     amiss = check_sizes(backup)
     document = {**shown_document(backup, manifest), "findings": findings_document(amiss)}
