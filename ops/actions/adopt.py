@@ -107,7 +107,7 @@ def _adopted(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:
             code="refused.interactive_only",
             hint="where it is this source before it was moved or renamed, add --yes",
         )
-    return _record(request, found.series, row.place, known, job)
+    return _record(request, (found.series, row.place, row.sequence), known, job)
 
 
 def _foreign(request: AdoptRequest, known: _Known) -> Foreign:
@@ -136,19 +136,21 @@ def _undone(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:
         )
         message = f"source {request.whose.name!r} has adopted no series {wanted!r}"
         raise ConfigError(message, code="usage.bad_value", hint=f"it has adopted: {shown}")
-    return _record(request, found[0].adopted, found[0].adopted_place, known, job)
+    series = found[0].adopted, found[0].adopted_place, found[0].newest
+    return _record(request, series, known, job)
 
 
-def _record(request: AdoptRequest, series: str, place: str, known: _Known, job: Job) -> AdoptionRecord:
-    orders = (
-        item.order for item in known.records if (item.adopted, item.by) == (series, request.whose.place)
-    )
+def _record(request: AdoptRequest, about: tuple[str, str, int], known: _Known, job: Job) -> AdoptionRecord:
+    """The record of a series: which, its place, and the sequence of its newest backup."""
+    series, place, newest = about
+    same = [item for item in known.records if (item.adopted, item.by) == (series, request.whose.place)]
     return AdoptionRecord(
         adopted=series,
         adopted_place=place,
         by=request.whose.place,
         source=request.whose.name,
-        order=1 + max(orders, default=0),
+        order=1 + max((item.order for item in same), default=0),
+        newest=newest,
         undone=request.undo,
         asked=True,
         recorded_at=job.clock(),

@@ -6,21 +6,20 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from ops.errors import RefusedError
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
-from ops.repository.backup import Backup, series_of
+from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
 from ops.repository.own import (
     OwnBackups,
+    backups_to_clear,
     held_in,
     own_backups,
-    two_machines_finding,
 )
 from ops.repository.plans_together import deletion_order, keep_needed_elsewhere, relied_on
 from ops.repository.policy_record import has_pruned, remember_pruned
@@ -30,7 +29,7 @@ from ops.repository.recovery import give_up_uploads
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
-from ops.repository.series import SHOWN_DIGITS, said_of_others
+from ops.repository.series import said_of_others
 from ops.run.job import Job
 
 
@@ -136,9 +135,8 @@ class _Pruning:
         """The backups that are pruned, newest first, and what forbids to delete any of them."""
         wanted = self.request.series
         if not wanted:
-            alarm = own.two_machines(self.job.clock())
-            return own.mine, [two_machines_finding(own.whose)] if alarm else []
-        return _series_of_another(own, wanted, self.job.clock()), []
+            return own.mine, own.alarms(self.job.clock())
+        return backups_to_clear(own, wanted, self.job.clock()), []
 
     def _others(self, own: OwnBackups) -> list[Finding]:
         """What is said of the other series of the name: prune leaves them alone, and that is no warning."""
@@ -257,25 +255,6 @@ class _Pruning:
     def _resumed(self, name: str) -> Finding:
         message = f"finished deleting {name}, which a run that was cut off had begun"
         return Finding(severity=Severity.OK, code="prune.resumed", message=message, where=name)
-
-
-def _series_of_another(own: OwnBackups, digits: str, now: datetime) -> list[Backup]:
-    """The backups of one other series of the name, whose source is gone; an empty list where this store has none.
-
-    Raises RefusedError where it may still be written, or is an own one.
-    """
-    if any(series.startswith(digits) for series in own.own.ids) or len(digits) < SHOWN_DIGITS:
-        message = f"{digits!r} is not another series of {own.whose.name!r}"
-        hint = f"{SHOWN_DIGITS} digits, as backup.list shows them; own backups are pruned without --series"
-        raise RefusedError(message, code="refused.other_series", hint=hint)
-    found = [item for item in own.others(now) if item.series.startswith(digits)]
-    for item in found:
-        if item.lives:
-            message = f"series {item.shown} ({item.where}) may still be written: its newest backup is {item.rows[0].name}"
-            hint = "nothing was deleted; prune it on the machine that writes it"
-            raise RefusedError(message, code="refused.other_series", hint=hint)
-    wanted = {item.series for item in found}
-    return [item for item in own.catalogue.backups if series_of(item) in wanted]
 
 
 def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[str, Plan]:

@@ -78,8 +78,11 @@ class Restored:
 
 
 def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> list[str]:
-    """What `restore_backup` would do, step by step, in words. Touches nothing."""
+    """What `restore_backup` would do, step by step, in words. Touches nothing; raises RefusedError where it would."""
     target = chosen_target(source, request)
+    if target is not None and request.yes:
+        whose = Whose.of(source, request.safety.machine, request.series)
+        _require_own(backup, source, _restorable(source), target, whose, request)
     if target is None:
         return [
             f"restore {backup.name} into a scratch place under {request.scratch}, verify it there, and remove it"
@@ -158,7 +161,7 @@ def _require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of 
     store = own_backups(whose, request.safety.store)
     where = f"series {series_of(backup)[:SHOWN_DIGITS]}, {backup.made_on or 'host not recorded'}, {backup.manifest.source.location}"
     own = is_own(backup, store)
-    if not request.in_full and (not own or store.own.rivals or store.two_machines(utc_now())):
+    if not request.in_full and (not own or store.own.rivals or store.alarms(utc_now())):
         message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
         hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
         raise RefusedError(message, code="refused.other_series", hint=hint)
@@ -177,7 +180,10 @@ def _require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of 
 def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
     look = VerifyRequest(Level.FULL, request.scratch)
     evidence = verify_backup(backup, source, look, job)
-    command = f"{request.command} backup.restore --from {shlex.quote(backup.name)} --yes{request.flags}"
+    whose = Whose.of(source, request.safety.machine, request.series)
+    own = is_own(backup, own_backups(whose, request.safety.store))
+    yes = "--yes" if own else "--yes --from-other-source"
+    command = f"{request.command} backup.restore --from {shlex.quote(backup.name)} {yes}{request.flags}"
     passed = evidence.verdict is Verdict.PASSED
     return Restored(target=None, findings=evidence.findings, next_command=command if passed else None)
 

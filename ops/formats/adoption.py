@@ -22,7 +22,8 @@ class AdoptionRecord:
     """The word that one series is the former part of another, or (`undone`) is so no longer.
 
     `by`: the place of the source that adopts (`Whose.place`); `adopted_place`: that of the series (empty in version 1).
-    `order`: one more than that of every record of the series that was known. `asked`: whether an operator said it.
+    `order`: one more than that of every record of the series that was known. `newest`: the sequence of the last backup that
+    the series had then: whatever it gets later is written by a machine that lives. `asked`: whether an operator said it.
     """
 
     adopted: str
@@ -30,6 +31,7 @@ class AdoptionRecord:
     by: str
     source: str
     order: int
+    newest: int
     undone: bool
     asked: bool
     recorded_at: datetime
@@ -46,6 +48,7 @@ def to_json(record: AdoptionRecord) -> bytes:
         "by": record.by,
         "source": record.source,
         "order": record.order,
+        "newest": record.newest,
         "undone": record.undone,
         "asked": record.asked,
         "recorded_at": format_time(record.recorded_at),
@@ -66,6 +69,7 @@ def from_json(content: bytes, name: str) -> AdoptionRecord:
             by=str(document["by"]),
             source=str(document["source"]),
             order=int(document["order"]),
+            newest=int(document["newest"]),
             undone=bool(document["undone"]),
             asked=bool(document["asked"]),
             recorded_at=parse_time(document["recorded_at"]),

@@ -16,8 +16,9 @@ from ops.units import format_duration, format_size, format_time
 
 _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}
 _OPENED: Final = {"": None, "yes": True, "no": False}
-_NONE: Final = "There is no backup yet: take one with backup.create --verify"
-_UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
+NONE: Final = "There is no backup yet: take one with backup.create --verify"
+NONE_OF_OURS: Final = "There is no backup of this series yet: take one with backup.create --verify"
+UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
 _PER_SECOND: Final = 1_000_000
 
 
@@ -26,16 +27,16 @@ def listed_text(
     now: datetime,
     places: Sequence[str] | None = None,
     *,
-    unread: bool = False,
+    empty: str = NONE,
     hosts: bool = False,
 ) -> str:
     """The list of backups, newest first; with `places`, which say for each where it lies, as a column more.
 
-    `unread`: there are others that could not be read; `hosts`: with the host and the series of each.
+    `empty`: what is said where there is none; `hosts`: with the host and the series of each.
     """
     names, column, moment = rows.column("name"), rows.column, microseconds(now)
     if not names:
-        return _UNREAD if unread else _NONE
+        return empty
     columns: dict[str, Sequence[str]] = {
         "Backup": names,
         "Source": column("source"),

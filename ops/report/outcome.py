@@ -46,8 +46,10 @@ class Outcome:
     def fail(self, error: OpsError, source: str = "", *, exit_code: int | None = None) -> None:
         """One thing that could not be done; `exit_code` where that is less serious than the error says."""
         self.errors.append(error_document(error, source, self.program))
-        self.text.append(error_text(error, source, self.program))
-        self.exit_code = max(self.exit_code, error.exit_code if exit_code is None else exit_code)
+        code = error.exit_code if exit_code is None else exit_code
+        word = "WARNING" if code == WARNING else "CRITICAL"
+        self.text.append(error_text(error, source, self.program, word))
+        self.exit_code = max(self.exit_code, code)
 
     def notice(self, findings: Sequence[Finding]) -> None:
         """Findings about no single result."""

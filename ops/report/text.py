@@ -53,10 +53,10 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<{width}}  {printable(value)}" for name, value in pairs)
 
 
-def error_text(error: OpsError, source: str = "", program: str = "drillbook") -> str:
-    """An error with its code, the next move, and the command to run under the name `program`."""
+def error_text(error: OpsError, source: str = "", program: str = "drillbook", word: str = "CRITICAL") -> str:
+    """An error with its code, the next move, and the command to run under the name `program`; `word`: how bad it is."""
     about = f" ({source})" if source else ""
-    lines = [f"CRITICAL{about}: {printable(error.message)}", f"  code  {error.code}"]
+    lines = [f"{word}{about}: {printable(error.message)}", f"  code  {error.code}"]
     if error.hint:
         lines.append(f"  next  {printable(error.hint)}")
     if error.command:

@@ -12,13 +12,13 @@ from ops.formats.names import manifest_key
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, Origin
 from ops.model.series import Identified, Whose
-from ops.repository.adoptions import put_record
+from ops.repository.adoptions import put_record, read_records
 from ops.repository.catalog import read_manifest
 from ops.repository.listing import list_backups
 from ops.repository.listing_row import Listed
 from ops.repository.newest import Newest, newest_of
 from ops.repository.repository import Repository
-from ops.repository.series import SHOWN_DIGITS, Mark
+from ops.repository.series import SHOWN_DIGITS, Mark, two_machines
 from ops.run.job import Job
 
 SWAPPED: Final = "source.swapped"
@@ -53,7 +53,7 @@ def settle_origin(whose: Whose, identified: Identified, to: Repository, job: Job
     others = [mark for mark in newest.marks if mark.source == whose.name and mark.series not in own]
     if not others:
         return Settled(origin, newest, ())
-    former = _former(whose, origin, others)
+    former = _former(whose, origin, others, to, job)
     if former is None:
         return Settled(origin, newest, (_new_series(whose, origin, others),))
     put_record(to.store, _adoption(whose, former, job))
@@ -67,33 +67,47 @@ def _could_not_be_told(marks: Collection[Mark], series: str, identified: Identif
     return bool(identified.system) != bool(system)
 
 
-def _former(whose: Whose, origin: Origin, others: list[Mark]) -> Mark | None:
-    """The one series that this source was until it got a `host` or a `series` of its own; None where that is not plain."""
+def _former(whose: Whose, origin: Origin, others: list[Mark], to: Repository, job: Job) -> Listed | None:
+    """The newest backup of the one series that this source was until it got a `host` or a `series` of its own.
+
+    None where that is not plain: the last backup of it was not made here since the machine started, two machines write
+    it, or another source has adopted it.
+    """
     if not (whose.declared or whose.machine.given):
         return None
     found = {
-        mark.series: mark
+        mark.series
         for mark in others
         if _was(whose, mark) and (not mark.system or mark.system == origin.system)
     }
-    return next(iter(found.values())) if len(found) == 1 else None
+    if len(found) != 1 or any(item.adopted in found for item in read_records(to.store).in_force):
+        return None
+    rows = [
+        row
+        for row in list_backups(to.store, to.cache).rows.as_list()
+        if row.source == whose.name and row.series in found and not row.is_safety
+    ]
+    if not rows or two_machines(rows, job.clock()):
+        return None
+    return rows[0] if not rows[0].by or rows[0].boot == (replace(whose, declared="").boot or "") else None
 
 
 def _was(whose: Whose, mark: Mark) -> bool:
     """Whether a series is of the same configuration without the name of its own, from this machine or from none."""
     if mark.by:
-        return mark.place in whose.former_places
+        return mark.place in whose.former_places - {whose.place}
     same = (mark.kind, mark.scope, mark.location) == (whose.kind, whose.scope, whose.location)
     return same and (not mark.host or mark.host in whose.machine.names)
 
 
-def _adoption(whose: Whose, former: Mark, job: Job) -> AdoptionRecord:
+def _adoption(whose: Whose, former: Listed, job: Job) -> AdoptionRecord:
     return AdoptionRecord(
         adopted=former.series,
         adopted_place=former.place,
         by=whose.place,
         source=whose.name,
         order=1,
+        newest=former.sequence,
         undone=False,
         asked=False,
         recorded_at=job.clock(),
@@ -102,7 +116,7 @@ def _adoption(whose: Whose, former: Mark, job: Job) -> AdoptionRecord:
     )
 
 
-def _taken_along(whose: Whose, former: Mark) -> Finding:
+def _taken_along(whose: Whose, former: Listed) -> Finding:
     message = (
         f"{whose.name!r} has a name of its own now (series or host), and takes its former backups along"
         f" (series {former.series[:SHOWN_DIGITS]}): they count as before"
@@ -131,7 +145,7 @@ def _difference(whose: Whose, origin: Origin, other: Mark) -> str:
     if other.system and origin.system and other.system != origin.system:
         return "it is another server (made anew, or upgraded)"
     if other.system and other.system == origin.system:
-        return "its address is another (a clone, or a server that moved)"
+        return "its address or its database is another (a clone, a server that moved, or a database that was renamed)"
     if other.location != whose.location:
         return "its place is another"
     if other.host != whose.host:
@@ -161,7 +175,7 @@ def examine_member(
     message = f"the database is the one that source {other!r} had (number {origin.member}): two names were exchanged"
     if SWAPPED in accepted:
         return [_recreated(SWAPPED, f"{message}, which is accepted", origin)]
-    hint = f"nothing was backed up; where that is meant, run backup.create --accept {SWAPPED} once for each of the two"
+    hint = f"nothing was backed up; where that is meant, run backup.create --accept {SWAPPED}"
     raise RefusedError(message, code=SWAPPED, hint=hint)
 
 

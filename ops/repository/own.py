@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from ops.errors import RefusedError
 from ops.formats.adoption import AdoptionRecord
-from ops.model.findings import Finding, Severity
+from ops.model.findings import Finding
 from ops.model.series import Whose
 from ops.ports.store import Store
 from ops.repository.adoptions import read_records
@@ -17,6 +18,7 @@ from ops.repository.catalog import read_catalogue
 from ops.repository.listing import Listing
 from ops.repository.listing_row import Listed, listed
 from ops.repository.series import (
+    SHOWN_DIGITS,
     Foreign,
     Mark,
     Own,
@@ -25,10 +27,10 @@ from ops.repository.series import (
     own_rows,
     own_series,
     said_of_others,
-    two_machines,
     watched_for,
     written_in_mixed_time,
 )
+from ops.repository.series_alarms import alarms_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,13 @@ class OfSource:
     own: Own
     others: list[Foreign]
     findings: tuple[Finding, ...] = ()
-    two_machines: bool = False
+    alarms: tuple[Finding, ...] = ()
 
     @property
     def said(self) -> list[Finding]:
-        """What there is to say of series: others of the name, two machines under one, records that cannot be read."""
-        alarm = [two_machines_finding(self.whose)] if self.two_machines else []
+        """What there is to say of series: what makes them doubtful, others of the name, records that cannot be read."""
         return [
-            *alarm,
+            *self.alarms,
             *said_of_others(self.whose, self.others, has_own=bool(self.rows)),
             *self.findings,
         ]
@@ -67,7 +68,7 @@ def of_source(listing: Listing, store: Store, whose: Whose, now: datetime) -> Of
         own,
         foreign_series(whose, own, rows, now),
         records.findings,
-        two_machines([row for row in mine if row.series == own.current], now),
+        tuple(alarms_of(whose, own, mine, records.in_force, now)),
     )
 
 
@@ -79,17 +80,7 @@ def needs_a_look(listing: Listing, store: Store, whose: Whose) -> bool:
     foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in marks)
     of_source = set(zip(column("source"), column("boot"), strict=True))
     boots = sum(source == whose.name and bool(boot) for source, boot in of_source)
-    return foreign or boots > 1 or bool(records.findings)
-
-
-def two_machines_finding(whose: Whose) -> Finding:
-    """Return what is said where two machines write backups under one name."""
-    message = (
-        f"two machines write backups of {whose.name!r} as {whose.host or 'a container'}, {whose.location}: their backups"
-        " cannot be told apart. Give each machine a `host` of its own, or, where they stand in for each other, the"
-        " source a `series`"
-    )
-    return Finding(severity=Severity.CRITICAL, code="series.two_machines", message=message, where=whose.name)
+    return foreign or boots > 1 or bool(records.by_key or records.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +110,10 @@ class OwnBackups:
         """Return the other series of the name."""
         return foreign_series(self.whose, self.own, map(listed, self.catalogue.backups), now)
 
-    def two_machines(self, now: datetime) -> bool:
-        """Return whether two machines write under the name of the source."""
-        return two_machines(self._current_rows(), now)
+    def alarms(self, now: datetime) -> list[Finding]:
+        """Return what makes the own backups doubtful."""
+        rows = [row for row in map(listed, self.mine) if not row.is_safety]
+        return alarms_of(self.whose, self.own, rows, self.adoptions, now)
 
     def mixed(self, now: datetime) -> set[str]:
         """Return the names of what two machines wrote under one name, for as long as it is kept for that."""
@@ -182,3 +174,22 @@ def is_own(backup: Backup, here: OwnBackups) -> bool:
         return origin.place == whose.place and not here.own.rivals
     mark = Mark.of(listed(backup))
     return mark.series in own_series(whose, [mark]).ids
+
+
+def backups_to_clear(own: OwnBackups, digits: str, now: datetime) -> list[Backup]:
+    """Return the backups of one other series of the name, whose source is gone; an empty list where this store has none.
+
+    Raises RefusedError where it may still be written, or is an own one.
+    """
+    if any(series.startswith(digits) for series in own.own.ids) or len(digits) < SHOWN_DIGITS:
+        message = f"{digits!r} is not another series of {own.whose.name!r}"
+        hint = f"{SHOWN_DIGITS} digits, as backup.list shows them; own backups are pruned without --series"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+    found = [item for item in own.others(now) if item.series.startswith(digits)]
+    for item in found:
+        if item.lives:
+            message = f"series {item.shown} ({item.where}) may still be written: its newest backup is {item.rows[0].name}"
+            hint = "nothing was deleted; prune it on the machine that writes it"
+            raise RefusedError(message, code="refused.other_series", hint=hint)
+    wanted = {item.series for item in found}
+    return [item for item in own.catalogue.backups if series_of(item) in wanted]

@@ -80,6 +80,12 @@ class Session:
         """Which machine this is, and what an operator should know of its name."""
         return this_machine(self.config.host, os.environ, self.config.state, remember=self.remembers)
 
+    @property
+    def said_of_name(self) -> list[Finding]:
+        """What an operator should know of the machine's name; not that it was generated, where nothing goes by it."""
+        watched = any(self.whose(item).watched for item in self.config.sources.values())
+        return [item for item in self.naming[1] if watched or item.code != "host.generated"]
+
     def whose(self, configured: ConfiguredSource) -> Whose:
         """Whose the backups of a source are."""
         return configured.whose(self.machine)

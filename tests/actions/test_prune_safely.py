@@ -16,6 +16,7 @@ from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.config.reading import store_at
 from ops.formats import manifest as manifest_files
 from ops.formats.names import manifest_key
+from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Measures, TableMeasure
 from ops.ports.store import OWN_PREFIX, Store
@@ -280,7 +281,10 @@ class TestWhatABackupTells:
         """Where the payload is captured elsewhere first, the backups of before are looked for in their store."""
         keys = Keys(tmp_path, "mine")
         home = LocalStore("sealed", LocalOptions(path=tmp_path / "sealed"))
-        to = Repository(store=home, encryption=keys.sealing, scratch=tmp_path, plain_store=store_at)
+        state = StateDir(tmp_path / "state")
+        to = Repository(
+            store=home, encryption=keys.sealing, scratch=tmp_path, plain_store=store_at, state=state
+        )
         codes = []
         for rows in (2000, 0, 2000, 0):
             with closing(sqlite3.connect(database)) as connection:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.actions.adopt import AdoptRequest, adopt
+from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.errors import BackupError, ConfigError, RefusedError
 from ops.model.findings import Finding, Severity, Verdict
@@ -51,6 +52,11 @@ def site(source: SqliteSource, store: Store, scratch: Path) -> NewSite:
 def night(number: float) -> datetime:
     """The moment of that night."""
     return BEGIN + timedelta(days=number)
+
+
+def two_under_one_name(site: Site, moment: datetime) -> bool:
+    """Whether it is said that two machines write under one name."""
+    return "series.two_machines" in {item.code for item in site.own.alarms(moment)}
 
 
 def codes(findings: tuple[Finding, ...] | list[Finding]) -> dict[str, Severity]:
@@ -101,8 +107,14 @@ def test_a_host_that_another_has_given_up(site: NewSite) -> None:
     assert new.prune(night(9)).deleted == ()
     assert new.drill(night(40)).verdict is Verdict.PASSED
     assert len(new.prune(night(40)).deleted) == 4
-    # Whoever still runs under the old name finds a series that is another's now.
-    assert old.names() == [item for item in new.names() if item != new.names()[0]]
+    # Whoever still runs under the old name finds a series that is another's now, and so does that one.
+    old.take(night(41))
+    for one in (old, new):
+        assert {item.code for item in one.own.alarms(night(41))} == {"series.adopted_lives"}
+        assert one.prune(night(80)).deleted == ()
+    adopt(replace(request, undo=True), Job(clock=lambda: night(81)))
+    for one in (old, new):
+        assert one.own.alarms(night(81)) == []
 
 
 def test_adopted_both_ways_and_twice(site: NewSite) -> None:
@@ -184,9 +196,9 @@ class TestBoots:
         for number in range(3):
             one.take(night(number))
         clone.take(night(3))
-        assert not one.own.two_machines(night(3))
+        assert not two_under_one_name(one, night(3))
         one.take(night(4))
-        assert one.own.two_machines(night(4))
+        assert two_under_one_name(one, night(4))
         done = one.prune(night(4))
         assert (done.deleted, codes(done.findings)) == (
             (),
@@ -195,7 +207,7 @@ class TestBoots:
         # The clone was renamed: the window has no return any more after ten backups and 14 days.
         for number in range(5, 20):
             one.take(night(number))
-        assert not one.own.two_machines(night(19))
+        assert not two_under_one_name(one, night(19))
         assert codes(one.prune(night(19)).findings) == {}
         kept = {item.manifest.created_at for item in one.own.mine}
         assert {night(number) for number in range(5)} <= kept
@@ -208,7 +220,7 @@ class TestBoots:
         for number in range(15):
             box = site("vm", boot=f"boot {number}")
             assert codes(box.take(night(number)).taken.findings) == {}
-            assert not box.own.two_machines(night(number))
+            assert not two_under_one_name(box, night(number))
         assert len(box.prune(night(15)).deleted) == 13
 
     def test_a_container_leaves_alone_what_another_boot_wrote(self, site: NewSite) -> None:
@@ -288,7 +300,7 @@ def test_a_declared_series_is_one_on_all_machines(site: NewSite) -> None:
         assert codes((one, two)[number % 2].take(night(number)).taken.findings) == {}
     assert len(one.names()) == 6
     assert one.names() == two.names()
-    assert not one.own.two_machines(night(6))
+    assert not two_under_one_name(one, night(6))
     assert len(two.prune(night(6)).deleted) == 4
 
 
@@ -361,7 +373,7 @@ class TestServers:
         for number in range(4):
             one = at("db:5432/shop", "1", ("alpha", "beta")[number % 2])
             assert codes(one.take(night(number)).taken.findings) == {}
-        assert not one.own.two_machines(night(4))
+        assert not two_under_one_name(one, night(4))
         assert len(one.names()) == 4
 
     def test_a_failover_to_another_address(self, at: NewSite) -> None:
@@ -379,7 +391,7 @@ class TestServers:
         made = new.take(night(5)).taken
         assert codes(made.findings) == {OTHER: Severity.WARNING}
         (said,) = [item for item in made.findings if item.code == OTHER]
-        assert "a clone, or a server that moved" in said.message
+        assert "a clone, a server that moved" in said.message
         series = str(old.own.own.current)
         adopt(
             AdoptRequest(series=series, whose=new.whose, stores=(new.repository,)),
@@ -418,3 +430,36 @@ class TestServers:
             restore_backup(backup, new.source, request, Job())
         assert "--from-other-source" in caught.value.hint
         restore_backup(backup, new.source, replace(request, from_other=True), Job())
+
+
+class TestGone:
+    """A series whose machine is gone is cleared from another one."""
+
+    @staticmethod
+    def clear(on: Site, series: str, moment: datetime) -> tuple[str, ...]:
+        """What was deleted of that series, but the last."""
+        request = PruneRequest(whose=on.whose, policy=Policy(keep_last=1), series=series, many=True)
+        return prune(on.repository, request, Job(clock=lambda: moment)).deleted
+
+    def test_cleared_when_nobody_writes_it(self, site: NewSite) -> None:
+        """While it may still be written nothing is deleted; later all but what a rule keeps goes, and nothing of the own."""
+        gone, here = site("gone"), site("here")
+        for number in range(4):
+            gone.take(night(number))
+            here.take(night(number))
+        series, mine = str(gone.own.own.current)[:8], here.names()
+        with pytest.raises(RefusedError, match="may still be written"):
+            self.clear(here, series, night(4))
+        assert len(self.clear(here, series, night(9))) == 3
+        assert (len(gone.names()), here.names()) == (1, mine)
+
+    def test_never_the_own_one(self, site: NewSite) -> None:
+        """The own series, and digits that mean none or too many, are refused or change nothing."""
+        here = site("here")
+        for number in range(3):
+            here.take(night(number))
+        for series in (str(here.own.own.current)[:8], "1234"):
+            with pytest.raises(RefusedError, match="is not another series"):
+                self.clear(here, series, night(30))
+        assert self.clear(here, "0123456789abcdef", night(30)) == ()
+        assert len(here.names()) == 3

@@ -108,6 +108,25 @@ class TestTwoMachines:
         beta.do(0, "backup.restore", "--from", first, "--yes", "--from-other-source")
         assert beta.ask() == "alpha"
 
+    def test_the_first_store_is_lost(self, alpha: Machine, beta: Machine, tmp_path: Path) -> None:
+        """The latest of the second store is the own one there as well, and nothing else is taken for it."""
+        alpha.configure('stores = ["local", "second"]')
+        config = tmp_path / "ops.toml"
+        config.write_text(
+            config.read_text() + f'[store.second]\nkind = "local"\npath = "{tmp_path}/second"\n'
+        )
+        first = made(alpha, 0)
+        made(beta, 1)
+        shutil.rmtree(tmp_path / "store")
+        assert [
+            item["backup"] for item in alpha.tell(0, "backup.drill", "--from", "second:latest")["results"]
+        ] == [first]
+        alpha.execute("UPDATE who SET name = 'lost'")
+        alpha.do(0, "backup.restore", "--from", "second:latest", "--yes")
+        assert alpha.ask() == "alpha"
+        assert alpha.do(0, "store.pull", "second:latest")
+        assert first in alpha.names()
+
     def test_the_same_second(self, alpha: Machine, beta: Machine) -> None:
         """Two machines that begin in one second both have their backup: each finds a name that is free."""
         made(alpha, 0)
@@ -206,6 +225,32 @@ class TestOneName:
         refused = alpha.tell(2, "backup.restore", "--yes")
         assert "refused.other_series" in codes(refused)
         alpha.do(0, "backup.restore", "--from", last, "--yes")
+
+    def test_a_clone_that_gets_a_name(self, alpha: Machine, tmp_path: Path) -> None:
+        """It takes nobody's history along: the backups are those of the machine that still writes them."""
+        first = made(alpha, 0)
+        shutil.copytree(alpha.home, tmp_path / "machines" / "clone")
+        clone = Machine(tmp_path, "alpha", machine_id=alpha.machine_id, folder="clone")
+        clone.environment["OPS_HOST"] = "beta"
+        said = clone.tell(1, "backup.create")
+        assert codes(said)[OTHER] == "warning"
+        assert "series.adopted" not in codes(said)
+        second = made(alpha, 0)
+        assert alpha.names() == [second, first]
+        assert len(clone.names()) == 1
+
+    def test_a_link_that_leads_elsewhere(self, alpha: Machine) -> None:
+        """Another file under the same name is another series, also where the machine was given its name."""
+        alpha.environment["OPS_HOST"] = "alpha"
+        made(alpha, 0)
+        data = alpha.home / "data"
+        (data / "other").mkdir()
+        shutil.copy(alpha.database, data / "other" / "app.db")
+        alpha.database.unlink()
+        alpha.database.symlink_to("other/app.db")
+        said = alpha.tell(1, "backup.create")
+        assert codes(said)[OTHER] == "warning"
+        assert "refused.other_series" in codes(alpha.tell(2, "backup.restore", "--yes"))
 
     def test_an_image_with_its_state_folder(self, alpha: Machine, tmp_path: Path) -> None:
         """Another machine id in the state folder: the name is taken anew, told, and no backup is mixed."""

@@ -20,6 +20,7 @@ from ops.report.documents import backup_document, evidence_document, findings_do
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text, findings_text, taken_text
 from ops.repository.backup import Backup
+from ops.repository.origin import SWAPPED
 from ops.run.job import Job
 from ops.tasks.flag_values import seconds
 from ops.tasks.session import Session
@@ -48,6 +49,9 @@ def create(session: Session, wanted: Wanted) -> None:
     if wanted.policy and wanted.policy not in session.config.policies:
         hint = f"configured: {', '.join(sorted(session.config.policies))}"
         raise ConfigError(f"no policy {wanted.policy!r}", code="config.unknown_policy", hint=hint)
+    if unknown := sorted(set(wanted.accept) - {SWAPPED}):
+        message = f"--accept {unknown[0]!r} is nothing that a backup can accept"
+        raise ConfigError(message, code="usage.bad_value", hint=f"one of: {SWAPPED}")
     chosen = _chosen(session, wanted)
     if wanted.out and len(chosen) > 1 and not Path(wanted.out).is_dir():
         hint = f"add --source, one of: {', '.join(item.name for item in chosen)}"
@@ -155,10 +159,12 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
     look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
     to = session.repository(store)
     made = make(source, to, request, look, job)
+    watched = session.whose(configured).watched
     named = [
-        replace(item, severity=Severity.OK) for item in session.naming[1] if item.code == "host.generated"
+        replace(item, severity=Severity.OK) if item.code == "host.generated" else item
+        for item in session.naming[1]
+        if item.code == "host.cloned" or (item.code == "host.generated" and watched)
     ]
-    named += [item for item in session.naming[1] if item.code == "host.cloned"]
     made = replace(made, taken=replace(made.taken, findings=(*named, *made.taken.findings)))
     report = _report(made)
     if look is not None and to.encryption is not None:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
 from ops.model.findings import Finding
-from ops.report.listing import copy_document, copy_text, listed_document, listed_text
+from ops.report.listing import (
+    NONE,
+    NONE_OF_OURS,
+    UNREAD,
+    copy_document,
+    copy_text,
+    listed_document,
+    listed_text,
+)
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
 from ops.repository.own import needs_a_look, of_source
@@ -33,13 +41,14 @@ def list_all(session: Session, source: str, *, everything: bool = False) -> None
         listings = _read_all(session)
         said, foreign = _apart(session, listings, source)
         foreign = set() if everything else foreign
-        plain = not (source or foreign or session.flags.format == "json")
+        empty = UNREAD if _unread(listings) else NONE_OF_OURS if foreign else NONE
+        plain = not (source or foreign or everything or session.flags.format == "json")
         rows = _single(session, listings) if plain else None
         if rows is not None:
-            session.outcome.text.append(listed_text(rows, session.job.clock(), unread=_unread(listings)))
+            session.outcome.text.append(listed_text(rows, session.job.clock(), empty=empty))
         else:
             backups = _together(listings, source, foreign)
-            _tell(session, backups, unread=_unread(listings), hosts=everything)
+            _tell(session, backups, empty=empty, hosts=everything)
     session.outcome.notice([*said, *(item for listing in listings.values() for item in listing.findings)])
 
 
@@ -51,10 +60,16 @@ def _apart(
     foreign: set[tuple[str, str]] = set()
     for configured in session.chosen(source) if session.config.sources else ():
         for name in configured.stores:
-            whose, store = session.whose(configured), session.config.stores[name]
-            if name not in listings or not needs_a_look(listings[name], store, whose):
+            if name not in listings:
                 continue
-            of = of_source(listings[name], store, whose, session.job.clock())
+            whose, store = session.whose(configured), session.config.stores[name]
+            try:
+                if not needs_a_look(listings[name], store, whose):
+                    continue
+                of = of_source(listings[name], store, whose, session.job.clock())
+            except OpsError as error:
+                session.outcome.fail(error, configured.name)
+                continue
             foreign |= {(configured.name, item.series) for item in of.others}
             if name == configured.stores[0]:
                 said += of.said
@@ -103,14 +118,14 @@ def _unread(listings: Mapping[str, Listing]) -> bool:
     return any(map(unread_manifests, listings.values()))
 
 
-def _tell(session: Session, backups: list[list[_Copy]], *, unread: bool, hosts: bool) -> None:
+def _tell(session: Session, backups: list[list[_Copy]], *, empty: str, hosts: bool) -> None:
     if session.flags.format == "json":
         session.outcome.results += map(_document, backups)
         return
     several = len(session.config.stores) > 1
     where = [_places(session, same) for same in backups] if several else None
     rows = Rows.of([same[0].row for same in backups])
-    text = listed_text(rows, session.job.clock(), where, unread=unread, hosts=hosts)
+    text = listed_text(rows, session.job.clock(), where, empty=empty, hosts=hosts)
     session.outcome.text.append(text)
 
 

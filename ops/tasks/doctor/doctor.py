@@ -26,7 +26,7 @@ from ops.tasks.session import Session
 def doctor(session: Session, source: str) -> None:
     """Examine the machine, then each source with its store."""
     outcome = session.outcome
-    findings = [*examine_machine(session.config.scratch, session.config.state), *session.naming[1]]
+    findings = [*examine_machine(session.config.scratch, session.config.state), *session.said_of_name]
     config = str(session.config.path) if session.config.path else "none (environment alone)"
     outcome.add(
         {"source": None, "config": config, "findings": findings_document(findings)},

@@ -20,16 +20,17 @@ _NUMBER = "SELECT oid::bigint AS number FROM pg_database WHERE datname = current
 def whereabouts_of(options: PostgresOptions) -> Whereabouts:
     """Return the address as it is written: hosts, ports and database, or the container's name, or the cluster's folder.
 
-    Sockets, loopback addresses, clusters and containers are this machine's own.
+    Sockets, loopback addresses, clusters and containers are this machine's own. What the environment adds is left aside:
+    it is another one under cron than in a shell, and the server's own word tells at each backup.
     """
-    address, environ = source_address(options), os.environ
-    database = address.database or environ.get("PGDATABASE", "")
+    address = source_address(options)
+    database = address.database
     if options.cluster is not None:
         return Whereabouts("postgres", f"{os.path.normpath(options.cluster)}/{database}")
     if options.container:
         return Whereabouts("postgres", f"container {options.container}/{database}")
-    hosts = address.hosts(environ)
-    port = dict(address.parameters).get("port") or environ.get("PGPORT", "")
+    hosts = address.hosts({})
+    port = dict(address.parameters).get("port", "")
     local = all(map(is_local, hosts)) or hosts[0].startswith("service ")
     return Whereabouts("postgres", f"{','.join(hosts)}:{port}/{database}", local)
 

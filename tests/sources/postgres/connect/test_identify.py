@@ -32,6 +32,7 @@ from tests.sources.postgres.conftest import FreshDatabases, connect
         (PostgresOptions(dsn="postgresql://localhost:6000/shop"), "localhost:6000/shop", True),
         (PostgresOptions(dsn="postgresql:///shop?host=/run/pg"), "/run/pg:/shop", True),
         (PostgresOptions(dsn="postgresql:///shop?service=prod"), "service prod:/shop", True),
+        (PostgresOptions(dsn="dbname=shop"), ":/shop", True),
         (PostgresOptions(container="pg", database="shop"), "container pg/shop", True),
         (PostgresOptions(cluster=Path("/srv/pg/"), database="shop"), "/srv/pg/shop", True),
     ],
@@ -41,7 +42,7 @@ def test_where_it_is_configured_to_be(
 ) -> None:
     """The address as it is written, without the user; sockets, loopback, containers and clusters are this machine's."""
     for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGSERVICE", "PGHOSTADDR"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "6000")  # of a shell, and not of cron
     found = whereabouts_of(options)
     assert (found.text, found.local) == (text, local)
 
