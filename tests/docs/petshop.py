@@ -15,11 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ops.config.reading import read_config
 from ops.demo.petshop import petshop_script
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.fsio.scratch import scratch_folder
+from ops.model.series import Identified, Machine
 from ops.sources.postgres.programs.discover import Programs, discover
 from ops.sources.postgres.server.server import RunningServer, scratch_server
 from ops.units import format_time, parse_time
@@ -80,11 +82,11 @@ def programs_of(major: int) -> Programs | None:
     return next((item for item in installed if item.major == major and item.has_server), None)
 
 
-def psql(server: RunningServer, database: str, *arguments: str) -> None:
-    """Run psql as superuser; raises CalledProcessError when it does not succeed."""
+def psql(server: RunningServer, database: str, *arguments: str) -> str:
+    """Run psql as superuser, and return what it prints; raises CalledProcessError when it does not succeed."""
     command = [server.programs.path("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
     address = [f"--host={server.socket_dir}", f"--username={server.user}", f"--dbname={database}"]
-    subprocess.run([*command, *address, *arguments], check=True, capture_output=True)
+    return subprocess.run([*command, *address, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def server_of(place: Place) -> RunningServer:
@@ -119,6 +121,29 @@ def _back_up(made: Place) -> None:
     made.drillbook("backup.create", "--verify", "--out", f"backups/{BACKUP}")
 
 
+def _say_whose(document: dict[str, Any], place: Place) -> None:
+    """Let the manifest say that the backup is of this place's database."""
+    configured = read_config(str(place.folder / "ops.toml"), place.environment, place.folder).sources[
+        "petshop"
+    ]
+    whose, identity = configured.whose(Machine(host=document["host"])), document["source"]["identity"]
+    found = Identified(
+        f"{identity['system']} {whose.whereabouts.text}",
+        identity["system"],
+        _number(server_of(place), place.names[_DATABASE]),
+    )
+    origin = whose.origin(found)
+    identity |= {"text": origin.text, "place": origin.place, "member": origin.member}
+    document["source"]["location"] = whose.location
+    document["series"] = origin.series
+
+
+def _number(server: RunningServer, database: str) -> str:
+    """The number that the server gave the database."""
+    question = f"SELECT oid FROM pg_database WHERE datname = '{database}'"
+    return psql(server, "postgres", "--tuples-only", "--no-align", f"--command={question}").strip()
+
+
 def readdress_backup(place: Place, **database: str) -> None:
     """Make the copied backup one of this place's database, of data six hours old, with these properties; seal it again."""
     path = place.backups / f"{BACKUP}.manifest.json"
@@ -126,7 +151,7 @@ def readdress_backup(place: Place, **database: str) -> None:
     shift = datetime.now(UTC) - timedelta(hours=6) - parse_time(document["data_as_of"])
     for key in ("created_at", "data_as_of", "started_at", "finished_at"):
         document[key] = format_time(parse_time(document[key]) + shift)
-    document["source"]["location"] = place.real(f"postgresql:///{_DATABASE}?host={_SOCKETS}")
     document["postgres"]["database"] |= {"name": place.names[_DATABASE], **database}
+    _say_whose(document, place)
     document[SEAL] = document_seal(document)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="ascii")
