@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.docs import fixtures, hard_times, ingesting, petshop, petshop_trouble
+from tests.docs import fixtures, hard_times, ingesting, machines, petshop, petshop_trouble
 from tests.docs.place import Place
 
 _ON_A_SERVER: Final[tuple[Callable[[Place], None], ...]] = (
@@ -65,6 +65,11 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         ingesting.ingest_no_index,
         ingesting.provider,
         ingesting.provider_limits,
+        machines.shop,
+        machines.shop_nights,
+        machines.shop_of_web1,
+        machines.shop_two_machines,
+        machines.shop_renamed,
         fixtures.outside,
         fixtures.own_tasks,
         fixtures.misspelt,

@@ -10,10 +10,11 @@ import json
 import shutil
 import sqlite3
 import tarfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyrage
 
@@ -82,14 +83,22 @@ def _age_all(place: Place) -> None:
 
 def _age(place: Place, name: str, age: timedelta) -> None:
     """Make a backup so old (from the future, if negative) by the times in its manifest, and seal it again."""
+    document = json.loads((place.backups / f"{name}.manifest.json").read_bytes())
+    live = place.folder / "dados" / Path(document["source"]["location"]).name
+    change_manifest(place, name, age, lambda document: document["source"].update(location=str(live)))
+
+
+def change_manifest(
+    place: Place, name: str, age: timedelta, change: Callable[[dict[str, Any]], None] = lambda _: None
+) -> None:
+    """Make a backup so old, change its manifest in one more way, and seal it again."""
     path = place.backups / f"{name}.manifest.json"
     document = json.loads(path.read_bytes())
     shift = datetime.now(UTC) - age - parse_time(document["created_at"])
     for key in ("created_at", "data_as_of", "started_at", "finished_at"):
         document[key] = format_time(parse_time(document[key]) + shift)
     document[SEQUENCE_KEY] = microseconds(parse_time(document["created_at"]))
-    live = place.folder / "dados" / Path(document["source"]["location"]).name
-    document["source"]["location"] = str(live)
+    change(document)
     document[SEAL] = document_seal(document)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="ascii")
 

@@ -41,6 +41,7 @@ PAGE_OF_TASK = {
     "snapshot.purge": "snapshots.md",
     "snapshot.restore-verify": "snapshots.md",
     "backup.prune": "retention.md",
+    "backup.adopt": "series.md",
     "backup.keep": "retention.md",
     "backup.release": "retention.md",
 }
