@@ -162,8 +162,12 @@ def opened_manifest(manifest: Manifest, content: bytes) -> Manifest:
     document = _document(manifest)
     try:
         private: dict[str, Any] = json.loads(gzip.decompress(content))
+        payload = _without(manifest.payload, document["suffix"])
+        # Only what is inside the payload: the payload itself is called as the stored one, without the suffix.
+        inside = [str(path).partition("/")[2] for path in private["paths"]]
         files = [
-            {**item, "path": path} for item, path in zip(document["files"], private["paths"], strict=True)
+            {**item, "path": f"{payload}/{name}" if name else payload}
+            for item, name in zip(document["files"], inside, strict=True)
         ]
         origin: Origin | None = manifest.origin
         return replace(

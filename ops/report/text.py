@@ -226,7 +226,7 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         ("source", backup.manifest.source.name),
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
-        ("rows", _counted(backup.manifest)),
+        ("rows", _count(None if is_closed(backup.manifest) else backup.manifest.measures.rows)),
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]

@@ -19,6 +19,8 @@ from ops.units import format_time
 
 UNKNOWN_ROWS: Final = -1
 """In place of a count that is encrypted."""
+_BOOT_DIGITS: Final = 16
+"""Of the digest of a boot so many tell it from another one."""
 NOT_WHOLE: Final = "not whole"
 """In place of a verdict: what was looked at is not there any more as it was."""
 OPENED_WORDS: Final = {None: "", True: "yes", False: "no"}
@@ -132,7 +134,7 @@ def _whose(backup: Backup) -> dict[str, str]:
         "series": origin.series,
         "place": origin.place,
         "host": origin.host,
-        "boot": origin.boot or "",
+        "boot": (origin.boot or "")[:_BOOT_DIGITS],
         "by": origin.by or UNKNOWN,
         "system": origin.system,
     }

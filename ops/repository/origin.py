@@ -89,7 +89,13 @@ def _former(whose: Whose, origin: Origin, others: list[Mark], to: Repository, jo
     ]
     if not rows or two_machines(rows, job.clock()):
         return None
-    return rows[0] if not rows[0].by or rows[0].boot == (replace(whose, declared="").boot or "") else None
+    return rows[0] if _made_in_this_boot(rows[0], whose) else None
+
+
+def _made_in_this_boot(row: Listed, whose: Whose) -> bool:
+    """Whether nobody else can have made it: in version 1, and where no boot was recorded, the place alone decides."""
+    boot = replace(whose, declared="").boot or ""
+    return not row.by or row.boot == boot[: len(row.boot)]
 
 
 def _was(whose: Whose, mark: Mark) -> bool:

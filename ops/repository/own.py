@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from ops.formats.adoption import AdoptionRecord
 from ops.model.findings import Finding
 from ops.model.series import Whose
 from ops.ports.store import Store
-from ops.repository.adoptions import read_records
+from ops.repository.adoptions import Records, read_records
 from ops.repository.backup import Backup, Catalogue, series_of
 from ops.repository.catalog import read_catalogue
 from ops.repository.listing import Listing
@@ -72,15 +72,27 @@ def of_source(listing: Listing, store: Store, whose: Whose, now: datetime) -> Of
     )
 
 
-def needs_a_look(listing: Listing, store: Store, whose: Whose) -> bool:
-    """Return whether there may be more to say of a source's series than nothing; no row is looked at by itself."""
-    column, records = listing.rows.column, read_records(store)
-    marks = marks_of(column)
-    own = own_series(whose, marks, records.in_force)
-    foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in marks)
-    of_source = set(zip(column("source"), column("boot"), strict=True))
-    boots = sum(source == whose.name and bool(boot) for source, boot in of_source)
-    return foreign or boots > 1 or bool(records.by_key or records.findings)
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the columns of a listing tell of series at once, without a look at each row."""
+
+    marks: Mapping[Mark, None]
+    boots: Collection[tuple[str, str]]
+    records: Records
+
+    @classmethod
+    def at(cls, listing: Listing, store: Store) -> Glance:
+        """Look at the listing of `store`."""
+        column = listing.rows.column
+        boots = set(zip(column("source"), column("boot"), strict=True))
+        return cls(marks_of(column), boots, read_records(store))
+
+    def needs_a_look(self, whose: Whose) -> bool:
+        """Return whether there may be more to say of a source's series than nothing."""
+        own = own_series(whose, self.marks, self.records.in_force)
+        foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in self.marks)
+        boots = sum(source == whose.name and bool(boot) for source, boot in self.boots)
+        return foreign or boots > 1 or bool(self.records.by_key or self.records.findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
 from ops.model.findings import Finding
@@ -20,7 +21,7 @@ from ops.report.listing import (
 )
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
-from ops.repository.own import needs_a_look, of_source
+from ops.repository.own import Glance, OfSource, of_source
 from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
 
@@ -58,22 +59,24 @@ def _apart(
     """What there is to say of other series of the configured names, and those series by name of the source."""
     said: list[Finding] = []
     foreign: set[tuple[str, str]] = set()
-    for configured in session.chosen(source) if session.config.sources else ():
-        for name in configured.stores:
-            if name not in listings:
-                continue
-            whose, store = session.whose(configured), session.config.stores[name]
-            try:
-                if not needs_a_look(listings[name], store, whose):
-                    continue
-                of = of_source(listings[name], store, whose, session.job.clock())
-            except OpsError as error:
-                session.outcome.fail(error, configured.name)
-                continue
-            foreign |= {(configured.name, item.series) for item in of.others}
-            if name == configured.stores[0]:
-                said += of.said
+    chosen = session.chosen(source) if session.config.sources else []
+    for name, listing in listings.items():
+        mine = [item for item in chosen if name in item.stores]
+        try:
+            glance = Glance.at(listing, session.config.stores[name])
+            wanted = [item for item in mine if glance.needs_a_look(session.whose(item))]
+            found = {item.name: _of_source(session, item, name, listing) for item in wanted}
+        except OpsError as error:
+            session.outcome.fail(error)
+            continue
+        foreign |= {(source, item.series) for source, of in found.items() for item in of.others}
+        said += [finding for item in wanted if name == item.stores[0] for finding in found[item.name].said]
     return said, foreign
+
+
+def _of_source(session: Session, configured: ConfiguredSource, name: str, listing: Listing) -> OfSource:
+    whose = session.whose(configured)
+    return of_source(listing, session.config.stores[name], whose, session.job.clock())
 
 
 def _read_all(session: Session) -> dict[str, Listing]:
