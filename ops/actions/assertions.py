@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from ops.errors import OpsError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, TableMeasure
-from ops.model.requests import Assertion
+from ops.model.requests import Assertion, Expectations
 from ops.ports.source import Copy, Queryable
 from ops.proc import run_program
 from ops.units import format_duration, format_time
@@ -29,6 +29,22 @@ def check_assertions(
         _check(assertion, copy, folder, manifest)
         for assertion in sorted(assertions, key=lambda assertion: assertion.command is not None)
     ]
+
+
+def check_expectations(expected: Expectations, copy: Copy, folder: Path, manifest: Manifest) -> list[Finding]:
+    """Ask what binds as `check_assertions` does, and what can only warn; commands last of all of them."""
+    asked = [(item, "") for item in expected.binding]
+    asked += [(item.assertion, item.why) for item in expected.advisory]
+    asked.sort(key=lambda pair: pair[0].command is not None)
+    found = [_only_warning(_check(item, copy, folder, manifest), why) for item, why in asked]
+    return [*found, *expected.not_asked]
+
+
+def _only_warning(finding: Finding, why: str) -> Finding:
+    if not why or finding.severity is Severity.OK:
+        return finding
+    message = f"{finding.message}; {why}"
+    return replace(finding, severity=Severity.WARNING, blocking=False, message=message)
 
 
 def describe(assertion: Assertion) -> str:

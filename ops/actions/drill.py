@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ops.actions.assertions import check_assertions
+from ops.actions.assertions import check_expectations
 from ops.actions.rehearsal import check_restored, room_to_open, with_needed
 from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
@@ -22,7 +22,7 @@ from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Phase
 from ops.model.findings import Finding, Severity
-from ops.model.requests import Assertion, Objectives
+from ops.model.requests import Advisory, Assertion, Expectations, Objectives
 from ops.ports.source import Source
 from ops.repository.backup import Backup
 from ops.repository.encrypt import opened_where_possible
@@ -36,12 +36,22 @@ from ops.units import age_s, format_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillRequest:
-    """What the operator promised and expects, where scratch places are made, and whether this one is kept."""
+    """What the operator promised and expects, where scratch places are made, and whether this one is kept.
+
+    `assertions` bind; `advisory`, `not_asked`: see `Expectations`.
+    """
 
     scratch: Path
     assertions: Sequence[Assertion] = ()
+    advisory: Sequence[Advisory] = ()
+    not_asked: Sequence[Finding] = ()
     objectives: Objectives = field(default_factory=Objectives)
     keep_scratch: bool = False
+
+    @property
+    def expected(self) -> Expectations:
+        """What is asked."""
+        return Expectations(self.assertions, self.advisory, self.not_asked)
 
 
 @dataclass(slots=True)
@@ -115,7 +125,7 @@ def _rehearse(backup: Backup, source: Source, request: DrillRequest, job: Job, r
             with run.phase("check"):
                 run.findings += check_restored(copy, backup.manifest.measures, job.progress)
             with run.phase("assert"):
-                run.findings += check_assertions(request.assertions, copy, scratch, backup.manifest)
+                run.findings += check_expectations(request.expected, copy, scratch, backup.manifest)
 
 
 def _evidence(backup: Backup, request: DrillRequest, job: Job, run: _Run, *, started: datetime) -> Evidence:
@@ -131,10 +141,10 @@ def _evidence(backup: Backup, request: DrillRequest, job: Job, run: _Run, *, sta
         level="full",
         started_at=started,
         finished_at=job.clock(),
-        procedure=[asdict(item) for item in request.assertions],
+        procedure=[*map(asdict, request.assertions), *map(asdict, request.advisory)],
         isolation="a temporary folder or server of its own",
         cleaned_up=None if run.scratch is None else not run.scratch.exists(),
-        limits=() if request.assertions else ("no assertion was configured",),
+        limits=() if request.assertions or request.advisory else ("no assertion was configured",),
     )
     return replace(
         evidence_of(backup, look, run.findings, job),

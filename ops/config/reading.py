@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
+from ops.config.assertions import read_assertion
 from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
 from ops.config.model import Config, ConfiguredSource
@@ -21,13 +22,13 @@ from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.host.state_dir import state_dir
-from ops.model.requests import Assertion, Objectives
+from ops.model.requests import Objectives
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.repository.retention import DEFAULT_POLICY, Policy
-from ops.units import Fraction, Size
+from ops.units import Size
 
 DEFAULT_FILE: Final = "ops.toml"
 _OF_MACHINE: Final = ("scratch_dir", "state_dir", "host")
@@ -73,20 +74,6 @@ class _SourceTable:
     policy: str = "default"
     policies: dict[str, str] = field(default_factory=dict)
     assert_: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AssertTable:
-    row_count: str | None = None
-    fresh: str | None = None
-    query: str | None = None
-    command: tuple[str, ...] | None = None
-    min: int | None = None
-    max: int | None = None
-    tolerance: Fraction | None = None
-    max_age: timedelta | None = None
-    expect: str | int | float | bool | None = None
-    timeout: timedelta = timedelta(minutes=5)
 
 
 def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> Config:
@@ -232,7 +219,7 @@ def _source(
         source=driver(name, options),
         stores=_known_stores(common.stores, known.stores, here),
         objectives=_objectives(common),
-        assertions=tuple(_assertion(number, item, here) for number, item in enumerate(common.assert_, 1)),
+        assertions=tuple(read_assertion(item, at) for item, at in _numbered(common.assert_, "assert", here)),
         tags=common.tags,
         min_free=common.min_free,
         owner=common.owner,
@@ -244,6 +231,16 @@ def _source(
             scope: known_policy(policy, known.policies, here) for scope, policy in common.policies.items()
         },
     )
+
+
+def _numbered(
+    tables: tuple[dict[str, Any], ...], key: str, here: Place
+) -> list[tuple[dict[str, Any], Place]]:
+    """Each table of a list of tables, and where it stands."""
+    return [
+        (table, Place(here.file, f"{here.table}.{key} #{number}", here.folder))
+        for number, table in enumerate(tables, 1)
+    ]
 
 
 def _require_name(key: str, value: str, form: re.Pattern[str], place: Place) -> None:
@@ -279,28 +276,6 @@ def _objectives(table: _SourceTable) -> Objectives:
         rpo=table.rpo,
         rto=table.rto,
     )
-
-
-def _assertion(number: int, values: dict[str, Any], place: Place) -> Assertion:
-    here = Place(place.file, f"{place.table}.assert #{number}", place.folder)
-    table = build(_AssertTable, values, here)
-    subjects = [key for key in ("row_count", "fresh", "query", "command") if getattr(table, key) is not None]
-    if len(subjects) != 1:
-        hint = "each assertion has exactly one of row_count, fresh, query, command"
-        raise ConfigError(f"{here}: {' and '.join(subjects) or 'nothing'} to assert", hint=hint)
-    allowed = {
-        "row_count": {"min", "max", "tolerance"},
-        "fresh": {"max_age"},
-        "query": {"expect"},
-        "command": {"timeout"},
-    }[subjects[0]]
-    for key in values.keys() - {subjects[0]} - allowed:
-        raise ConfigError(f"{here}: {key!r} says nothing about {subjects[0]!r}", code="config.unknown_key")
-    if subjects == ["fresh"] and (table.max_age is None or "." not in str(table.fresh)):
-        raise ConfigError(f'{here}: write fresh = "table.column" and max_age', code="config.missing_key")
-    if subjects == ["command"] and not table.command:
-        raise ConfigError(f"{here}: command is empty")
-    return Assertion(**{field.name: getattr(table, field.name) for field in fields(table)})
 
 
 def _require_own_places(locations: Mapping[str, str], what: str, place: Place) -> None:

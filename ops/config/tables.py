@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 import re
 import types
@@ -147,7 +148,7 @@ def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noq
         if kind in kinds:
             try:
                 return reader(value)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 why = "it has the wrong type or form" if _OF_SECRETS.fullmatch(key) else error
                 raise ConfigError(f"{place}, {key}: {why}") from error
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
@@ -186,8 +187,11 @@ def _text(value: object, example: str) -> str:
 
 
 def _fraction(value: object) -> float:
+    found = None
     if isinstance(value, str) and value.endswith("%"):
-        return float(value[:-1]) / 100
+        found = float(value[:-1]) / 100
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        found = float(value)
+    if found is not None and math.isfinite(found):
+        return found
     raise TypeError(f'{value!r} is no fraction like "5%" or 0.05')

@@ -165,9 +165,18 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         duration_ms=_count(document["duration_ms"]),
         origin=_origin(document) if has_origin else None,
         selection=dict(document.get("selection", {})) if has_origin else {},
-        assertions=tuple(dict(item) for item in document.get("assertions", ())) if has_origin else (),
+        assertions=_assertions(document.get("assertions", [])) if has_origin else (),
         extra={key: value for key, value in document.items() if key not in known},
     )
+
+
+def _assertions(value: object) -> tuple[Mapping[str, object], ...]:
+    """Return the tables of assertions; what is no table becomes one that nobody understands, as one of a later version is.
+
+    What somebody expected of the data is no reason to refuse the backup.
+    """
+    items = value if isinstance(value, list) else [value]
+    return tuple(item if isinstance(item, dict) else {"no table": item} for item in items)
 
 
 def _origin(document: Mapping[str, Any]) -> Origin:

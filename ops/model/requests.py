@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ops.model.findings import Finding
 from ops.model.manifest import Manifest
 
 
@@ -22,6 +24,27 @@ class Assertion:
     max_age: timedelta | None = None
     expect: str | float | int | bool | None = None
     timeout: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """An assertion that can only warn, and why."""
+
+    assertion: Assertion
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What is asked of restored data.
+
+    `binding`: one that does not hold makes a drill FAILED. `advisory`: one that does not hold, or cannot be asked, is a
+    warning. `not_asked`: warnings about what is not asked at all.
+    """
+
+    binding: Sequence[Assertion] = ()
+    advisory: Sequence[Advisory] = ()
+    not_asked: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

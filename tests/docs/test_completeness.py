@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.config import reading
+from ops.config import assertions, reading
 from ops.errors import CODES
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.report import outcome
@@ -166,7 +166,7 @@ def test_every_common_key_of_a_source_is_documented() -> None:
     """Each key that all sources share, and each key of an assertion, is in config.md."""
     config = text_of("config.md")
     common = {field.name.rstrip("_") for field in fields(reading._SourceTable)}
-    asserting = {field.name for field in fields(reading._AssertTable)}
+    asserting = {field.name for field in fields(assertions.AssertTable)}
     missing = [key for key in common | asserting if f"`{key}" not in config]
     assert not missing
 

@@ -21,10 +21,16 @@ def answer(path: Path, sql: str) -> list[tuple[object, ...]]:
     """
     try:
         with contextlib.closing(connect_still(path)) as connection:
+            connection.set_authorizer(_only_this_file)
             return connection.execute(sql).fetchmany(_MOST_ROWS)
     except sqlite3.Error as error:
         hint = "try the statement with sqlite3 on the live database"
         raise ConfigError(f"assertion can not be asked: {error} in {sql!r}", hint=hint) from error
+
+
+def _only_this_file(action: int, *_: object) -> int:
+    """Deny other files: ATTACH and VACUUM INTO make one, also from a connection that only reads."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def count_rows(path: Path, table: str) -> int:

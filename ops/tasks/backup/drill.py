@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.actions.drill import DrillRequest, run_drill
+from ops.config.assertions import expectations_of
 from ops.errors import OpsError
 from ops.fsio.atomic import make_private_folder, replace_durably, staged_file, write_all
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Verdict
+from ops.model.requests import Objectives
 from ops.report.documents import evidence_document
 from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
@@ -66,14 +68,15 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
 
 def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
     configured = session.config.sources.get(backup.manifest.source.name)
-    request = DrillRequest(scratch=session.config.scratch, keep_scratch=wanted.keep)
-    if configured is not None:
-        request = DrillRequest(
-            scratch=session.config.scratch,
-            assertions=configured.assertions,
-            objectives=configured.objectives,
-            keep_scratch=wanted.keep,
-        )
+    expected = expectations_of(backup.plain, configured.assertions if configured else None)
+    request = DrillRequest(
+        scratch=session.config.scratch,
+        assertions=expected.binding,
+        advisory=expected.advisory,
+        not_asked=expected.not_asked,
+        objectives=configured.objectives if configured else Objectives(),
+        keep_scratch=wanted.keep,
+    )
     return run_drill(
         backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name)
     )
