@@ -23,17 +23,19 @@ from ops.formats.names import SAFETY_TAG, manifest_key
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
+from ops.model.complaints import Known, settled
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest, Origin
 from ops.model.moment import microseconds
 from ops.model.series import Whose
 from ops.ports.cipher import Cipher
-from ops.ports.source import Continuing, Dependent, MeasuredLater, Source
+from ops.ports.source import Continuing, Dependent, MeasuredLater, SelfExamined, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import require_room_for, warn_when_nearly_full
 from ops.repository.catalog import read_manifest
 from ops.repository.clock import clock_of
+from ops.repository.complained import has_complained
 from ops.repository.dependencies import base_in
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
@@ -63,7 +65,7 @@ class BackupRequest:
 
     `policy`: the name of the policy that keeps this backup (empty: that of the source or store). `whose`: which source it
     is of (None: the one that is captured, on this machine); `assertions`: what is expected of it, as the configuration
-    has it; `accept`: codes that the operator accepts.
+    has it; `accept`: codes that the operator accepts; `known`: what is known to be wrong with the source.
     """
 
     name: str | None = None
@@ -74,6 +76,7 @@ class BackupRequest:
     whose: Whose | None = None
     assertions: tuple[Mapping[str, object], ...] = ()
     accept: tuple[str, ...] = ()
+    known: tuple[Known, ...] = ()
 
     def about(self, source: Source, to: Repository) -> Whose:
         """Return which source the backup is of."""
@@ -197,6 +200,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         source = source.after(begun.former)
     if isinstance(source, Dependent) and begun.base is not None:
         source = source.building_on(begun.base)
+    source = _examined(source, begun, request)
     with (
         staged_free(store, begun.name, another, folder=folder) as (name, staged),
         sent_ahead(store, name) as ahead,
@@ -233,13 +237,23 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             manifest = publish_free(store, staged, manifest, sent, another)
     home = begun.home
     dropped = rows_dropped(partial(_known, home), begun.earlier, begun.former, manifest)
-    findings = (*captured.findings, *dropped, *clock_of(home.store))
+    said = settled(captured.findings, manifest, request.known, begun.started_at.date())
+    findings = (*said, *dropped, *clock_of(home.store))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
 
 
 def _known(home: Repository, name: str) -> Manifest:
     """The manifest of a backup there, with what this machine knows of its content."""
     return known_manifest(read_manifest(home.store, manifest_key(name)), home)
+
+
+def _examined(source: Source, begun: Begun, request: BackupRequest) -> Source:
+    """The source, which looks at all of itself where something was found wrong with it, or is known to be."""
+    if not isinstance(source, SelfExamined) or not source.is_dear_to_look_at:
+        return source
+    if request.known or has_complained(begun.home.store, begun.former, begun.earlier):
+        return source.looked_at()
+    return source
 
 
 def _own_policy(request: BackupRequest) -> dict[str, str]:

@@ -20,6 +20,7 @@ from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
+from ops.model.complaints import Known, settled
 from ops.model.evidence import Evidence, Phase
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Advisory, Assertion, Expectations, Objectives
@@ -38,7 +39,7 @@ from ops.units import age_s, format_duration
 class DrillRequest:
     """What the operator promised and expects, where scratch places are made, and whether this one is kept.
 
-    `assertions` bind; `advisory`, `not_asked`: see `Expectations`.
+    `assertions` bind; `advisory`, `not_asked`: see `Expectations`. `known`: what the operator knows of.
     """
 
     scratch: Path
@@ -46,6 +47,7 @@ class DrillRequest:
     advisory: Sequence[Advisory] = ()
     not_asked: Sequence[Finding] = ()
     objectives: Objectives = field(default_factory=Objectives)
+    known: Sequence[Known] = ()
     keep_scratch: bool = False
 
     @property
@@ -92,6 +94,7 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
             run.findings.append(judged(error))
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
+    run.findings = settled(run.findings, backup.manifest, request.known, started.date())
     evidence = _evidence(backup, request, job, run, started=started)
     return replace(evidence, findings=(*evidence.findings, *keep_evidence(backup, evidence)))
 

@@ -10,6 +10,7 @@ from ops.errors import OpsError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
+from ops.model.complaints import Known, settled
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding
 from ops.ports.source import Source
@@ -24,11 +25,15 @@ from ops.run.job import Job
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest:
-    """How deep to look, where scratch places are made, and whether the result is kept beside the backup."""
+    """How deep to look, where scratch places are made, and whether the result is kept beside the backup.
+
+    `known`: what the operator knows of.
+    """
 
     level: Level
     scratch: Path
     keep: bool = True
+    known: tuple[Known, ...] = ()
 
 
 def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> Evidence:
@@ -58,6 +63,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
         cleaned_up=not places[0].exists() if full and places else None,
         limits=() if full else ("nothing was restored", "the data was not compared"),
     )
+    findings = settled(findings, backup.manifest, request.known, started.date())
     evidence = evidence_of(backup, look, findings, job)
     return _kept(backup, evidence) if request.keep else evidence
 

@@ -63,6 +63,7 @@ def finding_document(finding: Finding) -> dict[str, object]:
         "found": finding.found,
         "blocking": finding.blocking,
         "inherited": finding.inherited,
+        **({"known": True} if finding.known else {}),
     }
 
 

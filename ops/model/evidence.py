@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from ops.model.complaints import unproven_damage
 from ops.model.findings import Finding, Severity, Verdict, verdict_of
 from ops.model.manifest import SourceInfo
 
@@ -73,6 +74,12 @@ class Evidence:
         """Return the verdict on the backup itself, whatever the operator's assertions expected of its data."""
         rest = [item for item in self.findings if not item.code.startswith(_EXPECTATION)]
         return self.verdict if len(rest) == len(self.findings) else verdict_of(rest)
+
+    @property
+    def proves(self) -> bool:
+        """Return whether it is a drill that passed, and found no damage but such as the operator knows of."""
+        passed = self.action == "drill" and self.verdict is Verdict.PASSED
+        return passed and not unproven_damage(self.findings)
 
     @property
     def read_whole(self) -> bool:

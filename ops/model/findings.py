@@ -27,8 +27,8 @@ class Finding:
     """One thing that was looked at, and what was there.
 
     `blocking` marks a warning that leaves the question open (no verdict can be reached), as a missing
-    SQLite module does. `inherited` marks what is true of the source as well: the copy is faithful, and that
-    is no reason to refuse a restore in an emergency.
+    SQLite module does. `inherited` marks what was seen and recorded on the source itself: the copy is faithful, and
+    that is no reason to refuse a restore in an emergency. `known` marks what the operator has said to know of.
     """
 
     severity: Severity
@@ -39,6 +39,7 @@ class Finding:
     found: str = ""
     blocking: bool = False
     inherited: bool = False
+    known: bool = False
 
 
 def worst(findings: tuple[Finding, ...] | list[Finding]) -> Severity:

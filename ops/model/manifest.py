@@ -139,11 +139,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made."""
+    """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made.
+
+    `complaints`: what the kind found wrong with the source itself at that moment.
+    """
 
     file: FileEntry
     data_as_of: datetime
     method: str
+    complaints: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

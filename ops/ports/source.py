@@ -143,6 +143,18 @@ class MeasuredLater(Protocol):
 
 
 @runtime_checkable
+class SelfExamined(Protocol):
+    """A source that is looked at itself while it is captured: what is wrong with it is recorded as `complaints`."""
+
+    @property
+    def is_dear_to_look_at(self) -> bool:
+        """Whether a capture looks at all of it only when it is asked to."""
+
+    def looked_at(self) -> Source:
+        """The same source, whose capture looks at all of it where it can bear that."""
+
+
+@runtime_checkable
 class Continuing(Protocol):
     """A source whose backups follow each other: each one must hold what its former held, and more."""
 

@@ -71,7 +71,7 @@ class Backup:
         for item in self._looks:
             if item.verdict is Verdict.FAILED:
                 proof = None
-            elif item.action == "drill" and item.verdict is Verdict.PASSED:
+            elif item.proves:
                 proof = item
         return proof
 

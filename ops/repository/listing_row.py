@@ -141,8 +141,10 @@ def _whose(backup: Backup) -> dict[str, str]:
 
 
 def _not_proven(drill: Evidence) -> str:
-    """The verdict of a drill that proves nothing, also when it passed and a later look failed."""
-    return str(Verdict.FAILED if drill.verdict is Verdict.PASSED else drill.verdict)
+    """The verdict of a drill that proves nothing, also when it passed and a later look failed, or found damage."""
+    if drill.verdict is not Verdict.PASSED:
+        return str(drill.verdict)
+    return str(Verdict.FAILED if drill.proves else Verdict.INCONCLUSIVE)
 
 
 def _verdict(evidence: Evidence | None) -> str:

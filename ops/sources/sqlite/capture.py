@@ -1,7 +1,7 @@
 """A consistent copy of a live SQLite database at the speed of the disk, with the source untouched.
 
-The plan: hold a read transaction through SQLite, so that its locks protect the snapshot; copy the raw file
-beside it; put the log's pages on top (WAL mode only); let the source go while the rest is still hashed.
+The plan: hold a read transaction through SQLite, so that its locks protect the snapshot; have SQLite look at the
+source in it, so that its complaints about the copy can be told from the source's own; copy the raw file beside it; put the log's pages on top (WAL mode only); let the source go while the rest is still hashed.
 Whatever does not fit that plan (no access to `-shm`, a giant log, a file system without POSIX locks) goes
 through SQLite's own backup API. Both ways give a plain database file. Why: docs/adr/0004.
 
@@ -25,16 +25,23 @@ from ops.fsio.atomic import fsync_descriptor
 from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
 from ops.model.manifest import Copied, FileEntry
 from ops.run.progress import Progress
+from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
+from ops.sources.sqlite.look import look_at_source
 from ops.sources.sqlite.wal import Overlay, UnstableLogError, read_overlay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureOptions:
-    """How to capture: seconds to wait for a lock, and whether the raw copy may be used."""
+    """How to capture: seconds to wait for a lock, and whether the raw copy may be used.
+
+    `foreign_keys`, `asked`: how the source itself is looked at, see `look_at_source`.
+    """
 
     busy_timeout_s: float
     raw_copy: bool = True
+    foreign_keys: ForeignKeys = "check"
+    asked: bool = False
 
 
 def capture_database(
@@ -78,13 +85,15 @@ def _capture_raw(
             _require_same_file(source, path)
             plan = _plan_raw_copy(connection, descriptors, path)
             if plan is not None:
+                progress.step("looking at the source")
+                complaints = look_at_source(connection, path, options.foreign_keys, asked=options.asked)
                 digest = _copy_planned(plan, source, into, connection.close, progress)
     if not had_log:
         remove_empty_log(path)
     if plan is None:
         return None
     method = "raw" if plan.overlay is None else "raw+wal"
-    return Copied(FileEntry(into.name, plan.size, digest), moment, method)
+    return Copied(FileEntry(into.name, plan.size, digest), moment, method, tuple(complaints))
 
 
 @contextlib.contextmanager
@@ -189,6 +198,7 @@ def _capture_through_api(
         contextlib.closing(_scratch_target(into)) as target,
     ):
         moment = clock()
+        complaints = look_at_source(connection, path, options.foreign_keys, asked=options.asked)
         progress.step("copying (SQLite backup API)", path.stat().st_size)
         with translated_errors(path, "copying"):
             connection.backup(target, pages=-1)
@@ -198,7 +208,7 @@ def _capture_through_api(
         digest, size = sha256_of(descriptor, progress=progress)
     finally:
         os.close(descriptor)
-    return Copied(FileEntry(into.name, size, digest), moment, "backup-api")
+    return Copied(FileEntry(into.name, size, digest), moment, "backup-api", tuple(complaints))
 
 
 def _scratch_target(into: Path) -> sqlite3.Connection:

@@ -10,7 +10,8 @@ from ops.model.evidence import Level
 from ops.model.findings import Finding
 from ops.model.manifest import Measures
 from ops.sources.sqlite import queries as questions
-from ops.sources.sqlite.check import ForeignKeys, check_database
+from ops.sources.sqlite.check import check_database
+from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.measures import measure_database
 
 

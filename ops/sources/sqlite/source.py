@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from ops.driverkit.path_place import identify_path, path_whereabouts
-from ops.errors import ConfigError, RefusedError, SourceError
+from ops.errors import ConfigError, OpsError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
+from ops.model.complaints import complaints_document
 from ops.model.evidence import Level
-from ops.model.findings import Finding
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Copied, Fetched, Manifest, SourceInfo
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.model.series import Identified, Whereabouts
@@ -22,9 +23,11 @@ from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.sqlite import swap as promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
-from ops.sources.sqlite.check import ForeignKeys, check_database
+from ops.sources.sqlite.check import check_database
+from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
 from ops.sources.sqlite.copy import SqliteCopy
+from ops.sources.sqlite.look import ALWAYS_UP_TO
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.restore_table import replace_table
 
@@ -51,11 +54,12 @@ class SqliteOptions:
 
 @dataclass(frozen=True, slots=True)
 class SqliteSource:
-    """One SQLite database file."""
+    """One SQLite database file. `asked`: its capture looks at all of the source, whatever its size."""
 
     name: str
     options: SqliteOptions
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    asked: bool = False
 
     kind: ClassVar[str] = "sqlite"
     options_type: ClassVar[type[SqliteOptions]] = SqliteOptions
@@ -113,7 +117,11 @@ class SqliteSource:
 
     def copy(self, into: Path, progress: Progress) -> Copied:
         """The file alone."""
-        options = CaptureOptions(busy_timeout_s=self.options.busy_timeout.total_seconds())
+        options = CaptureOptions(
+            busy_timeout_s=self.options.busy_timeout.total_seconds(),
+            foreign_keys=self.options.foreign_keys,
+            asked=self.asked,
+        )
         return capture_database(self.options.path, into, options, self.clock, progress)
 
     def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
@@ -125,7 +133,20 @@ class SqliteSource:
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
             message = error.message.replace(str(payload), self.info.location)
             raise SourceError(message, code=error.code, hint=error.hint) from error
-        return Captured((copied.file,), copied.data_as_of, copied.method, measures)
+        said = tuple(replace(item, severity=Severity.WARNING, blocking=False) for item in copied.complaints)
+        extra = complaints_document(said)
+        return Captured((copied.file,), copied.data_as_of, copied.method, measures, extra, said)
+
+    @property
+    def is_dear_to_look_at(self) -> bool:
+        """Whether it is so large that its capture looks at all of it only when it is asked to."""
+        with contextlib.suppress(OpsError):
+            return self.estimate() > ALWAYS_UP_TO
+        return False
+
+    def looked_at(self) -> SqliteSource:
+        """The same source, whose capture looks at all of it."""
+        return replace(self, asked=True)
 
     def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
         """Header and `quick_check`."""

@@ -162,11 +162,10 @@ def _behind(session: Session, values: dict[str, int]) -> list[Finding]:
                 Finding(
                     severity=Severity.WARNING,
                     code="postgres.sequence_behind",
-                    message=f"sequence {owned.shown} is behind its column, as it was in the source: the next insert may collide",
+                    message=f"sequence {owned.shown} is behind its column: the next insert may collide",
                     where=owned.shown,
                     expected=f"more than {greatest}",
                     found=str(values[owned.shown]),
-                    inherited=True,
                 )
             )
     return findings
