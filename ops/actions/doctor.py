@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ops.formats.encrypted_manifest import is_closed
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import free_bytes
 from ops.host.state_dir import StateDir
+from ops.model.complaints import Known
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Objectives
 from ops.model.series import Whose
@@ -111,6 +112,19 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
         # Where the only manifest is damaged, it would be wrong to say that there is no backup yet.
         *(_examine_history(patient, mine, scratch, now) if mine or not unread else []),
         *examine_undecided(repository.store, of.rows),
+    ]
+
+
+def examine_known(known: Iterable[Known], today: date) -> list[Finding]:
+    """A warning for each entry of what is known that has ended, and so counts for nothing."""
+    return [
+        _warning(
+            "known.ended",
+            f"known: {item.code} in {item.where} ({item.reason}) has ended on {item.until}: mend it, or say for how much longer",
+            item.where,
+        )
+        for item in known
+        if item.ended(today)
     ]
 
 

@@ -10,6 +10,7 @@ from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
 from ops.host.state_dir import StateDir
+from ops.model.complaints import Known
 from ops.model.requests import Assertion, Objectives
 from ops.model.series import Machine, Whose
 from ops.ports.cipher import Cipher
@@ -24,6 +25,7 @@ class ConfiguredSource:
 
     `stores` are names; backups are made in the first. `by_scope`: policies for backups that hold only a part.
     `series`: the operator's word for whose the backups are (empty: told by host and place). `asserted`: the assertions as their tables have them.
+    `known`: what is known to be wrong with its data.
     """
 
     source: Source
@@ -38,6 +40,7 @@ class ConfiguredSource:
     by_scope: Mapping[str, Policy] = field(default_factory=dict)
     series: str = ""
     asserted: tuple[Mapping[str, object], ...] = ()
+    known: tuple[Known, ...] = ()
 
     @property
     def name(self) -> str:

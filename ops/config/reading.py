@@ -15,6 +15,7 @@ from typing import Any, Final, get_args, get_type_hints
 from ops.config.assertions import read_assertion
 from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
+from ops.config.known import read_known
 from ops.config.model import Config, ConfiguredSource
 from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
 from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
@@ -74,6 +75,7 @@ class _SourceTable:
     policy: str = "default"
     policies: dict[str, str] = field(default_factory=dict)
     assert_: tuple[dict[str, Any], ...] = ()
+    known: tuple[dict[str, Any], ...] = ()
 
 
 def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> Config:
@@ -226,6 +228,7 @@ def _source(
         description=common.description,
         series=common.series,
         asserted=tuple(common.assert_),
+        known=tuple(read_known(item, at) for item, at in _numbered(common.known, "known", here)),
         policy=known_policy(common.policy, known.policies, here),
         by_scope={
             scope: known_policy(policy, known.policies, here) for scope, policy in common.policies.items()

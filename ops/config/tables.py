@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -164,6 +164,7 @@ def _readers(place: Place) -> dict[Any, Callable[[object], object]]:
         Span: lambda value: parse_span(_text(value, '"30d"')),
         Size: lambda value: value if isinstance(value, int) else parse_size(_text(value, '"50GB"')),
         Fraction: _fraction,
+        date: _date,
         Path: lambda value: place.folder / _expanded(_text(value, "a path")),
     }
 
@@ -184,6 +185,13 @@ def _text(value: object, example: str) -> str:
     if "\0" in value:
         raise ValueError("a NUL character can not stand in a name")
     return value
+
+
+def _date(value: object) -> date:
+    # A time of day is a date, too, for Python.
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    return date.fromisoformat(_text(value, "2027-03-01"))
 
 
 def _fraction(value: object) -> float:

@@ -22,6 +22,7 @@ from ops.formats.names import manifest_key
 from ops.fsio.user_cache import cache_folder
 from ops.host.machine import this_machine
 from ops.host.network import without_network
+from ops.model.complaints import Known
 from ops.model.findings import Finding
 from ops.model.requests import Assertion
 from ops.model.series import Machine, Whose
@@ -170,6 +171,11 @@ class Session:
         """What is configured about the restored data of a backup's source."""
         configured = self.config.sources.get(backup.manifest.source.name)
         return configured.assertions if configured else ()
+
+    def known_of(self, backup: Backup) -> tuple[Known, ...]:
+        """What is known to be wrong with a backup's source."""
+        configured = self.config.sources.get(backup.manifest.source.name)
+        return configured.known if configured else ()
 
     def series_of(self, backup: Backup) -> str:
         """The operator's word for the series of a backup's source; empty where there is none."""

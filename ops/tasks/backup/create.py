@@ -155,8 +155,11 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         whose=session.whose(configured),
         assertions=configured.asserted,
         accept=wanted.accept,
+        known=configured.known,
     )
-    look = VerifyRequest(Level.FULL, session.config.scratch) if wanted.verify else None
+    look = (
+        VerifyRequest(Level.FULL, session.config.scratch, known=configured.known) if wanted.verify else None
+    )
     to = session.repository(store)
     made = make(source, to, request, look, job)
     watched = session.whose(configured).watched

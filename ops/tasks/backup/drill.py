@@ -74,6 +74,7 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
         assertions=expected.binding,
         advisory=expected.advisory,
         not_asked=expected.not_asked,
+        known=session.known_of(backup),
         objectives=configured.objectives if configured else Objectives(),
         keep_scratch=wanted.keep,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
@@ -65,6 +65,7 @@ def verify(session: Session, wanted: WantedVerify) -> None:
 
 def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> None:
     job = session.job.of_source(backup.manifest.source.name)
+    request = replace(request, known=session.known_of(backup))
     try:
         evidence = verify_backup(session.with_openers(backup), session.source_of(backup), request, job)
     except OpsError as error:

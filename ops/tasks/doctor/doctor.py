@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ops.actions.copy import Home
-from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
+from ops.actions.doctor import Patient, examine, examine_copies, examine_known, examine_machine
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
@@ -60,6 +60,7 @@ def doctor(session: Session, source: str) -> None:
         )
         listing = listings.get(configured.stores[0])
         findings = examine(patient, session.config.scratch, session.job.clock(), listing)
+        findings += examine_known(configured.known, session.job.clock().date())
         findings += _examine_copies(session, configured, listings)
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
