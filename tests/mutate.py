@@ -21,6 +21,8 @@ WAL = "ops/sources/sqlite/wal.py"
 PROMOTE = "ops/sources/sqlite/swap.py"
 INSPECTION = "ops/repository/integrity.py"
 RESTORE = "ops/actions/restore.py"
+COMPLAINTS = "ops/model/complaints.py"
+COMPLAINING = "tests/actions/test_complaints.py"
 STAGING = "ops/fsio/atomic.py"
 LIVE = "tests/faults/test_live_writers.py"
 CORRUPTION = "tests/faults/test_corruption.py"
@@ -109,8 +111,16 @@ MUTATIONS = [
     Mutation("ops/repository/listing.py", " and not row.is_safety", "", RESTORING),
     Mutation(RESTORE, "if isinstance(source, Restorable) and source.same_place(target):", "if False:", RESTORING),
     Mutation("ops/sources/sqlite/source.py", "promote.require_idle(place)", "pass", RESTORING),
-    Mutation(RESTORE, "    if bad:", "    if False:", RESTORING),
-    Mutation(RESTORE, "and not item.inherited", "", RESTORING),
+    Mutation("ops/actions/acceptance.py", "    if bad:", "    if False:", RESTORING),
+    Mutation("ops/actions/acceptance.py", "and not item.inherited", "", COMPLAINING),
+    Mutation(COMPLAINTS, "if (item.code, item.where, item.message) in recorded:", "if recorded:", COMPLAINING),
+    Mutation(COMPLAINTS, "            if code in COMPLAINTS and where:", "            if where:", COMPLAINING),
+    Mutation(COMPLAINTS, "if item.code in DAMAGE and not item.inherited:", "if False:", "tests/actions/test_known.py"),
+    Mutation(COMPLAINTS, "and not entry.ended(today)", "", "tests/actions/test_known.py"),
+    Mutation("ops/model/evidence.py", "return passed and not unproven_damage(self.findings)", "return passed", COMPLAINING),
+    Mutation("ops/actions/acceptance.py", "if live.is_there(target):", "if False:", "tests/actions/test_accepted.py"),
+    Mutation("ops/config/assertions.py", "if item.command is not None and not same:", "if False:", "tests/actions/test_expectations.py"),
+    Mutation("ops/sources/sqlite/queries.py", "if action == sqlite3.SQLITE_ATTACH else", "if False else", "tests/actions/test_expectations.py"),
     Mutation(PROMOTE, "_require_unchanged(target, unchanged_since)\n", "pass\n", RESTORING),
     Mutation(PROMOTE, "        _move_strays_aside(target)\n", "", RESTORING),
     Mutation(PROMOTE, "        built.chmod(mode)\n", "", RESTORING),
@@ -245,7 +255,7 @@ MUTATIONS = [
     Mutation("ops/model/evidence.py", "return self.verdict if len(rest) == len(self.findings) else verdict_of(rest)", "return self.verdict", VERDICTS),
     Mutation("ops/repository/backup.py", "            if item.verdict is Verdict.FAILED:\n                proof = None", "            if False:\n                proof = None", VERDICTS),
     Mutation("ops/repository/backup.py", "return True if any(item.read_whole for item in looks) else None", "return None", VERDICTS),
-    Mutation("ops/actions/restore.py", "        unread = [item for item in findings if item.blocking]", "        unread = []", VERDICTS),
+    Mutation("ops/actions/acceptance.py", "        unread = [item for item in findings if item.blocking]", "        unread = []", VERDICTS),
     Mutation(RETENTION, "[-count:]\n        # Damaged", "\n        # Damaged", PRUNING),
     Mutation(RETENTION, "if latest and latest.name in future else", "if False else", PRUNING),
     Mutation("ops/repository/wrong_clocks.py", "found.add(place)", "pass", PRUNING),

@@ -14,18 +14,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ops.actions.acceptance import (
+    Acceptance,
+    accepted_codes,
+    require_acceptable,
+    require_new_place,
+    told,
+)
 from ops.actions.assertions import check_assertions
-from ops.actions.backup import BackupRequest, make_under_lock, passed
+from ops.actions.keep_target import Keeping, Kept
 from ops.actions.rehearsal import check_restored, with_needed
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import BackupError, OpsError, RefusedError, SourceError, StoreError
+from ops.errors import OpsError, RefusedError
 from ops.formats.manifest import payload_sha256
-from ops.formats.names import SAFETY_TAG
 from ops.fsio.scratch import scratch_folder
+from ops.model.complaints import REMAINS, Known, accepted
 from ops.model.evidence import Level
-from ops.model.findings import Finding, Severity, Verdict
+from ops.model.findings import Finding, Severity, Verdict, verdict_of
 from ops.model.manifest import Fetched
-from ops.model.requests import Assertion, KeptTarget, RestoreOptions
+from ops.model.requests import Assertion, RestoreOptions
 from ops.model.series import Whose
 from ops.ports.source import Copy, Restorable, Source
 from ops.repository.backup import Backup, series_of
@@ -37,7 +44,6 @@ from ops.repository.repository import Repository
 from ops.repository.second_look import judged, look_beside
 from ops.repository.series import SHOWN_DIGITS
 from ops.run.job import Job, utc_now
-from ops.units import format_stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,8 @@ class RestoreRequest:
     the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
     `yes` may never touch. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
     found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
-    not hold is a warning, because an old backup may be all that there is. Commands are left to drills.
+    not hold is a warning, because an old backup may be all that there is. Commands are left to drills. `known`: what is
+    known to be wrong with the source; `accept`: codes of what is put up with.
     """
 
     scratch: Path
@@ -58,6 +65,8 @@ class RestoreRequest:
     in_full: bool = True
     from_other: bool = False
     assertions: Sequence[Assertion] = ()
+    known: tuple[Known, ...] = ()
+    accept: tuple[str, ...] = ()
     to: str | None = None
     options: RestoreOptions = field(default_factory=RestoreOptions)
     yes: bool = False
@@ -68,13 +77,17 @@ class RestoreRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a restore did: where the data is now (None: it was a rehearsal), what was found, how to go back."""
+    """What a restore did: where the data is now (None: it was a rehearsal), what was found, how to go back.
+
+    `accepted`: codes of what is not as it should be, and was accepted.
+    """
 
     target: str | None
     findings: tuple[Finding, ...]
     safety: str | None = None
     undo: str | None = None
     next_command: str | None = None
+    accepted: tuple[str, ...] = ()
 
 
 def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> list[str]:
@@ -96,6 +109,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     Raises RefusedError when it could hurt something, BackupError when the backup can not be restored as it
     was recorded; then the target is as it was before.
     """
+    require_acceptable(request.accept, request.to)
     target = chosen_target(source, request)
     backup = opened(backup, request.scratch) if can_be_opened(backup) else backup
     with job.step("restore") as facts, being_read(backup):
@@ -104,6 +118,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         if target is None:
             return _rehearse(backup, source, request, job)
         live = _restorable(source)
+        require_new_place(request.accept, live, target, request.sources)
         _guard(live, target, request)
         whose = Whose.of(source, request.safety.machine, request.series)
         _require_own(backup, source, live, target, whose, request)
@@ -178,14 +193,26 @@ def _require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of 
 
 
 def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
-    look = VerifyRequest(Level.FULL, request.scratch)
+    look = VerifyRequest(Level.FULL, request.scratch, known=request.known)
     evidence = verify_backup(backup, source, look, job)
+    findings = accepted(evidence.findings, backup.manifest, request.accept)
+    codes = accepted_codes(findings)
+    return Restored(
+        target=None,
+        findings=(*told(codes), *findings),
+        next_command=_for_real(backup, source, request, codes)
+        if verdict_of(findings) is Verdict.PASSED
+        else None,
+        accepted=codes,
+    )
+
+
+def _for_real(backup: Backup, source: Source, request: RestoreRequest, codes: Sequence[str]) -> str:
+    """The command that does what was rehearsed, with all that it will be asked for."""
     whose = Whose.of(source, request.safety.machine, request.series)
     own = is_own(backup, own_backups(whose, request.safety.store))
-    yes = "--yes" if own else "--yes --from-other-source"
-    command = f"{request.command} backup.restore --from {shlex.quote(backup.name)} {yes}{request.flags}"
-    passed = evidence.verdict is Verdict.PASSED
-    return Restored(target=None, findings=evidence.findings, next_command=command if passed else None)
+    flags = "".join(f" --accept {code}" for code in codes) + ("" if own else " --from-other-source")
+    return f"{request.command} backup.restore --from {shlex.quote(backup.name)}{flags} --yes{request.flags}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +226,50 @@ class _Restore:
     job: Job
     whose: Whose
 
+    @property
+    def acceptance(self) -> Acceptance:
+        """What is put up with."""
+        today = self.job.clock().date()
+        return Acceptance(self.backup, self.request.accept, self.request.known, today)
+
     def run(self) -> Restored:
         """The steps in their order; the target is the old or the new data after each."""
         live, target, options = self.live, self.target, self.request.options
         findings = list(live.prepare(target, self.backup.plain, options))
         with scratch_folder(live.build_folder(target, self.request.scratch)) as beside:
             (fetched, *needed), arrived = self._fetch(beside)
-            with self._built(fetched, needed) as (built, checked):
-                kept, said = self._keep_old() if live.is_there(target) else (_Kept(), [])
+            damaged = REMAINS in accepted_codes(arrived)
+            with self._built(fetched, needed, damaged=damaged) as (built, checked):
+                require_new_place(self.request.accept, live, target, ())
+                kept, said = self._keep_old() if live.is_there(target) else (Kept(), [])
                 if options.tables:
                     done = live.replace_tables(built, target, options)
                 else:
                     done = live.promote(built, target, kept.target)
         findings += [*arrived, *checked, *done, *said]
-        return Restored(target=target, findings=tuple(findings), safety=kept.name, undo=kept.undo)
+        codes = accepted_codes(findings)
+        return Restored(
+            target=target,
+            findings=(*told(codes), *findings),
+            safety=kept.name,
+            undo=kept.undo,
+            accepted=codes,
+        )
 
     def _fetch(self, folder: Path) -> tuple[list[Fetched], list[Finding]]:
-        findings = look_beside(self.backup, self.job.progress)
-        self._require_right(findings)
-        self._require_read(findings)
+        findings = self.acceptance.of_bytes(look_beside(self.backup, self.job.progress))
+        self.acceptance.require_right(findings)
+        self.acceptance.require_read(findings)
         fetched, arrived = fetch_whole(self.backup, folder, self.job.progress)
-        self._require_right(arrived)
-        self._require_read(arrived)
-        return fetched, [*findings, *arrived]
+        arrived = self.acceptance.of_bytes(arrived)
+        self.acceptance.require_right(arrived)
+        self.acceptance.require_read(arrived)
+        return fetched or [self.acceptance.remains(folder)], [*findings, *arrived]
 
     @contextlib.contextmanager
-    def _built(self, fetched: Fetched, needed: Sequence[Fetched]) -> Iterator[tuple[Copy, list[Finding]]]:
+    def _built(
+        self, fetched: Fetched, needed: Sequence[Fetched], *, damaged: bool
+    ) -> Iterator[tuple[Copy, list[Finding]]]:
         """The copy beside the target, checked and measured; raises BackupError when it is not right."""
         options, manifest = self.request.options, self.backup.manifest
         live = with_needed(self.live, needed)
@@ -235,10 +280,11 @@ class _Restore:
                 checked = check_restored(built, manifest.measures, self.job.progress)
             except OpsError as error:
                 said = judged(error, "load")
-                if said.blocking:
-                    raise
-                checked = [said]
-            self._require_right(checked)
+                if not said.blocking:
+                    self.acceptance.require_right([said])
+                raise
+            checked = self.acceptance.of_copy(checked, damaged=damaged)
+            self.acceptance.require_right(checked)
             yield built, [*checked, *self._asserted(built, fetched.folder)]
 
     def _asserted(self, built: Copy, folder: Path) -> list[Finding]:
@@ -252,67 +298,15 @@ class _Restore:
             for item in findings
         ]
 
-    def _require_right(self, findings: Sequence[Finding]) -> None:
-        bad = [item for item in findings if item.severity is Severity.CRITICAL and not item.inherited]
-        if bad:
-            where = f" ({bad[0].where})" if bad[0].where else ""
-            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-            message = (
-                f"{self.backup.name} can not be restored as it was recorded: {bad[0].message}{where}{more}"
-            )
-            hint = "nothing was touched; choose another backup (backup.list), newest proven first"
-            raise BackupError(message, code="backup.not_restorable", hint=hint)
-
-    def _require_read(self, findings: Sequence[Finding]) -> None:
-        """Raise StoreError when the stored bytes could not be read, or not twice in the same way."""
-        unread = [item for item in findings if item.blocking]
-        if unread:
-            message = f"{self.backup.name} cannot be read as it should: {unread[0].message}"
-            hint = "nothing was touched; run it again, or restore a copy from another store"
-            raise StoreError(message, code=unread[0].code, hint=hint)
-
-    def _keep_old(self) -> tuple[_Kept, list[Finding]]:
-        self.live.settle(self.target)
-        mark = self.live.change_mark(self.target)
-        source, look = self.live.at(self.target), VerifyRequest(Level.QUICK, self.request.scratch)
-        request = BackupRequest(tags=(SAFETY_TAG,), whose=self.whose)
-        try:
-            made = make_under_lock(source, self.request.safety, request, look, self.job)
-        except SourceError as error:
-            if error.code == "source.locked":
-                raise
-            return self._keep_damaged(error.message)
-        if not passed(made.looked):
-            return self._keep_damaged("its safety backup does not verify")
-        name, place = made.taken.backup.name, shlex.quote(self.target)
-        command = f"{self.request.command} backup.restore --from {shlex.quote(name)} --to {place} --yes"
-        message = f"what was there is kept as safety backup {name}"
-        finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
-        target = KeptTarget(safety=made.taken.backup.manifest, mark=mark)
-        said = [finding, *self._undone_elsewhere(name)]
-        return _Kept(name=name, undo=f"{command}{self.request.flags}", target=target), said
-
-    def _undone_elsewhere(self, name: str) -> list[Finding]:
-        """A warning when the safety backup is sealed and nothing here opens it."""
-        cipher = self.request.safety.encryption
-        if cipher is None or any(item.can_open and item.kind == cipher.kind for item in self.backup.openers):
-            return []
-        message = (
-            f"safety backup {name} is sealed, and no key is here: going back needs a machine that has it"
-        )
-        return [Finding(severity=Severity.WARNING, code="restore.safety_sealed", message=message, where=name)]
-
-    def _keep_damaged(self, why: str) -> tuple[_Kept, list[Finding]]:
-        kept, undo = self.live.keep_damaged(self.target, format_stamp(self.job.clock()))
-        message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
-        finding = Finding(severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=kept)
-        return _Kept(name=kept, undo=undo, target=KeptTarget(damaged=kept)), [finding]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    """What is kept of the old data: under which name, how to go back, and what the kind must know of it."""
-
-    name: str | None = None
-    undo: str | None = None
-    target: KeptTarget = field(default_factory=KeptTarget)
+    def _keep_old(self) -> tuple[Kept, list[Finding]]:
+        request = self.request
+        return Keeping(
+            live=self.live,
+            target=self.target,
+            backup=self.backup,
+            safety=request.safety,
+            look=VerifyRequest(Level.QUICK, request.scratch, known=request.known),
+            whose=self.whose,
+            command=request.command,
+            flags=request.flags,
+        ).keep(self.job)

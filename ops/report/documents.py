@@ -58,6 +58,7 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
         "safety": restored.safety,
         "undo": restored.undo,
         "next_command": restored.next_command,
+        "accepted": list(restored.accepted),
         "findings": findings_document(restored.findings),
     }
 

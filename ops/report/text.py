@@ -154,7 +154,7 @@ def drills_text(drills: Sequence[Evidence]) -> str:
         for drill in drills
         if (text := findings_text(drill.findings))
     ]
-    passed = sum(drill.verdict is Verdict.PASSED for drill in drills)
+    passed = sum(drill.proves for drill in drills)
     parts.append(f"\n{passed} of {len(drills)} restored, checked and proven.")
     return "\n".join(parts)
 
@@ -230,7 +230,10 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]
-    parts = ["Restore", facts(pairs), findings_text(restored.findings, all_of_them=True)]
+    title = "Restore"
+    if restored.accepted:
+        title = f"Restore: NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}"
+    parts = [title, facts(pairs), findings_text(restored.findings, all_of_them=True)]
     if restored.undo:
         parts.append(f"To go back:\n  {restored.undo}")
     if restored.next_command:

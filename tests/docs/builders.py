@@ -50,6 +50,7 @@ BUILDERS: Final[dict[str, Callable[[Place], None]]] = {
         fixtures.replaced,
         fixtures.red_drill,
         fixtures.open_question,
+        fixtures.faulty_source,
         hard_times.dead_drill,
         fixtures.many_backups,
         fixtures.two_stores,

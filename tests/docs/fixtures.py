@@ -72,6 +72,10 @@ def backed_up(place: Place) -> None:
 
 def _back_up(made: Place) -> None:
     _build(made)
+    _take_all(made)
+
+
+def _take_all(made: Place) -> None:
     for source, name in (("prices", PRICES), ("audit", AUDIT), ("journal", JOURNAL)):
         made.drillbook("backup.create", "--source", source, "--verify", "--out", f"backups/{name}")
 
@@ -339,10 +343,30 @@ def red_drill(place: Place) -> None:
 
 def open_question(place: Place) -> None:
     """Backed up; an assertion calls a program that is not installed here."""
-    backed_up(place)
+    demo(place)
     lines = '\n[[source.audit.assert]]\ncommand = ["check-audit", "--deep"]\n'
     with (place.folder / "ops.toml").open("a", encoding="utf-8") as file:
         file.write(lines)
+    _take_all(place)
+    _age_all(place)
+
+
+_ORDERS: Final = """
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers, total REAL, at TEXT);
+CREATE INDEX by_total ON orders (total);
+INSERT INTO customers VALUES (1, 'Ana');
+INSERT INTO orders VALUES (1, 1, 9.5, '2026-03-01'), (2, 7, 12.0, '2026-03-02'), (3, 8, 3.25, '2026-03-03');
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = 'CREATE INDEX by_total ON orders (at)' WHERE name = 'by_total';
+"""
+
+
+def faulty_source(place: Place) -> None:
+    """A source with a damaged index and with orders of customers that are not there; no backup yet."""
+    _execute(place.folder / "orders.db", _ORDERS)
+    config = '[source.orders]\nkind = "sqlite"\npath = "orders.db"\n\n[store.local]\nkind = "local"\npath = "backups"\n'
+    (place.folder / "ops.toml").write_text(config, encoding="utf-8")
 
 
 def outside(place: Place) -> None:

@@ -113,7 +113,7 @@ def verify(
 
 
 @command(
-    iterable=["table"],
+    iterable=["table", "accept"],
     help={
         "from_": f"{BACKUP} (default: latest)",
         "source": "whose latest",
@@ -125,6 +125,7 @@ def verify(
         "no_acl": "PostgreSQL: leave rights (GRANT, REVOKE) away",
         "yes": "really replace what is there; it is kept as a safety backup first",
         "from_other_source": "with --yes: also where the backup is of another series than the live data that it replaces",
+        "accept": "restore although this code is found, like sqlite.foreign_key; backup.checksum_mismatch only with --to NEW",
         "dry_run": "say what would be done, step by step, and do nothing",
         "verify": "accepted for scripts; every restore is verified",
         "wait": WAIT,
@@ -142,6 +143,7 @@ def restore(
     no_acl: bool = False,
     yes: bool = False,
     from_other_source: bool = False,
+    accept: list[str] | None = None,
     dry_run: bool = False,
     verify: bool = False,
     wait: str = "0",
@@ -161,6 +163,7 @@ def restore(
         no_acl=no_acl,
         yes=yes,
         from_other=from_other_source,
+        accept=tuple(accept or ()),
         dry_run=dry_run,
         wait=wait,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
+from ops.actions.acceptance import require_acceptable
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import RefusedError
 from ops.model.requests import RestoreOptions
@@ -31,12 +32,14 @@ class Wanted:
     no_acl: bool
     yes: bool
     from_other: bool
+    accept: tuple[str, ...]
     dry_run: bool
     wait: str
 
 
 def restore(session: Session, wanted: Wanted) -> None:
     """Restore one backup, or say what would be done."""
+    require_acceptable(wanted.accept, wanted.to or None)
     backup = session.find(wanted.backup, wanted.source)
     source = session.source_of(backup)
     job = session.job.of_source(backup.manifest.source.name)
@@ -48,6 +51,8 @@ def restore(session: Session, wanted: Wanted) -> None:
         in_full=wanted.backup.rpartition(":")[2] != "latest",
         from_other=wanted.from_other,
         assertions=session.assertions_of(backup),
+        known=session.known_of(backup),
+        accept=wanted.accept,
         to=wanted.to or None,
         options=RestoreOptions(
             tables=wanted.tables,

@@ -1,0 +1,83 @@
+"""Keeping what a restore is about to replace: as a verified safety backup, or as the damaged files that it is."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+
+from ops.actions.backup import BackupRequest, make_under_lock, passed
+from ops.actions.verify import VerifyRequest
+from ops.errors import SourceError
+from ops.formats.names import SAFETY_TAG
+from ops.model.findings import Finding, Severity
+from ops.model.requests import KeptTarget
+from ops.model.series import Whose
+from ops.ports.source import Restorable
+from ops.repository.backup import Backup
+from ops.repository.repository import Repository
+from ops.run.job import Job
+from ops.units import format_stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept of the old data: under which name, how to go back, and what the kind must know of it."""
+
+    name: str | None = None
+    undo: str | None = None
+    target: KeptTarget = field(default_factory=KeptTarget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What is at `target`, which `backup` will replace; it is kept in `safety`, and looked at as `look` says.
+
+    `command`, `flags`: see `RestoreRequest`.
+    """
+
+    live: Restorable
+    target: str
+    backup: Backup
+    safety: Repository
+    look: VerifyRequest
+    whose: Whose
+    command: str
+    flags: str
+
+    def keep(self, job: Job) -> tuple[Kept, list[Finding]]:
+        """Keep it; how, and what is to be said of that. Raises SourceError when it is locked."""
+        self.live.settle(self.target)
+        mark = self.live.change_mark(self.target)
+        source = self.live.at(self.target)
+        request = BackupRequest(tags=(SAFETY_TAG,), whose=self.whose)
+        try:
+            made = make_under_lock(source, self.safety, request, self.look, job)
+        except SourceError as error:
+            if error.code == "source.locked":
+                raise
+            return self._keep_damaged(error.message, job)
+        if not passed(made.looked):
+            return self._keep_damaged("its safety backup does not verify", job)
+        name, place = made.taken.backup.name, shlex.quote(self.target)
+        command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place} --yes"
+        message = f"what was there is kept as safety backup {name}"
+        finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
+        target = KeptTarget(safety=made.taken.backup.manifest, mark=mark)
+        said = [finding, *self._undone_elsewhere(name)]
+        return Kept(name=name, undo=f"{command}{self.flags}", target=target), said
+
+    def _undone_elsewhere(self, name: str) -> list[Finding]:
+        """A warning when the safety backup is sealed and nothing here opens it."""
+        cipher = self.safety.encryption
+        if cipher is None or any(item.can_open and item.kind == cipher.kind for item in self.backup.openers):
+            return []
+        message = (
+            f"safety backup {name} is sealed, and no key is here: going back needs a machine that has it"
+        )
+        return [Finding(severity=Severity.WARNING, code="restore.safety_sealed", message=message, where=name)]
+
+    def _keep_damaged(self, why: str, job: Job) -> tuple[Kept, list[Finding]]:
+        kept, undo = self.live.keep_damaged(self.target, format_stamp(job.clock()))
+        message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
+        finding = Finding(severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=kept)
+        return Kept(name=kept, undo=undo, target=KeptTarget(damaged=kept)), [finding]
