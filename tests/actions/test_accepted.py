@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.actions.backup import BackupRequest
+from ops.actions.backup import make as make_backup
+from ops.config.reading import store_at
 from ops.errors import BackupError, ConfigError, RefusedError
 from ops.formats.names import checksum_key
 from ops.model.complaints import ACCEPTABLE
-from ops.model.findings import Severity
+from ops.model.findings import Severity, Verdict
+from ops.repository.backup import Backup
 from ops.repository.find import find_backup
+from ops.repository.repository import Repository
+from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from tests.conftest import ask, execute
+from tests.keys import Keys
 from tests.sick import (
     INDEX,
     ORPHANS,
@@ -204,3 +212,33 @@ class TestRemains:
         """Where nothing is damaged nothing is accepted."""
         restored = case.restore(case.create(), tmp_path / "new.db", self.REMAINS)
         assert restored.accepted == ()
+
+
+class TestSealed:
+    """A sealed backup: what was recorded goes along, and nothing is left of a damaged one."""
+
+    @pytest.fixture
+    def sealed(self, make: Make, keys: Keys) -> tuple[Case, Backup]:
+        """A source with broken references, and its sealed backup, which can be opened here."""
+        case = make(ORPHANS)
+        home = Repository(
+            store=case.store, encryption=keys.sealing, scratch=case.scratch, plain_store=store_at
+        )
+        taken = make_backup(case.source, home, BackupRequest(), None, Job()).taken
+        return case, replace(taken.backup, openers=(keys.opening,))
+
+    def test_complaints_are_kept(self, sealed: tuple[Case, Backup], tmp_path: Path) -> None:
+        """What the source had is inherited by the sealed backup, and it is restored."""
+        case, backup = sealed
+        assert case.drill(backup).verdict is Verdict.PASSED
+        case.restore(backup, tmp_path / "new.db")
+        assert ask(tmp_path / "new.db", "SELECT count(*) FROM c") == 2
+
+    def test_nothing_is_left_of_a_damaged_one(self, sealed: tuple[Case, Backup], tmp_path: Path) -> None:
+        """Where sealed bytes are wrong nothing can be taken out, and nobody is told that it could."""
+        case, backup = sealed
+        damage(case, backup)
+        with pytest.raises(BackupError) as caught:
+            case.restore(backup, tmp_path / "new.db", "backup.checksum_mismatch")
+        assert "--accept" not in caught.value.hint
+        assert not (tmp_path / "new.db").exists()

@@ -32,7 +32,6 @@ from ops.sources.sqlite.complain import (
 from ops.sources.sqlite.connection import connect_still, require_database_file, translate
 from ops.sources.sqlite.schema import quoted
 
-READING: Final = "read every table and view"
 _SPLIT_FROM_BYTES: Final = 16 << 20
 
 
@@ -52,7 +51,7 @@ def check_database(path: Path, level: Level, foreign_keys: ForeignKeys) -> list[
     if foreign_keys != "ignore":
         severity = Severity.CRITICAL if foreign_keys == "check" else Severity.WARNING
         findings += _run(path, "foreign_key_check", partial(broken_references, severity=severity))
-    return findings + _run(path, READING, read_everything)
+    return findings + _run(path, "read every table and view", _smoke)
 
 
 def _run(path: Path, name: str, check: Check) -> list[Finding]:
@@ -112,8 +111,7 @@ def _integrity(path: Path) -> list[Finding]:
     return problems or [Finding(severity=Severity.OK, code="sqlite.check", message=message)]
 
 
-def read_everything(connection: sqlite3.Connection) -> list[Finding]:
-    """Return the tables and views of which not even one row can be read."""
+def _smoke(connection: sqlite3.Connection) -> list[Finding]:
     names = connection.execute(
         "SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view')"
     ).fetchall()

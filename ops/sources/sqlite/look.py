@@ -9,7 +9,7 @@ from typing import Final
 
 from ops.model.complaints import COMPLAINTS
 from ops.model.findings import Finding, Severity
-from ops.sources.sqlite.check import READING, failed_check, read_everything
+from ops.sources.sqlite.check import failed_check
 from ops.sources.sqlite.complain import Check, ForeignKeys, broken_references, pragma, unusable_keys
 from ops.sources.sqlite.connection import translated_errors
 
@@ -42,7 +42,8 @@ def look_at_source(
         found += _looked(connection, path, "quick_check", pragma("quick_check"))
     if foreign_keys != "ignore":
         found += _looked(connection, path, "foreign_key_check", partial(broken_references, severity=severity))
-    return _complaints(found + _looked(connection, path, READING, read_everything))
+    # Views are not read here: one may take as long as it likes, and the source waits.
+    return _complaints(found)
 
 
 def _complaints(found: list[Finding]) -> list[Finding]:
