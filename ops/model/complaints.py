@@ -108,7 +108,7 @@ def settled(
 
 
 def _inherited(item: Finding, manifest: Manifest, recorded: frozenset[tuple[str, str, str]]) -> Finding:
-    if item.severity is Severity.OK or item.code not in COMPLAINTS:
+    if item.severity is Severity.OK:
         return item
     if (item.code, item.where, item.message) in recorded:
         message = f"{item.message}; the source had it when it was backed up"
