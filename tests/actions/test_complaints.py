@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from ops.run.job import Job
 from ops.sources.sqlite import capture
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
-from tests.conftest import execute
+from tests.conftest import ask, execute
 from tests.sick import (
     INDEX,
     MISMATCH,
@@ -76,6 +78,21 @@ class TestInherited:
         """With `foreign_keys = "warn"` keys that cannot be checked are a warning, also where nobody recorded it."""
         case = make(MISMATCH, foreign_keys="warn")
         assert case.drill(unrecorded(case, case.create())).verdict is Verdict.PASSED
+
+    def test_what_only_the_application_has(self, make: Make, tmp_path: Path) -> None:
+        """A function that an index uses and nobody here has leaves the question open; the backup can be restored."""
+        case = make("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2);")
+        with closing(sqlite3.connect(case.path)) as connection:
+            connection.create_function("theirs", 1, lambda value: value, deterministic=True)
+            connection.execute("CREATE INDEX i ON t (theirs(a))")
+            connection.commit()
+        backup = case.create()
+        assert not recorded_in(backup.manifest)
+        evidence = case.drill(backup)
+        assert evidence.verdict is Verdict.INCONCLUSIVE
+        assert "unknown function: theirs" in of(evidence.findings, "sqlite.not_installed").message
+        case.restore(backup, tmp_path / "new.db")
+        assert ask(tmp_path / "new.db", "SELECT count(*) FROM t") == 2
 
     def test_ignored(self, make: Make) -> None:
         """With `foreign_keys = "ignore"` nobody looks, at neither end."""
