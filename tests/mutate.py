@@ -182,7 +182,7 @@ MUTATIONS = [
     Mutation("ops/repository/encrypt.py", "cipher.unseal(sealed, into, expected, progress)", "cipher.unseal(sealed, into, None, progress)", SEALING),
     Mutation("ops/repository/encrypt.py", "    if backup.good is None:\n        return records\n", "", SEALED_HOME),
     Mutation("ops/repository/encrypt.py", "if (sealed.plain_size, sealed.plain_sha256) != (entry.size, entry.sha256):", "if False:", SEALED_HOME),
-    Mutation("ops/repository/encrypt.py", "(\"passed\", Severity.OK) if backup.good else (\"FAILED\", Severity.CRITICAL)", "(\"passed\", Severity.OK)", SEALED_HOME),
+    Mutation("ops/repository/encrypt.py", '("passed", Severity.OK) if backup.good else ("FAILED", Severity.CRITICAL)', '("passed", Severity.OK)', SEALED_HOME),
     Mutation("ops/actions/backup.py", "    if to.encryption is not None:\n        return _make", "    if False:\n        return _make", SEALED_HOME),
     Mutation("ops/actions/reencrypt.py", "if not any(finding.code == OPENED for finding in looked.findings):", "if False:", REENCRYPT),
     Mutation("ops/actions/reencrypt.py", "sealed_for(backup.manifest) == today", "True", REENCRYPT),

@@ -32,7 +32,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.actions.test_encrypted_store import made
-from tests.conftest import execute
+from tests.conftest import execute, run_drillbook
 from tests.histories import stored_backup
 from tests.keys import Keys
 from tests.sources.eventlog.writing import made_events, written_log
@@ -186,6 +186,37 @@ def test_an_event_log_without_a_key(
     shutil.rmtree(data)
     written_log(data, made_events(60)[:30], 10)
     assert told(made(log, there, scratch)) == {"eventlog.truncated"}
+
+
+def test_assertions_are_asked_of_encrypted_backups(database: Path, tmp_path: Path) -> None:
+    """Those of its time bind although they are encrypted: one that does not hold fails the drill, and is in no clear text."""
+    form = Path(__file__).parents[2] / "fixtures" / "stores" / "v2"
+    (tmp_path / "ops.toml").write_text(
+        f"""
+[source.app]
+kind = "sqlite"
+path = "{database}"
+[[source.app.assert]]
+row_count = "notes"
+min = 1000
+[store.local]
+kind = "local"
+path = "backups"
+encrypt = "escrow"
+[cipher.escrow]
+kind = "age"
+recipients_file = "{form}/recipients.txt"
+identity_file = "{form}/identity.txt"
+"""
+    )
+    assert run_drillbook("backup.create", "--verify", cwd=tmp_path).returncode == 0
+    done = run_drillbook("backup.drill", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert "assert.failed" in done.stdout
+    execute(database, MANY_NOTES)
+    assert run_drillbook("backup.create", cwd=tmp_path).returncode == 0
+    assert run_drillbook("backup.drill", cwd=tmp_path).returncode == 0
+    assert "notes" not in names_in(tmp_path / "backups")
 
 
 def told(done: Made) -> set[str]:

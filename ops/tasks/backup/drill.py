@@ -18,6 +18,7 @@ from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
 from ops.repository.backup import Backup
+from ops.repository.encrypt import opened_where_possible
 from ops.repository.freshness import examine_undecided
 from ops.repository.listing import list_backups
 from ops.repository.own import of_source
@@ -68,6 +69,8 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
 
 def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
     configured = session.config.sources.get(backup.manifest.source.name)
+    # The assertions of its time are encrypted with all else that tells of the content.
+    backup = opened_where_possible(backup, session.config.scratch)
     expected = expectations_of(backup.plain, configured.assertions if configured else None)
     request = DrillRequest(
         scratch=session.config.scratch,

@@ -13,6 +13,7 @@ from ops.ports.source import Restorable, Source
 from ops.report.documents import restored_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import printable, restored_text
+from ops.repository.encrypt import opened_where_possible
 from ops.run.job import milliseconds
 from ops.tasks.flag_values import seconds
 from ops.tasks.session import Session, program_name
@@ -40,7 +41,8 @@ class Wanted:
 def restore(session: Session, wanted: Wanted) -> None:
     """Restore one backup, or say what would be done."""
     require_acceptable(wanted.accept, wanted.to or None)
-    backup = session.find(wanted.backup, wanted.source)
+    # Where the source is not configured here, its place is what the manifest says, which may be encrypted.
+    backup = opened_where_possible(session.find(wanted.backup, wanted.source), session.config.scratch)
     source = session.source_of(backup)
     job = session.job.of_source(backup.manifest.source.name)
     request = RestoreRequest(
