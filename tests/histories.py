@@ -47,6 +47,7 @@ def stored_backup(
     kind: str = "sqlite",
     scope: str = "full",
     location: str = "/srv/data.db",
+    needs: tuple[Backup, ...] = (),
 ) -> Backup:
     """A backup made at `moment`; with more than one file its payload is a folder."""
     name = payload_name("backup", moment, ".db" if files == 1 else ".pg")
@@ -67,6 +68,7 @@ def stored_backup(
         started_at=moment,
         finished_at=moment,
         duration_ms=1,
+        extra={"needs": [_need(item) for item in needs]} if needs else {},
     )
     with store.stage(name, folder=files > 1) as staged:
         if files == 1:
@@ -80,6 +82,10 @@ def stored_backup(
     return Backup(store=store, manifest=manifest)
 
 
+def _need(backup: Backup) -> dict[str, object]:
+    return {"backup": backup.name, "job_id": backup.manifest.job_id, "size": backup.manifest.size}
+
+
 def looked_at(
     backup: Backup,
     verdict: Verdict = Verdict.PASSED,
@@ -87,6 +93,7 @@ def looked_at(
     action: str = "verify",
     after: timedelta = timedelta(hours=1),
     host: str = "",
+    level: str = "full",
     job_id: str = "",
 ) -> Backup:
     """The same backup with evidence of a verify or drill beside it."""
@@ -94,7 +101,7 @@ def looked_at(
     moment = manifest.created_at + after
     evidence = Evidence(
         action=action,
-        level="full",
+        level=level,
         job_id=job_id or str(uuid.uuid4()),
         host=host,
         backup=backup.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ops.errors import ConfigError, OpsError, RefusedError
 from ops.formats.adoption import AdoptionRecord
@@ -83,6 +83,8 @@ def _adopted(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:
     row = found.rows[0]
     own = [item for source in known.sources for item in source.rows]
     mine = [item for item in own if item.series == known.sources[0].own.current]
+    if (row.kind, row.scope) != (whose.kind, whose.scope):
+        raise _refused(found, f"it is of another kind or scope ({row.kind}, {row.scope}) than the source")
     holder = next(
         (item for item in known.in_force if item.adopted == found.series and item.by != whose.place), None
     )
@@ -129,15 +131,20 @@ def _foreign(request: AdoptRequest, known: _Known) -> Foreign:
 
 def _undone(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:
     place, wanted = request.whose.place, request.series
-    found = [item for item in known.in_force if item.by == place and item.adopted.startswith(wanted)]
+    names = request.whose.machine.names
+    # Also the word of this very machine, when its source had another `series` or `host`.
+    mine = [
+        item
+        for item in known.in_force
+        if item.by == place or (item.source == request.whose.name and item.host in names)
+    ]
+    found = [item for item in mine if item.adopted.startswith(wanted)]
     if len(found) != 1 or len(wanted) < SHOWN_DIGITS:
-        shown = (
-            ", ".join(item.adopted[:SHOWN_DIGITS] for item in known.in_force if item.by == place) or "none"
-        )
+        shown = ", ".join(item.adopted[:SHOWN_DIGITS] for item in mine) or "none"
         message = f"source {request.whose.name!r} has adopted no series {wanted!r}"
         raise ConfigError(message, code="usage.bad_value", hint=f"it has adopted: {shown}")
     series = found[0].adopted, found[0].adopted_place, found[0].newest
-    return _record(request, series, known, job)
+    return replace(_record(request, series, known, job), by=found[0].by, order=found[0].order + 1)
 
 
 def _record(request: AdoptRequest, about: tuple[str, str, int], known: _Known, job: Job) -> AdoptionRecord:

@@ -16,7 +16,7 @@ from ops.repository.backup import Backup, Catalogue
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.own import OwnBackups, own_backups
-from ops.repository.replicate import copy_backup, refresh_records
+from ops.repository.replicate import copy_backup, refresh_records, refresh_sealed
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
@@ -90,6 +90,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
             away = read_catalogue(to.store)
             missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
             refresh_records(here.here.catalogue, away, to.store)
+            refresh_sealed(here.here.mine, away, to.store, job)
             carry_adoptions(home.store, to.store)
         except OpsError as error:
             findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))

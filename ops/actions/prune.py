@@ -16,6 +16,7 @@ from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import beside, delete_backup, finish_deletions, locked_finding
 from ops.repository.locks import held_lock
 from ops.repository.own import (
+    Elsewhere,
     OwnBackups,
     backups_to_clear,
     held_in,
@@ -39,7 +40,7 @@ class PruneRequest:
 
     `by_scope`: policies for backups of one scope; `named`: those that a backup may name itself. `many`: also where most
     of what is there would go. `series`: not the own backups, but those of one other series, whose source is gone.
-    `stale_after`: when an upload that was begun and never finished is given up.
+    `elsewhere`: the source's other stores, which may know more of adopted series. `stale_after`: when an upload that was begun and never finished is given up.
     """
 
     whose: Whose
@@ -50,6 +51,7 @@ class PruneRequest:
     dry_run: bool = False
     wait_s: float = 0
     series: str = ""
+    elsewhere: tuple[Repository, ...] = ()
     stale_after: timedelta = timedelta(days=7)
 
     def policy_of(self, group: Group) -> Policy:
@@ -102,7 +104,12 @@ class _Pruning:
             resumed = [] if self.request.dry_run else finish_deletions(store, self.request.whose.name)
             catalogue = read_catalogue(store)
             stored = sizes_in(store)
-            own = own_backups(self.request.whose, store, catalogue)
+            own = own_backups(
+                self.request.whose,
+                store,
+                catalogue,
+                Elsewhere.of(item.store for item in self.request.elsewhere),
+            )
             mine, alarm = self._chosen(own)
             unreadable = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
             unreadable += [*own.findings, *alarm]

@@ -10,7 +10,7 @@ from ops.model.series import Identified, Whereabouts
 
 def path_whereabouts(path: Path) -> Whereabouts:
     """Return the path as it is configured, without steps that lead nowhere."""
-    return Whereabouts("path", os.path.normpath(path))
+    return Whereabouts("path", os.path.normpath(path), real=os.path.realpath(path))
 
 
 def identify_path(path: Path) -> Identified:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
 from ops.fsio.atomic import replace_durably, staged_file, write_all
 from ops.host.state_dir import StateDir
 from ops.model.findings import Finding, Severity
@@ -21,6 +21,7 @@ VARIABLE: Final = "OPS_HOST"
 _REMEMBERED: Final = "host.json"
 _CONTAINER_FILES: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 _CONTAINER_VARIABLE: Final = "KUBERNETES_SERVICE_HOST"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 # The digits of a container's id; the letters and digits that Kubernetes makes the suffixes of pods of.
@@ -60,8 +61,11 @@ def this_machine(
     The name is `OPS_HOST`, else `configured`, else the one that the state folder remembers, else the host name; one that
     was generated in a container is none. `remember`: keep it for the next run; where that cannot be, nothing is kept.
     """
-    around = Surroundings.here(environ)
-    return name_machine(environ.get(VARIABLE, "") or configured, around, state, remember=remember)
+    around, given = Surroundings.here(environ), environ.get(VARIABLE, "").strip()
+    if given and not _NAME.fullmatch(given):
+        hint = "letters, digits, '_', '-' and '.', beginning with a letter or digit"
+        raise ConfigError(f"{VARIABLE}: {given!r} is not a name for a machine", hint=hint)
+    return name_machine(given or configured, around, state, remember=remember)
 
 
 def name_machine(

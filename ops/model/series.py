@@ -44,12 +44,14 @@ class Machine:
 class Whereabouts:
     """Where a source is configured to be: what kind of place (`path`, `postgres`), in which words.
 
-    `local`: the words mean something on one machine only.
+    `local`: the words mean something on one machine only. `real`: what is known of the source without asking it, in the
+    words that it would answer with (empty: nothing).
     """
 
     by: str
     text: str
     local: bool = True
+    real: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,11 @@ class Whose:
     def place(self) -> str:
         """16 hexadecimal digits, equal wherever the same source is configured in the same words."""
         return self._digits(self.whereabouts.text)
+
+    @property
+    def real_series(self) -> str | None:
+        """Return the series that the source is, where that is known without asking it: at another spelling of its path."""
+        return self._digits(self.whereabouts.real) if self.whereabouts.real and not self.declared else None
 
     @property
     def former_places(self) -> frozenset[str]:

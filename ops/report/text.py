@@ -68,7 +68,7 @@ def error_text(error: OpsError, source: str = "", program: str = "drillbook", wo
 
 def _counted(manifest: Manifest) -> str:
     if is_closed(manifest):
-        return "encrypted; no key opens them here"
+        return "what it holds is encrypted, and no key opens it here"
     return f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"
 
 
@@ -199,7 +199,8 @@ def shown_text(backup: Backup) -> str:
         ]
         for item in backup.evidence
     ]
-    parts = [printable(backup.name), facts(pairs), "", table(["Table", "Rows", "Content"], rows), ""]
+    counted = _counted(manifest) if is_closed(manifest) else table(["Table", "Rows", "Content"], rows)
+    parts = [printable(backup.name), facts(pairs), "", counted, ""]
     looks = (
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
     )

@@ -9,7 +9,7 @@ from typing import Final
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_sealed, plain_manifest
 from ops.host.machine import is_generated
-from ops.model.evidence import Evidence, Pin
+from ops.model.evidence import Evidence, Level, Pin
 from ops.model.findings import Finding, Verdict
 from ops.model.manifest import Manifest
 from ops.model.series import first_version_series
@@ -91,14 +91,19 @@ class Backup:
     def good(self) -> bool | None:
         """What the last verify or drill that reached a verdict on the backup itself said; None when there was none.
 
-        What its data was expected to be says nothing here. Where no look reached a verdict, one that read every stored
+        One that failed is taken back only by a look that went as deep: stored bytes that are as recorded may hold a
+        damaged database. What its data was expected to be says nothing here. Where no look reached a verdict, one that read every stored
         byte as recorded counts: a module that is missing on this machine makes no backup worse.
         """
-        looks = self._looks
-        decided = [item for item in looks if item.integrity is not Verdict.INCONCLUSIVE]
-        if decided:
-            return decided[-1].integrity is Verdict.PASSED
-        return True if any(item.read_whole for item in looks) else None
+        good, depth = None, 0
+        for item in self._looks:
+            if item.integrity is Verdict.FAILED:
+                good, depth = False, max(depth, _depth(item)) if good is False else _depth(item)
+            elif item.integrity is Verdict.PASSED and (good is not False or _depth(item) >= depth):
+                good = True
+        if good is None and any(item.read_whole for item in self._looks):
+            return True
+        return good
 
     @property
     def read_at(self) -> datetime | None:
@@ -125,6 +130,11 @@ class Backup:
             if pin.until is None or pin.until > now
         ]
         return (*pinned, *(f"pin {key} can not be read" for key in self.bad_pins))
+
+
+def _depth(evidence: Evidence) -> int:
+    """How deep a look went: stored bytes and structure, or all of a restored copy."""
+    return 1 if evidence.level == Level.QUICK else 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ops.repository.listing import Listing
 from ops.repository.listing_row import Listed
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy
+from ops.repository.wrong_clocks import FUTURE
 from ops.units import format_size
 
 
@@ -84,7 +85,7 @@ def examine_capacity(
     usage = _usage(store, sum(sizes.values()), limit)
     if usage is None:
         return []
-    when = _when(forecast_full(_habits(sizes, listing, policy_of), usage, now), now)
+    when = _when(forecast_full(_habits(sizes, listing, policy_of, now), usage, now), now)
     if usage.is_high:
         return [_nearly_full(store, usage, when)]
     message = _fullness(store, usage, when)
@@ -109,13 +110,17 @@ def _when(full: datetime | None, now: datetime) -> str:
     return f"; full about {full:%Y-%m-%d} if all goes on like this, with backup.prune at work"
 
 
-def _habits(sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy]) -> list[Habit]:
+def _habits(
+    sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy], now: datetime
+) -> list[Habit]:
     present: dict[str, int] = defaultdict(int, sizes)
     for key in sizes:
         if "/" in key:
             present[top_name(key)] += sizes[key]
     groups = defaultdict(list)
     for row in listing.rows.as_list():
+        if row.created_at - now > FUTURE:
+            continue  # nobody's habit
         groups[row.source, row.series, row.kind, row.scope].append(
             _candidate(row, whole=present[row.name] == row.size)
         )

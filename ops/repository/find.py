@@ -89,7 +89,7 @@ def others_meant(store: Store, whose: Whose, others: Sequence[Foreign], task: st
                 continue
             words = "newest and proven" if row is item.proven and word == "newest" else word
             about = f"series {item.shown}, {item.where}: {words}, {row.created_at:%Y-%m-%d %H:%M}Z"
-            choices.append((f"{task} {shlex.quote(row.name)}", about))
+            choices.append((f"{task} {shlex.quote(f'{store.name}:{row.name}')}", about))
         if not item.lives:
             about = f"series {item.shown} is this source before it was moved or renamed"
             choices.append((adopt_command(whose, item), about))

@@ -89,7 +89,11 @@ def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified:
     if whose is not None:
         marks = dict.fromkeys(_marks(new, known, there))
         own = own_series(whose, marks, read_records(store).in_force, identified)
-    fresh = (_named(row) for row in new if _is_meant(row.source, row.series, whose, own))
+    fresh = (
+        _named(row)
+        for row in new
+        if _is_meant(row.source, row.series, row.scope, whose, own, is_safety=row.is_safety)
+    )
     before = (item for item in _chosen(known.rows.column, whose, own) if manifest_key(item.name) in there)
     return Newest(heapq.merge(before, fresh, key=_order), tuple(findings), own, tuple(marks))
 
@@ -144,14 +148,20 @@ def _others(found: Stamps, known: Remembered) -> list[str]:
 
 def _chosen(column: Callable[[str], Sequence[Any]], whose: Whose | None, own: Own | None) -> Iterator[Named]:
     """Those of one source, or of all, in the order of the columns, which is newest first."""
-    fields = ("name", "sequence", "created", "source", "series", "tags")
-    for name, sequence, created, source, series, tags in zip(*map(column, fields), strict=True):
-        if _is_meant(source, series, whose, own):
-            yield Named(name, sequence, created, SAFETY_TAG in tags)
+    fields = ("name", "sequence", "created", "source", "series", "scope", "tags")
+    for name, sequence, created, source, series, scope, tags in zip(*map(column, fields), strict=True):
+        is_safety = SAFETY_TAG in tags
+        if _is_meant(source, series, scope, whose, own, is_safety=is_safety):
+            yield Named(name, sequence, created, is_safety)
 
 
-def _is_meant(source: str, series: str, whose: Whose | None, own: Own | None) -> bool:
-    return whose is None or own is None or (source == whose.name and series in own.ids)
+def _is_meant(  # noqa: PLR0913 - what tells of a row, asked of a hundred thousand
+    source: str, series: str, scope: str, whose: Whose | None, own: Own | None, *, is_safety: bool
+) -> bool:
+    """Whether a row is one of the source's; in version 1 a series has every scope, and the latest is of the own one."""
+    if whose is None or own is None:
+        return True
+    return source == whose.name and series in own.ids and (scope == whose.scope or is_safety)
 
 
 def _named(row: Listed) -> Named:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ops.errors import RefusedError
+from ops.errors import BackupError, OpsError, RefusedError
 from ops.formats.adoption import AdoptionRecord
+from ops.formats.dependencies import Need, needs_of
 from ops.model.findings import Finding
 from ops.model.series import Whose
 from ops.ports.store import Store
@@ -87,23 +88,50 @@ class Glance:
         boots = set(zip(column("source"), column("boot"), strict=True))
         return cls(marks_of(column), boots, read_records(store))
 
+    def own(self, whose: Whose) -> Own:
+        """Return which series are the source's own."""
+        return own_series(whose, self.marks, self.records.in_force)
+
     def needs_a_look(self, whose: Whose) -> bool:
         """Return whether there may be more to say of a source's series than nothing."""
-        own = own_series(whose, self.marks, self.records.in_force)
+        own = self.own(whose)
         foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in self.marks)
         boots = sum(source == whose.name and bool(boot) for source, boot in self.boots)
         return foreign or boots > 1 or bool(self.records.by_key or self.records.findings)
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the other stores of a source say of adopted series; `unread`: one of them could not be read."""
+
+    records: Records
+    unread: bool = False
+
+    @classmethod
+    def of(cls, stores: Iterable[Store]) -> Elsewhere:
+        """Read the records of those stores."""
+        records, unread = Records({}), False
+        for store in stores:
+            try:
+                records = records.with_those_of(read_records(store))
+            except OpsError:
+                unread = True
+        return cls(records, unread)
+
+
+@dataclass(frozen=True, slots=True)
 class OwnBackups:
-    """All that is in a store, and which of its series are the own ones of a source there."""
+    """All that is in a store, and which of its series are the own ones of a source there.
+
+    `unsure`: another store of the source, which may know more of adopted series, could not be read.
+    """
 
     whose: Whose
     catalogue: Catalogue
     own: Own
     adoptions: tuple[AdoptionRecord, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unsure: bool = False
 
     @property
     def mine(self) -> list[Backup]:
@@ -155,26 +183,62 @@ def held_in(own: OwnBackups, backups: Iterable[Backup], now: datetime) -> dict[s
         if now - record.recorded_at < ADOPTED_KEPT
     }
     mixed, boot = own.mixed(now), own.whose.boot
-    found = {}
+    found = _needed_by_others(own, backups)
     for item in backups:
         origin, age = item.manifest.origin, now - item.manifest.created_at
         if item.name in mixed:
             found[item.name] = "written while two machines had one name"
         elif series_of(item) in adopted:
-            until = adopted[series_of(item)] + ADOPTED_KEPT
-            found[item.name] = f"adopted: stays until {until:%Y-%m-%d}"
+            found[item.name] = _stays(adopted[series_of(item)])
+        elif own.unsure and series_of(item) in {record.adopted for record in own.adoptions}:
+            found[item.name] = (
+                "adopted, and a store that may have the word that separates it could not be read"
+            )
         elif boot and not own.whose.host and origin and origin.boot != boot and age < OTHER_BOOT_KEPT:
             found[item.name] = "written by another machine, or before a restart, within 7 days"
     return found
 
 
-def own_backups(whose: Whose, store: Store, catalogue: Catalogue | None = None) -> OwnBackups:
-    """Read the whole store (or take its `catalogue`), and say which backups are the own ones."""
+def _needed_by_others(own: OwnBackups, backups: Iterable[Backup]) -> dict[str, str]:
+    """Why backups stay that those of another series need: increments may build on what was adopted for a while."""
+    mine = {(item.plain.payload, item.manifest.job_id): item.name for item in backups}
+    names, found = set(mine.values()), {}
+    for other in own.catalogue.backups:
+        for need in _needs(other) if other.name not in names else ():
+            if need.identity in mine:
+                found[mine[need.identity]] = f"needed by {other.name}"
+    return found
+
+
+def _needs(backup: Backup) -> Sequence[Need]:
+    try:
+        return needs_of(backup.manifest)
+    except BackupError:
+        return ()  # a manifest that cannot be read stops the whole prune
+
+
+def _stays(recorded: datetime) -> str:
+    try:
+        return f"adopted: stays until {recorded + ADOPTED_KEPT:%Y-%m-%d}"
+    except OverflowError:
+        return "adopted"
+
+
+def own_backups(
+    whose: Whose, store: Store, catalogue: Catalogue | None = None, elsewhere: Elsewhere | None = None
+) -> OwnBackups:
+    """Read the whole store (or take its `catalogue`), and say which backups are the own ones.
+
+    `elsewhere`: what the source's other stores say of adopted series.
+    """
     catalogue = catalogue or read_catalogue(store)
     records = read_records(store)
+    if elsewhere is not None:
+        records = records.with_those_of(elsewhere.records)
     marks = (Mark.of(listed(item)) for item in catalogue.backups)
     own = own_series(whose, marks, records.in_force)
-    return OwnBackups(whose, catalogue, own, tuple(records.in_force), records.findings)
+    unsure = elsewhere is not None and elsewhere.unread
+    return OwnBackups(whose, catalogue, own, tuple(records.in_force), records.findings, unsure)
 
 
 def is_own(backup: Backup, here: OwnBackups) -> bool:
@@ -196,6 +260,11 @@ def backups_to_clear(own: OwnBackups, digits: str, now: datetime) -> list[Backup
     if any(series.startswith(digits) for series in own.own.ids) or len(digits) < SHOWN_DIGITS:
         message = f"{digits!r} is not another series of {own.whose.name!r}"
         hint = f"{SHOWN_DIGITS} digits, as backup.list shows them; own backups are pruned without --series"
+        raise RefusedError(message, code="refused.other_series", hint=hint)
+    holder = next((item for item in own.adoptions if item.adopted.startswith(digits)), None)
+    if holder is not None:
+        message = f"series {digits} was adopted by source {holder.source!r} on {holder.host or 'a container'}"
+        hint = "nothing was deleted; prune it there, or separate it first (backup.adopt --undo)"
         raise RefusedError(message, code="refused.other_series", hint=hint)
     found = [item for item in own.others(now) if item.series.startswith(digits)]
     for item in found:

@@ -7,19 +7,21 @@ that was cut off is no backup there. What is there already is compared, never re
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from ops.formats import pins as pin_files
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_sealed
-from ops.formats.names import checksum_key, manifest_key
+from ops.formats.names import checksum_key, manifest_key, pin_key
 from ops.model.findings import Finding
 from ops.model.series import Whose
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.dependencies import copy_of, needed_backups
-from ops.repository.encrypt import Sealing
+from ops.repository.encrypt import Sealing, sealed_records
 from ops.repository.fetch import payload_here
 from ops.repository.find import find_backup
 from ops.repository.identity import give_identity
@@ -97,6 +99,26 @@ def refresh_records(home: Catalogue, away: Catalogue, to: Store) -> None:
             len(backup.pins),
         ):
             copy_records(backup, to)
+
+
+def refresh_sealed(home: Iterable[Backup], away: Catalogue, to: Store, job: Job) -> None:
+    """Bring to encrypted copies of plain backups what was said since: pins, and that a backup is bad.
+
+    Evidence is about bytes, and those of the copy are others: that a look passed proves nothing of them.
+    """
+    copies = {item.manifest.job_id: item for item in away.backups if is_sealed(item.manifest)}
+    for backup in home:
+        copy = copies.get(backup.manifest.job_id)
+        if copy is None or is_sealed(backup.manifest):
+            continue
+        for pin in backup.pins:
+            if pin.job_id not in {known.job_id for known in copy.pins}:
+                key = pin_key(copy.name, pin.pinned_at, pin.job_id)
+                put_text(to, key, pin_files.to_json(replace(pin, backup=copy.name)))
+        if backup.good is False and copy.good is not False:
+            known = replace(backup, pins=())
+            for key, content in sealed_records(known, copy.manifest, job):
+                put_text(to, key, content)
 
 
 def _is_there(backup: Backup, to: Store, stored: dict[str, int]) -> bool:

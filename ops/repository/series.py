@@ -64,7 +64,7 @@ def own_series(
     `marks`: those of the store's backups, newest first. `identified`: the series that the source, which was asked, is.
     """
     mine = [mark for mark in dict.fromkeys(marks) if mark.source == whose.name]
-    placed = [mark.series for mark in mine if mark.place == whose.place]
+    placed = [mark.series for mark in mine if mark.place == whose.place or mark.series == whose.real_series]
     current = identified or next(iter(placed), None)
     first = {mark.series for mark in mine if _is_own_of_first_version(mark, whose, mine)}
     ids = _with_adopted({*filter(None, [current]), *first}, whose.place, mine, adoptions)
@@ -172,8 +172,10 @@ def _is_likely(whose: Whose, other: Listed, mine: Sequence[Listed]) -> bool:
 
 
 def _lives(rows: Sequence[Listed], now: datetime) -> bool:
-    """Whether the newest backup is younger than twice the usual distance."""
-    return now - rows[0].created_at < 2 * _usual_distance(rows)
+    """Whether the newest backup is younger than twice the usual distance; of several at once the longest pause counts."""
+    times = [row.created_at for row in rows[:_USUAL]]
+    longest = max((newer - older for newer, older in pairwise(times)), default=timedelta(days=1))
+    return now - times[0] < 2 * max(longest, timedelta(minutes=1))
 
 
 def said_of_others(whose: Whose, others: Sequence[Foreign], *, has_own: bool) -> list[Finding]:

@@ -58,6 +58,13 @@ def _lives(whose: Whose, record: AdoptionRecord, newest: Listed) -> Finding:
 
 
 def _claimed(whose: Whose, record: AdoptionRecord) -> Finding:
+    if record.source == whose.name and record.host in whose.machine.names:
+        message = (
+            f"the backups of {whose.name!r} were taken along when it had a `series` or `host` of its own, which the"
+            " configuration has no more: write that back, or separate the two: backup.adopt"
+            f" {record.adopted[:SHOWN_DIGITS]} --source {whose.name} --undo"
+        )
+        return _critical("series.adopted_lives", message, whose)
     message = (
         f"the backups of {whose.name!r} were adopted on {record.host or 'a container'} as those of its source"
         f" {record.source!r}, and count there too. Where this machine goes on, have them separated there: backup.adopt"

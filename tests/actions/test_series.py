@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ops.actions.adopt import AdoptRequest, adopt
+from ops.actions.copy import copy_missing
 from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.errors import BackupError, ConfigError, RefusedError
+from ops.formats.adoption import AdoptionRecord
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import SourceInfo
 from ops.model.series import Identified, Whereabouts
 from ops.ports.store import Store
+from ops.repository.adoptions import put_record
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
@@ -463,3 +466,147 @@ class TestGone:
                 self.clear(here, series, night(30))
         assert self.clear(here, "0123456789abcdef", night(30)) == ()
         assert len(here.names()) == 3
+
+
+class TestBrokenByOutsiders:
+    """Ways to lose backups, or to be refused, that people outside found."""
+
+    def adopted(self, series: str, by: Site, *stores: Repository, at: float, **more: bool) -> None:
+        """Make the series a part of the site's own."""
+        request = AdoptRequest(
+            series=series, whose=by.whose, stores=stores or (by.repository,), yes=True, **more
+        )
+        adopt(request, Job(clock=lambda: night(at)))
+
+    def test_what_another_series_needs_stays(self, site: NewSite, source: SqliteSource, store: Store) -> None:
+        """An increment of another machine may need a backup that was adopted for a while: no rule deletes it."""
+        one = site("alpha")
+        place = source.info.location
+        base = looked_at(stored_backup(store, night(0), location=place))
+        for number in (1, 2):
+            looked_at(stored_backup(store, night(number), location=place))
+        other = stored_backup(store, night(3), location="/elsewhere.db", needs=(base,))
+        one.policy = Policy(keep_last=1)
+        done = one.prune(night(5))
+        assert base.name not in done.deleted
+        assert len(done.deleted) == 1
+        reasons = {
+            item.candidate.name: item.reasons for plan in done.plans.values() for item in plan.decisions
+        }
+        assert f"needed by {other.name}" in reasons[base.name]
+
+    def test_a_word_that_a_store_has_not_heard(
+        self, site: NewSite, source: SqliteSource, tmp_path: Path
+    ) -> None:
+        """One that was separated while a store was away is not pruned there; nor while nobody can tell."""
+        one, three = site("one"), site("three")
+        away = Repository(store=MemoryStore("away"), scratch=one.scratch)
+        for number in range(4):
+            one.take(night(number))
+        three.take(night(4))
+        series = str(one.own.own.current)
+        self.adopted(series, three, three.repository, away, at=5)
+        for each in (one, three):
+            copy_missing(each.whose, each.repository, [away], Job(clock=lambda: night(6)))
+        self.adopted(series, three, three.repository, at=50, undo=True)
+        there = Site(source, away.store, one.scratch, "three", policy=Policy(keep_last=1))
+        request = PruneRequest(whose=there.whose, policy=Policy(keep_last=1), many=True)
+        for elsewhere in (
+            three.repository,
+            Repository(store=LocalStore("gone", LocalOptions(path=tmp_path / "live" / "data.db"))),
+        ):
+            done = prune(away, replace(request, elsewhere=(elsewhere,)), Job(clock=lambda: night(60)))
+            assert done.deleted == ()
+        assert len(everything(away.store)) == 5
+
+    def test_an_adopted_series_is_not_cleared_by_a_third(self, site: NewSite) -> None:
+        """What another machine adopted is its history."""
+        one, three, two = site("one"), site("three"), site("two")
+        for number in range(4):
+            one.take(night(number))
+        two.take(night(20))
+        series = str(one.own.own.current)
+        self.adopted(series, three, at=30)
+        request = PruneRequest(whose=two.whose, policy=Policy(keep_last=1), series=series[:8], many=True)
+        with pytest.raises(RefusedError, match="was adopted by"):
+            prune(two.repository, request, Job(clock=lambda: night(90)))
+
+    def test_several_at_once_each_week(self, site: NewSite) -> None:
+        """Two backups in a minute once a week are no series that makes one each minute: it lives."""
+        weekly, other = site("weekly"), site("other")
+        for number in (0, 7, 14):
+            weekly.take(night(number))
+            weekly.take(night(number) + timedelta(minutes=1))
+        other.take(night(15))
+        (foreign,) = other.own.others(night(17))
+        assert foreign.lives
+        assert not other.own.others(night(40))[0].lives
+
+    def test_another_scope_is_not_adopted(self, site: NewSite, source: SqliteSource, store: Store) -> None:
+        """A backup of a part is never the latest of the whole."""
+        stored_backup(store, night(0), location="/elsewhere.db", scope="schema")
+        one = site("alpha")
+        (foreign,) = one.own.others(night(9))
+        with pytest.raises(RefusedError, match="another kind or scope"):
+            self.adopted(foreign.series, one, at=9)
+
+    def test_the_latest_of_the_first_version_is_of_the_own_scope(
+        self, site: NewSite, source: SqliteSource, store: Store
+    ) -> None:
+        """Backups of before belong to the series whatever their scope is; the latest of the whole is a whole one."""
+        place = source.info.location
+        whole = stored_backup(store, night(0), location=place)
+        stored_backup(store, night(1), location=place, scope="schema")
+        one = site("alpha")
+        assert len(one.names()) == 2
+        assert find_backup(store, "latest", whose=one.whose).name == whole.name
+
+    def test_a_series_that_is_taken_away_again(self, site: NewSite) -> None:
+        """Both are told what to do, and it can be undone with the configuration of now."""
+        one = site("alpha")
+        one.take(night(0))
+        named = Site(one.source, one.store, one.scratch, "alpha", declared="shop")
+        named.take(night(1))
+        series = str(one.own.own.current)
+        (alarm,) = one.own.alarms(night(2))
+        assert "--undo" in alarm.message
+        self.adopted(series, one, at=3, undo=True)
+        assert one.own.alarms(night(4)) == []
+        assert (len(one.names()), len(named.names())) == (1, 1)
+
+    def test_another_spelling_of_the_path(
+        self, source: SqliteSource, store: Store, scratch: Path, tmp_path: Path
+    ) -> None:
+        """A path that was written as a link, and then as what it leads to, is one series, also before the next backup."""
+        link = tmp_path / "link.db"
+        link.symlink_to(source.options.path)
+        by_link = SqliteSource("prices", replace(source.options, path=link))
+        Site(by_link, store, scratch, "alpha").take(night(0))
+        assert len(Site(source, store, scratch, "alpha").names()) == 1
+
+    def test_a_record_of_the_last_day_that_there_is(self, site: NewSite, store: Store) -> None:
+        """A time that leads out of the calendar ends nothing with a traceback."""
+        one, two = site("one"), site("two")
+        one.take(night(0))
+        two.take(night(1))
+        record = AdoptionRecord(
+            adopted=str(one.own.own.current), adopted_place="", by=two.whose.place, source="prices", order=1,
+            newest=2**62, undone=False, asked=True, recorded_at=datetime(9999, 12, 31, tzinfo=UTC), host="x", job_id="0" * 36,
+        )  # fmt: skip
+        put_record(store, record)
+        assert two.prune(night(2)).deleted == ()
+
+
+def test_a_deep_no_is_not_taken_back_by_a_shallow_yes(store: Store) -> None:
+    """After a drill that failed, a look at the stored bytes makes nothing good; one as deep does."""
+    backup = looked_at(
+        stored_backup(store, night(0)), Verdict.FAILED, action="drill", after=timedelta(hours=1)
+    )
+    assert backup.good is False
+    backup = looked_at(backup, level="quick", after=timedelta(hours=2))
+    assert backup.good is False
+    backup = looked_at(backup, level="full", after=timedelta(hours=3))
+    assert backup.good is True
+    backup = looked_at(backup, Verdict.FAILED, level="quick", after=timedelta(hours=4))
+    assert backup.good is False
+    assert looked_at(backup, level="quick", after=timedelta(hours=5)).good is True

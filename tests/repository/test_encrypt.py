@@ -363,3 +363,23 @@ def test_one_seals_at_a_time(keys: Keys, scratch: Path, store: LocalStore) -> No
     assert (finding.code, finding.where, list(away.list())) == ("copy.failed", "lock.held", [])
     (finding,) = copy_missing(WHOSE, Repository(store=store), [tier], job)
     assert finding.code == "copy.made"
+
+
+def test_what_is_said_later_reaches_encrypted_copies(keys: Keys, scratch: Path) -> None:
+    """A pin, and that a backup is bad, follow to the copy; that it is good does not, which says nothing of those bytes."""
+    home, away = MemoryStore("home"), MemoryStore("away")
+    tier = Repository(store=away, encryption=keys.sealing, scratch=scratch)
+    job = Job(clock=lambda: NOW)
+    old = stored_backup(home, NOW - timedelta(days=2))
+    new = stored_backup(home, NOW - timedelta(days=1))
+    copy_missing(WHOSE, Repository(store=home), [tier], job)
+    keep_backup(find_backup(home, old.name), "an audit", None, job)
+    looked_at(new, Verdict.FAILED, action="drill")
+    looked_at(old, action="drill")
+    for _ in range(2):
+        copy_missing(WHOSE, Repository(store=home), [tier], job)
+    copies = {name: find_backup(away, f"{name}.age") for name in (old.name, new.name)}
+    assert copies[old.name].held_by(NOW) == ("pinned until released: an audit",)
+    assert (copies[new.name].good, copies[old.name].good, copies[old.name].proven) == (False, None, False)
+    assert len(copies[new.name].evidence) == 1
+    assert looked_at(copies[new.name], level="quick", after=timedelta(days=3)).good is False

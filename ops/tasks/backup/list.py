@@ -59,19 +59,23 @@ def _apart(
     """What there is to say of other series of the configured names, and those series by name of the source."""
     said: list[Finding] = []
     foreign: set[tuple[str, str]] = set()
+    ours: set[tuple[str, str]] = set()
     chosen = session.chosen(source) if session.config.sources else []
     for name, listing in listings.items():
         mine = [item for item in chosen if name in item.stores]
         try:
             glance = Glance.at(listing, session.config.stores[name])
             wanted = [item for item in mine if glance.needs_a_look(session.whose(item))]
+            # What is ours where backups are made is ours in every store, also where the record of it has not come yet.
+            home = [item for item in mine if name == item.stores[0]]
+            ours |= {(item.name, series) for item in home for series in glance.own(session.whose(item)).ids}
             found = {item.name: _of_source(session, item, name, listing) for item in wanted}
         except OpsError as error:
             session.outcome.fail(error)
             continue
         foreign |= {(source, item.series) for source, of in found.items() for item in of.others}
         said += [finding for item in wanted if name == item.stores[0] for finding in found[item.name].said]
-    return said, foreign
+    return said, foreign - ours
 
 
 def _of_source(session: Session, configured: ConfiguredSource, name: str, listing: Listing) -> OfSource:

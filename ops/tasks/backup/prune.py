@@ -89,6 +89,9 @@ def _prune_one(
         dry_run=dry_run,
         wait_s=wait_s,
         series=wanted.series.lower(),
+        elsewhere=tuple(
+            session.repository(session.config.stores[name]) for name in configured.stores if name != store
+        ),
     )
     job = session.job.of_source(configured.name)
     return prune(session.repository(session.config.stores[store]), request, job)
