@@ -122,7 +122,7 @@ def _back_up(made: Place) -> None:
 
 
 def _say_whose(document: dict[str, Any], place: Place) -> None:
-    """Let the manifest say that the backup is of this place's database."""
+    """Let the manifest say that the backup is of this place's database, as it is configured now."""
     configured = read_config(str(place.folder / "ops.toml"), place.environment, place.folder).sources[
         "petshop"
     ]
@@ -136,6 +136,7 @@ def _say_whose(document: dict[str, Any], place: Place) -> None:
     identity |= {"text": origin.text, "place": origin.place, "member": origin.member}
     document["source"]["location"] = whose.location
     document["series"] = origin.series
+    document["assertions"] = [dict(item) for item in configured.asserted]
 
 
 def _number(server: RunningServer, database: str) -> str:

@@ -112,6 +112,7 @@ def petshop_stale(place: Place) -> None:
     """Backed up; the newest sale in it is older than the configuration allows."""
     petshop_backed_up(place)
     configure(place, 'max_age = "100y"', 'max_age = "2d"')
+    readdress_backup(place)
 
 
 def petshop_small_scratch(place: Place) -> None:
