@@ -111,5 +111,11 @@ def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:
 
 
 def _failed(what: str, error: OpsError) -> Finding:
-    message = f"{what}: {error.message}; the next backup.create or store.push tries again"
+    then = "the next backup.create or store.push tries again"
+    if error.code == "store.conflict":
+        then = (
+            f"{error.hint}. Where it is a backup that another machine began in the same second, this one stays where it"
+            " was made: let the two begin at different times"
+        )
+    message = f"{what}: {error.message}; {then}"
     return Finding(severity=Severity.WARNING, code="copy.failed", message=message, where=error.code)

@@ -85,7 +85,7 @@ def test_only_four_keys_are_needed() -> None:
     [
         {"host": "gone"}, {"host": 1}, {"boot": "gone"}, {"boot": "x"}, {"series": "gone"}, {"series": "XYZ"},
         {"series": 5}, {"sequence": "gone"}, {"sequence": -1}, {"sequence": "5"}, {"selection": 5},
-        {"assertions": ["x"]}, {"version": 0}, {"version": True}, {"version": "2"},
+        {"version": 0}, {"version": True}, {"version": "2"},
     ],
 )  # fmt: skip
 def test_what_is_no_manifest(changes: dict[str, Any]) -> None:

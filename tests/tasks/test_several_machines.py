@@ -79,11 +79,11 @@ class TestTwoMachines:
         first = made(alpha, 0)
         alpha.do(0, "backup.drill")
         for verb, shown in (
-            ("backup.drill", f"backup.drill --from {first}"),
-            ("backup.verify", f"backup.verify {first}"),
-            ("backup.restore", f"backup.restore --from {first}"),
-            ("store.pull", f"store.pull {first}"),
-            ("backup.show", f"backup.show {first}"),
+            ("backup.drill", f"backup.drill --from local:{first}"),
+            ("backup.verify", f"backup.verify local:{first}"),
+            ("backup.restore", f"backup.restore --from local:{first}"),
+            ("store.pull", f"store.pull local:{first}"),
+            ("backup.show", f"backup.show local:{first}"),
         ):
             arguments = ["latest"] if verb in {"store.pull", "backup.show"} else []
             said = beta.tell(1 if verb == "backup.show" else 2, verb, *arguments)
