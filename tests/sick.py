@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup

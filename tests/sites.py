@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ops.actions.backup import BackupRequest, Made, make
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import Made, make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.verify import VerifyRequest

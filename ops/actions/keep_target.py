@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 
-from ops.actions.backup import BackupRequest, make_under_lock, passed
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make_under_lock, passed
 from ops.actions.verify import VerifyRequest
 from ops.errors import SourceError
 from ops.formats.names import SAFETY_TAG

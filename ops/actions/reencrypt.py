@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.actions.backup import passed
+from ops.actions.create_backup import passed
 from ops.actions.verify import VerifyRequest, verify_opened
 from ops.errors import BackupError, ConfigError, OpsError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for

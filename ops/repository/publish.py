@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
@@ -26,6 +26,7 @@ from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store
 
+Published = TypeVar("Published")
 _TRIES: Final = 20
 
 
@@ -78,30 +79,22 @@ def staged_free(
         yield name, staged
 
 
-def publish_free(
-    store: Store,
-    staged: Path,
-    manifest: Manifest,
-    sent: Callable[[], bool],
-    another: Callable[[], str] | None,
-) -> Manifest:
-    """Publish the payload, which `sent` says was sent before; what was published, under the next free name if need be.
+def under_free_name(
+    manifest: Manifest, another: Callable[[], str] | None, publish_as: Callable[[Manifest], Published]
+) -> Published:
+    """Publish a backup with `publish_as` under its name, or under the next free one; what that returns.
 
-    Two machines that begin in the same second choose the same name. Raises RefusedError when the operator chose it.
+    Two machines that begin in the same second choose the same name. `another` finds the next free one (None: the operator
+    chose this one). Raises RefusedError when there is none.
     """
     for left in reversed(range(_TRIES)):
         try:
-            publish(store, None if sent() else staged, manifest)
-            break
+            return publish_as(manifest)
         except RefusedError as error:
             if error.code != "refused.name_taken" or another is None or not left:
                 raise
-            manifest, sent = manifest.renamed(another()), _never
-    return manifest
-
-
-def _never() -> bool:
-    return False
+            manifest = manifest.renamed(another())
+    raise AssertionError(manifest)
 
 
 def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.actions.backup import BackupRequest
-from ops.actions.backup import make as make_backup
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make as make_backup
 from ops.config.reading import store_at
 from ops.errors import BackupError, ConfigError, RefusedError
 from ops.formats.names import checksum_key

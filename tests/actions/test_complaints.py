@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.fsio.copy import sha256_of
 from ops.model.complaints import KEY, Known, recorded_in
 from ops.model.evidence import Level

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 import pytest
 
-from ops.actions.backup import BackupRequest, make
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError

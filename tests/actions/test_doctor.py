@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import Home
 from ops.actions.doctor import Patient, examine, examine_copies, examine_machine
 from ops.actions.drill import DrillRequest, run_drill

@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ops.actions.assertions import parse_moment
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
 from ops.driverkit.row_digest import document_seal
 from ops.fsio.scratch import SCRATCH_PREFIX

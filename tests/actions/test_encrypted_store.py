@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, Made, make
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import copy_missing
+from ops.actions.create_backup import Made, make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import Made
+from ops.actions.create_backup import Made
 from ops.actions.drill import DrillRequest, run_drill
 from ops.config.reading import store_at
 from ops.formats import manifest as manifest_files

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, make, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.config.reading import store_at
 from ops.formats import manifest as manifest_files

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import BackupError, RefusedError
 from ops.model.findings import Verdict

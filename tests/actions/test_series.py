@@ -21,6 +21,8 @@ from ops.model.series import Identified, Whereabouts
 from ops.ports.store import Store
 from ops.repository.adoptions import put_record
 from ops.repository.find import find_backup
+from ops.repository.listing import list_backups
+from ops.repository.own import of_source, own_backups
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
@@ -519,6 +521,23 @@ class TestBrokenByOutsiders:
             assert done.deleted == ()
         assert len(everything(away.store)) == 5
 
+    def test_a_store_that_lacks_the_newest(self, site: NewSite) -> None:
+        """Whether a series lives is told by the store that has its last backup, and a copy that comes later is no alarm."""
+        one, two = site("one"), site("two")
+        away = Repository(store=MemoryStore("away"), scratch=one.scratch)
+        one.take(night(0))
+        copy_missing(one.whose, one.repository, [away], Job(clock=lambda: night(0)))
+        one.take(night(9))
+        request = AdoptRequest(
+            series=str(one.own.own.current), whose=two.whose, stores=(two.repository, away)
+        )
+        with pytest.raises(RefusedError, match="is young"):
+            adopt(request, Job(clock=lambda: night(10)))
+        adopt(replace(request, yes=True), Job(clock=lambda: night(10)))
+        assert two.own.alarms(night(11)) == []
+        copy_missing(two.whose, two.repository, [away], Job(clock=lambda: night(11)))
+        assert own_backups(two.whose, away.store).alarms(night(11)) == []
+
     def test_an_adopted_series_is_not_cleared_by_a_third(self, site: NewSite) -> None:
         """What another machine adopted is its history."""
         one, three, two = site("one"), site("three"), site("two")
@@ -560,6 +579,9 @@ class TestBrokenByOutsiders:
         one = site("alpha")
         assert len(one.names()) == 2
         assert find_backup(store, "latest", whose=one.whose).name == whole.name
+        of = of_source(list_backups(store, None), store, one.whose, night(2))
+        assert [row.name for row in of.rows] == [whole.name]
+        assert of.others == []
 
     def test_a_series_that_is_taken_away_again(self, site: NewSite) -> None:
         """Both are told what to do, and it can be undone with the configuration of now."""

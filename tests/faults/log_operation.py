@@ -13,7 +13,8 @@ import signal
 import sys
 from pathlib import Path
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository

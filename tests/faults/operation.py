@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ops.actions.backup import BackupRequest, make, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest
 from ops.ciphers.age.driver import AgeCipher

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError
 from ops.repository.repository import Repository
 from ops.run.job import Job

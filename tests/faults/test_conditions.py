@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.prune import PruneRequest, prune
 from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.names import parse_checksum_line

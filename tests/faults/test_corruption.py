@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.model.evidence import Level
 from ops.model.findings import Verdict

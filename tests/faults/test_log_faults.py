@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.restore import RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError, SourceError, SpaceError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import copy_missing
 from ops.errors import OpsError, StoreError
 from ops.formats import store_identity

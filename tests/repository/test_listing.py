@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
 from ops.fsio.atomic import remove_tree

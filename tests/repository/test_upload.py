@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.actions.backup import BackupRequest, make
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import make
 from ops.ciphers.age.driver import AgeCipher
 from ops.config.reading import store_at
 from ops.driverkit.row_digest import ALGORITHM

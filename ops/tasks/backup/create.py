@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ops.actions.backup import BackupRequest, Made, make
+from ops.actions.begin_backup import BackupRequest
+from ops.actions.create_backup import Made, make
 from ops.actions.verify import VerifyRequest, verify_opened
 from ops.config.model import ConfiguredSource
 from ops.config.reading import source_of_kind, store_at

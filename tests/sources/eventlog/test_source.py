@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.actions.backup import BackupRequest, Taken, take_backup
+from ops.actions.backup import Taken, take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.restore import Restored, RestoreRequest, restore_backup
 from ops.actions.verify import VerifyRequest, verify_backup

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError
 from ops.fsio.scratch import remove_stale_scratch, scratch_folder
 from ops.model.findings import Severity, Verdict

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError
 from ops.model.compare_measures import compare_measures
 from ops.model.evidence import Level

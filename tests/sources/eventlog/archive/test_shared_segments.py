@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, make
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import copy_missing
+from ops.actions.create_backup import make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import RestoreRequest, restore_backup

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError
 from ops.model.findings import Verdict
 from ops.repository.repository import Repository

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.backup import BackupRequest, take_backup
+from ops.actions.backup import take_backup
+from ops.actions.begin_backup import BackupRequest
 from ops.actions.doctor import Patient, examine
 from ops.errors import ToolError
 from ops.model.evidence import Evidence, Level

@@ -1,0 +1,105 @@
+"""Making a backup as `backup.create` does: captured, encrypted where its store says so, and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ops.actions.backup import Taken, make_backup, take_backup_under_lock
+from ops.actions.begin_backup import BackupRequest, begin_backup
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.fsio.scratch import scratch_folder
+from ops.fsio.space import require_room
+from ops.model.evidence import Evidence
+from ops.model.findings import Verdict
+from ops.model.manifest import Manifest
+from ops.ports.cipher import Cipher
+from ops.ports.source import Source
+from ops.repository.backup import Backup
+from ops.repository.capacity import warn_when_nearly_full
+from ops.repository.encrypt import Sealing
+from ops.repository.fetch import payload_here
+from ops.repository.locks import held_lock
+from ops.repository.private_memory import remember_private
+from ops.repository.publish import free_name, under_free_name
+from ops.repository.publish_encrypted import publish_sealed
+from ops.repository.repository import Repository
+from ops.repository.upload import sealed_ahead
+from ops.run.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A published backup, and how the look at it ended (None: nobody asked for one); a sealed one's at the plain copy."""
+
+    taken: Taken
+    looked: Evidence | None
+
+
+def make(
+    source: Source, to: Repository, request: BackupRequest, look: VerifyRequest | None, job: Job
+) -> Made:
+    """Capture `source` into its store, and look at it.
+
+    Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError, CipherError, ToolError; then nothing was
+    published, and nothing that was there before has changed.
+    """
+    with held_lock(request.about(source, to), to, request.wait_s, job) as noticed:
+        made = make_under_lock(source, to, request, None if to.encryption is None else look, job)
+    made = replace(made, taken=replace(made.taken, findings=(*noticed, *made.taken.findings)))
+    if to.encryption is None and look is not None:
+        return replace(made, looked=verify_backup(made.taken.backup, source, look, job))
+    return made
+
+
+def make_under_lock(
+    source: Source, to: Repository, request: BackupRequest, look: VerifyRequest | None, job: Job
+) -> Made:
+    """The same for a caller that holds the source's lock already."""
+    if to.encryption is not None:
+        return _make_encrypted(source, to, to.encryption, request, look, job)
+    taken = take_backup_under_lock(source, to, request, job)
+    return Made(taken, verify_backup(taken.backup, source, look, job) if look else None)
+
+
+def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypted
+    source: Source,
+    to: Repository,
+    cipher: Cipher,
+    request: BackupRequest,
+    look: VerifyRequest | None,
+    job: Job,
+) -> Made:
+    """One that fails the look is stored all the same, with the verdict beside it: it may be all that there is."""
+    if to.plain_store is None:
+        raise TypeError(to)
+    how, store = Sealing.by(cipher, to.scratch, plain_measures=to.plain_measures), to.store
+    begun = begin_backup(source, to, request, job, how.suffix)
+    require_room(to.scratch, source.estimate())
+    name = f"{begun.name}{how.suffix}"
+    base = source.base_and_suffix
+    another = None if request.name else partial(free_name, store, *base, begun.started_at, how.suffix)
+    with scratch_folder(to.scratch) as folder, sealed_ahead(store, name, how) as ahead:
+        plain = Repository(store=to.plain_store(folder), scratch=to.scratch)
+        taken = make_backup(source, plain, begun, request, job, ahead.begin)
+        looked = None
+        if look is not None:
+            looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
+        known = replace(taken.backup, evidence=(looked,) if looked else ())
+        with payload_here(known, to.scratch, job, compared_later=True) as payload:
+
+            def publish_as(named: Manifest) -> Backup:
+                backup = replace(known, manifest=named)
+                # Encrypted ahead was what has the first name.
+                begun_as = ahead if named.payload == known.name else None
+                return publish_sealed(backup, payload, store, how, job, begun_as)
+
+            sealed = under_free_name(known.manifest, another, publish_as)
+    remember_private(to.state, sealed.manifest)
+    findings = (*begun.findings, *taken.findings, *warn_when_nearly_full(store, to.limit))
+    return Made(Taken(sealed, taken.captured, findings), looked)
+
+
+def passed(look: Evidence | None) -> bool:
+    """Whether there was a look, and it passed."""
+    return look is not None and look.verdict is Verdict.PASSED
