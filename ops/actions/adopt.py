@@ -114,7 +114,9 @@ def _adopted(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:
 
 def _foreign(request: AdoptRequest, known: _Known) -> Foreign:
     wanted = request.series
-    others = {item.series: item for source in known.sources for item in source.others}
+    # A store that gets copies may lack the newest ones: the one that has the last backup tells whether the series lives.
+    every = sorted((item for source in known.sources for item in source.others), key=_last_sequence)
+    others = {item.series: item for item in every}
     found = [
         item for series, item in others.items() if len(wanted) >= SHOWN_DIGITS and series.startswith(wanted)
     ]
@@ -127,6 +129,10 @@ def _foreign(request: AdoptRequest, known: _Known) -> Foreign:
     raise ConfigError(
         message, code="usage.bad_value", hint=f"{SHOWN_DIGITS} digits, as backup.list shows them: {shown}"
     )
+
+
+def _last_sequence(series: Foreign) -> int:
+    return series.rows[0].sequence
 
 
 def _undone(request: AdoptRequest, known: _Known, job: Job) -> AdoptionRecord:

@@ -10,6 +10,7 @@ from typing import Final
 
 from ops.config.tables import Place, build
 from ops.errors import ConfigError, OpsError
+from ops.formats.encrypted_manifest import is_closed
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
 from ops.model.requests import Advisory, Assertion, Expectations
@@ -66,10 +67,10 @@ def expectations_of(manifest: Manifest, configured: Sequence[Assertion] | None) 
     """Return what is asked of a restored backup: the assertions of its time, and as warnings those of today.
 
     `configured`: those of today, None where the source of the backup is not configured here. A manifest of version 1
-    keeps none, and the backup is asked what is configured.
+    keeps none, and one that was not opened does not tell them: the backup is asked what is configured.
     """
     today = tuple(configured or ())
-    if manifest.version < _KEPT_SINCE:
+    if manifest.version < _KEPT_SINCE or is_closed(manifest):
         return Expectations(binding=today)
     kept, not_asked = _kept(manifest)
     then, binding, advisory = list[Assertion](), list[Assertion](), list[Advisory]()

@@ -72,19 +72,19 @@ class Described(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """Name, kind and place."""
+        """Name, kind and place, free of secrets."""
 
     @property
     def scope(self) -> str:
-        """How much of it a backup holds."""
+        """How much of it a backup holds: `full`, or a word of the kind."""
 
     @property
     def selection(self) -> Mapping[str, object]:
-        """Which part, where the scope does not say it alone."""
+        """Which part of it, where `scope` does not say it alone; empty: all of it. JSON values."""
 
     @property
     def whereabouts(self) -> Whereabouts:
-        """Where it is configured to be."""
+        """Where it is configured to be; asks nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

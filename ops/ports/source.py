@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures, SourceInfo
+from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures
 from ops.model.requests import KeptTarget, RestoreOptions
-from ops.model.series import Identified, Whereabouts
+from ops.model.series import Described, Identified
 from ops.run.progress import Progress
 
 
@@ -66,24 +66,8 @@ class Queryable(Protocol):
         """The rows of one read-only statement, at most a hundred."""
 
 
-class Source(Protocol):
+class Source(Described, Protocol):
     """Something that is backed up. Methods raise SourceError when they could not look."""
-
-    @property
-    def info(self) -> SourceInfo:
-        """Name, kind and place, free of secrets."""
-
-    @property
-    def scope(self) -> str:
-        """How much of it a backup holds: `full`, or a word of the kind."""
-
-    @property
-    def selection(self) -> Mapping[str, object]:
-        """Which part of it, where `scope` does not say it alone; empty: all of it. JSON values."""
-
-    @property
-    def whereabouts(self) -> Whereabouts:
-        """Where it is configured to be; asks nothing."""
 
     def identify(self) -> Identified:
         """Ask the source who it is. Changes nothing."""

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ops.errors import BackupError, RefusedError
+from ops.errors import BackupError
 from ops.formats.adoption import AdoptionRecord, from_json, to_json
-from ops.fsio.atomic import translated_write_errors
 from ops.model.findings import Finding
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.integrity import critical
+from ops.repository.transfer import put_text
 from ops.units import format_stamp
 
 PREFIX: Final = f"{OWN_PREFIX}series/"
@@ -66,21 +66,17 @@ def key_of(record: AdoptionRecord) -> str:
 
 def put_record(store: Store, record: AdoptionRecord) -> None:
     """Store the record; fine where it is there already."""
-    key = key_of(record)
-    try:
-        with store.stage(key) as staged:
-            with translated_write_errors(staged):
-                staged.write_bytes(to_json(record))
-            store.put(key, staged)
-    except RefusedError as error:
-        if error.code != "refused.name_taken":
-            raise
+    put_text(store, key_of(record), to_json(record))
 
 
 def carry_adoptions(one: Store, other: Store) -> None:
-    """Put into each of two stores the records that only the other one has. Raises what the stores raise."""
+    """Put into each of two stores the records that only the other one has. Raises what the stores raise.
+
+    What is there and cannot be read is left as it is: it is told, and stops deletion.
+    """
     first, second = read_records(one), read_records(other)
     for to, there, here in ((other, second, first), (one, first, second)):
+        unread = {item.where for item in there.findings}
         for key, record in here.by_key.items():
-            if key not in there.by_key:
+            if key not in there.by_key and key not in unread:
                 put_record(to, record)

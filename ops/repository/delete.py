@@ -22,12 +22,12 @@ from ops.formats.names import (
     payload_of_record,
     tombstone_key,
 )
-from ops.fsio.atomic import translated_write_errors
 from ops.fsio.locks import claimed_for_deletion
 from ops.model.findings import Finding, Severity
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.integrity import critical
+from ops.repository.transfer import put_new
 from ops.run.job import Job
 from ops.units import format_time
 
@@ -130,13 +130,9 @@ def _bury(backup: Backup, job: Job) -> None:
         "job_id": job.job_id,
         "pruned_at": format_time(job.clock()),
     }
-    with contextlib.ExitStack() as stack:
-        # Another machine may have begun with the same backup: it says the same.
-        stack.enter_context(_name_taken_is_fine())
-        staged = stack.enter_context(backup.store.stage(key))
-        with translated_write_errors(staged):
-            staged.write_text(json.dumps(document, indent=2) + "\n", "ascii")
-        backup.store.put(key, staged)
+    # Another machine may have begun with the same backup: it says the same.
+    with _name_taken_is_fine():
+        put_new(backup.store, key, (json.dumps(document, indent=2) + "\n").encode("ascii"))
 
 
 @contextlib.contextmanager

@@ -9,9 +9,9 @@ from typing import Final
 from ops import __version__
 from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.formats.store_identity import FORMAT, StoreIdentity, from_json, to_json
-from ops.fsio.atomic import translated_write_errors
 from ops.model.findings import Finding, Severity
 from ops.ports.store import OWN_PREFIX, Store
+from ops.repository.transfer import put_new
 
 IDENTITY_KEY: Final = f"{OWN_PREFIX}store.json"
 _MIN_VERSION: Final = "0.1.0"
@@ -53,10 +53,7 @@ def ensure_identity(store: Store) -> StoreIdentity:
             return known
         new = StoreIdentity(secrets.token_hex(16), FORMAT, _MIN_VERSION)
         try:
-            with store.stage(IDENTITY_KEY) as staged:
-                with translated_write_errors(staged):
-                    staged.write_bytes(to_json(new))
-                store.put(IDENTITY_KEY, staged)
+            put_new(store, IDENTITY_KEY, to_json(new))
         except RefusedError as error:
             if error.code != "refused.name_taken":
                 raise

@@ -28,7 +28,7 @@ from ops.repository.integrity import critical
 from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
 from ops.repository.listing_row import Listed, listed
-from ops.repository.series import Mark, Own, marks_of, own_series
+from ops.repository.series import Mark, Own, is_meant, marks_of, own_series
 
 _FEW: Final = 50
 """As many new manifests are read again each time; with more the whole listing is renewed, and remembers them."""
@@ -90,9 +90,11 @@ def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified:
         marks = dict.fromkeys(_marks(new, known, there))
         own = own_series(whose, marks, read_records(store).in_force, identified)
     fresh = (
-        _named(row)
+        Named(row.name, row.sequence, row.created, row.is_safety)
         for row in new
-        if _is_meant(row.source, row.series, row.scope, whose, own, is_safety=row.is_safety)
+        if whose is None
+        or own is None
+        or is_meant(row.source, row.series, "" if row.is_safety else row.scope, whose, own)
     )
     before = (item for item in _chosen(known.rows.column, whose, own) if manifest_key(item.name) in there)
     return Newest(heapq.merge(before, fresh, key=_order), tuple(findings), own, tuple(marks))
@@ -151,21 +153,8 @@ def _chosen(column: Callable[[str], Sequence[Any]], whose: Whose | None, own: Ow
     fields = ("name", "sequence", "created", "source", "series", "scope", "tags")
     for name, sequence, created, source, series, scope, tags in zip(*map(column, fields), strict=True):
         is_safety = SAFETY_TAG in tags
-        if _is_meant(source, series, scope, whose, own, is_safety=is_safety):
+        if whose is None or own is None or is_meant(source, series, "" if is_safety else scope, whose, own):
             yield Named(name, sequence, created, is_safety)
-
-
-def _is_meant(  # noqa: PLR0913 - what tells of a row, asked of a hundred thousand
-    source: str, series: str, scope: str, whose: Whose | None, own: Own | None, *, is_safety: bool
-) -> bool:
-    """Whether a row is one of the source's; in version 1 a series has every scope, and the latest is of the own one."""
-    if whose is None or own is None:
-        return True
-    return source == whose.name and series in own.ids and (scope == whose.scope or is_safety)
-
-
-def _named(row: Listed) -> Named:
-    return Named(row.name, row.sequence, row.created, row.is_safety)
 
 
 def _order(item: Named | Listed) -> tuple[int, int, str]:

@@ -247,7 +247,8 @@ def is_own(backup: Backup, here: OwnBackups) -> bool:
     if here.has(backup):
         return True
     if origin is not None:
-        return origin.place == whose.place and not here.own.rivals
+        placed = origin.place == whose.place or origin.series == whose.real_series
+        return placed and not here.own.rivals
     mark = Mark.of(listed(backup))
     return mark.series in own_series(whose, [mark]).ids
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from ops.formats import pins as pin_files
 from ops.formats.names import payload_of_pin, pin_key
-from ops.fsio.atomic import translated_write_errors
 from ops.model.evidence import Pin
 from ops.repository.backup import Backup
 from ops.repository.locks import being_read
+from ops.repository.transfer import put_new
 from ops.run.job import Job
 
 
@@ -26,10 +26,8 @@ def keep_backup(backup: Backup, reason: str, until: datetime | None, job: Job) -
         host=socket.gethostname(),
     )
     key = pin_key(backup.name, now, job.job_id)
-    with job.step("pin"), being_read(backup), backup.store.stage(key) as staged:
-        with translated_write_errors(staged):
-            staged.write_bytes(pin_files.to_json(pin))
-        backup.store.put(key, staged)
+    with job.step("pin"), being_read(backup):
+        put_new(backup.store, key, pin_files.to_json(pin))
     return pin
 
 

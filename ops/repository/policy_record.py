@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict
@@ -9,10 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from ops.errors import OpsError
-from ops.fsio.atomic import translated_write_errors
 from ops.model.series import Whose
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.retention import Policy
+from ops.repository.transfer import put_text
 from ops.units import format_time
 
 _DIGITS: Final = 16
@@ -31,13 +32,8 @@ def remember_pruned(store: Store, whose: Whose, policy: Policy, now: datetime) -
     """Note that it has; where that cannot be written, the next prune asks again."""
     key = _key(whose, policy)
     document = {"version": 1, "source": whose.name, "place": whose.place, "pruned_at": format_time(now)}
-    try:
-        with store.stage(key) as staged:
-            with translated_write_errors(staged):
-                staged.write_text(json.dumps(document), "ascii")
-            store.put(key, staged)
-    except OpsError:
-        return
+    with contextlib.suppress(OpsError):
+        put_text(store, key, json.dumps(document).encode("ascii"))
 
 
 def _key(whose: Whose, policy: Policy) -> str:

@@ -16,7 +16,6 @@ from ops.formats import evidence as evidence_files
 from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is_sealed, sealed_for
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, manifest_key
-from ops.fsio.atomic import translated_write_errors
 from ops.host.machine import current_user
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, verdict_of
@@ -24,6 +23,7 @@ from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup, series_of
 from ops.repository.identity import read_identity
+from ops.repository.transfer import put_new
 from ops.run.job import Job, milliseconds
 
 _SECONDS_TO_TRY: Final = 3
@@ -120,7 +120,7 @@ def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:
         moment = evidence.started_at + timedelta(seconds=later)
         key = evidence_key(backup.name, evidence.action, moment, evidence.job_id)
         try:
-            _put(backup.store, key, evidence)
+            put_new(backup.store, key, evidence_files.to_json(evidence))
         except OpsError as error:
             if error.code == "refused.name_taken" and later < _SECONDS_TO_TRY - 1:
                 continue
@@ -144,10 +144,3 @@ def _without_content(evidence: Evidence) -> Evidence:
 def _not_kept(error: OpsError, where: str) -> Finding:
     message = f"the evidence could not be kept: {error.message}"
     return Finding(severity=Severity.WARNING, code="evidence.not_kept", message=message, where=where)
-
-
-def _put(store: Store, key: str, evidence: Evidence) -> None:
-    with store.stage(key) as staged:
-        with translated_write_errors(staged):
-            staged.write_bytes(evidence_files.to_json(evidence))
-        store.put(key, staged)

@@ -266,6 +266,16 @@ def written_in_mixed_time(rows: Sequence[Listed]) -> set[str]:
     return {row.name for row in oldest_first[begin : places[-1] + 1]}
 
 
+def is_meant(source: str, series: str, scope: str, whose: Whose, own: Own) -> bool:
+    """Return whether a backup can be the latest of a source, or prove it; `scope` is empty for one that a restore made.
+
+    In version 1 a series has every scope: a backup of a part proves nothing of the whole.
+    """
+    return source == whose.name and series in own.ids and scope in {whose.scope, ""}
+
+
 def own_rows(rows: Iterable[Listed], whose: Whose, own: Own) -> list[Listed]:
-    """Return the rows of the own series, newest first as they were, without those that a restore made."""
-    return [row for row in rows if row.source == whose.name and row.series in own.ids and not row.is_safety]
+    """Return the rows that are meant, newest first as they were, without those that a restore made."""
+    return [
+        row for row in rows if not row.is_safety and is_meant(row.source, row.series, row.scope, whose, own)
+    ]

@@ -14,13 +14,18 @@ from ops.repository.backup import Backup
 _BLOCK = 1 << 20
 
 
+def put_new(to: Store, key: str, content: bytes) -> None:
+    """Put a small file; raises RefusedError (`refused.name_taken`) where one is there."""
+    with to.stage(key) as staged:
+        with translated_write_errors(staged):
+            staged.write_bytes(content)
+        to.put(key, staged)
+
+
 def put_text(to: Store, key: str, content: bytes) -> None:
     """Put a small file, or see that the very same is there; raises StoreError (`store.conflict`) for another."""
     try:
-        with to.stage(key) as staged:
-            with translated_write_errors(staged):
-                staged.write_bytes(content)
-            to.put(key, staged)
+        put_new(to, key, content)
     except OpsError as error:
         if error.code != "refused.name_taken":
             raise

@@ -71,7 +71,7 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
     configured = session.config.sources.get(backup.manifest.source.name)
     # The assertions of its time are encrypted with all else that tells of the content.
     backup = opened_where_possible(backup, session.config.scratch)
-    expected = expectations_of(backup.plain, configured.assertions if configured else None)
+    expected = expectations_of(backup.manifest, configured.assertions if configured else None)
     request = DrillRequest(
         scratch=session.config.scratch,
         assertions=expected.binding,
