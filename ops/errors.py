@@ -69,7 +69,7 @@ CODES: Final[dict[str, str]] = {
     "demo.fixtures_missing": "the text sources of the demo are not in this installation",
     "ingest.column_missing": "the table of the ingest history lacks a column that was named in the configuration, or without which nothing can be said",
     "ingest.table_missing": "the source has no table with the ingest history",
-    "lock.held": "another run works on the same source",
+    "lock.held": "another run works on the same source, or deletes its backups in that store",
     "refused.demo_folder_in_use": "the folder for the demo holds something else",
     "refused.interactive_only": "--yes (for snapshots: --confirm) is needed where no terminal can be asked",
     "refused.name_taken": "a file of that name exists; nothing is ever overwritten",

@@ -16,7 +16,7 @@ from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.store import S3Store
 

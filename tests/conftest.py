@@ -16,7 +16,7 @@ import pytest
 
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
 
 CONSOLE = Path(sys.executable).with_name("drillbook")

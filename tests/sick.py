@@ -23,7 +23,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 
 ORPHANS = (
     "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1), (2);"

@@ -28,7 +28,7 @@ from ops.repository.clock import clock_of
 from ops.repository.complained import has_complained
 from ops.repository.locks import held_lock
 from ops.repository.private_memory import known_manifest
-from ops.repository.publish import free_name, publish, staged_free, under_free_name
+from ops.repository.publish import announced_free, free_name, publish, under_free_name
 from ops.repository.repository import Repository
 from ops.repository.retention_candidates import POLICY_KEY
 from ops.repository.rows_dropped import rows_dropped
@@ -89,7 +89,8 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         source = source.building_on(begun.base)
     source = _examined(source, begun, request)
     with (
-        staged_free(store, begun.name, another, folder=folder) as (name, staged),
+        announced_free(store, begun.name, another, job) as name,
+        store.stage(name, folder=folder) as staged,
         sent_ahead(store, name) as ahead,
     ):
         captured = _capture(source, staged, on_copied or ahead.begin, job)
@@ -124,7 +125,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             def publish_as(named: Manifest) -> Manifest:
                 # Sent ahead was what has the first name.
                 sent = named.payload == name and ahead.finish(named.files[0])
-                publish(store, None if sent else staged, named)
+                publish(store, None if sent else staged, named, job)
                 return named
 
             manifest = under_free_name(manifest, another, publish_as)

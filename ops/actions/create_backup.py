@@ -21,7 +21,7 @@ from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
 from ops.repository.locks import held_lock
 from ops.repository.private_memory import remember_private
-from ops.repository.publish import free_name, under_free_name
+from ops.repository.publish import announced_free, free_name, under_free_name
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.repository import Repository
 from ops.repository.upload import sealed_ahead
@@ -76,10 +76,14 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     how, store = Sealing.by(cipher, to.scratch, plain_measures=to.plain_measures), to.store
     begun = begin_backup(source, to, request, job, how.suffix)
     require_room(to.scratch, source.estimate())
-    name = f"{begun.name}{how.suffix}"
     base = source.base_and_suffix
     another = None if request.name else partial(free_name, store, *base, begun.started_at, how.suffix)
-    with scratch_folder(to.scratch) as folder, sealed_ahead(store, name, how) as ahead:
+    with (
+        scratch_folder(to.scratch) as folder,
+        announced_free(store, begun.name, another, job, how.suffix) as name,
+        sealed_ahead(store, f"{name}{how.suffix}", how) as ahead,
+    ):
+        begun = replace(begun, name=name)
         plain = Repository(store=to.plain_store(folder), scratch=to.scratch)
         taken = make_backup(source, plain, begun, request, job, ahead.begin)
         looked = None

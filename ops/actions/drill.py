@@ -87,7 +87,8 @@ def run_drill(backup: Backup, source: Source, request: DrillRequest, job: Job) -
     started = job.clock()
     run = _Run()
     backup = opened_where_possible(backup, request.scratch)
-    with job.step("drill") as facts, being_judged(backup):
+    with job.step("drill") as facts, being_judged(backup, "drill", job) as unleased:
+        run.findings += unleased
         try:
             _rehearse(backup, source, request, job, run)
         except OpsError as error:

@@ -26,11 +26,11 @@ from ops.ports.source import Source
 from ops.repository.backup import OPENED, Backup
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
-from ops.repository.delete import beside, delete_backup, finish_deletions
+from ops.repository.delete import Deletion, beside, delete_backup, finish_deletions
 from ops.repository.encrypt import Sealing, opened, openers_of
 from ops.repository.fetch import fetch_payload, payload_here
 from ops.repository.integrity import critical
-from ops.repository.locks import being_read, held_lock
+from ops.repository.locks import being_read, deleting, held_lock
 from ops.repository.own import own_backups
 from ops.repository.publish_encrypted import clear_name, publish_sealed
 from ops.repository.replicate import copy_backup
@@ -80,11 +80,15 @@ def reencrypt(repository: Repository, request: ReencryptRequest, job: Job) -> Re
         # Whichever key of the keyring opens a file, nothing says that it is sealed for the one that is meant today.
         message = f"cipher {cipher.name!r} names keys by address: what they mean today can not be told"
         raise ConfigError(message, hint="write the whole fingerprint of each recipient")
+    how = Deletion()
     with contextlib.ExitStack() as stack:
         if not request.dry_run:
             stack.enter_context(held_lock(request.whose, repository, request.wait_s, job, deletes=True))
-            finish_deletions(store, request.whose.name)
-        return _Run(repository, cipher, request, job).run()
+            how = stack.enter_context(
+                deleting(request.whose, repository, "store.reencrypt", request.wait_s, job)
+            )
+            finish_deletions(store, request.whose)
+        return _Run(repository, cipher, request, job, how).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class _Run:
     cipher: Cipher
     request: ReencryptRequest
     job: Job
+    how: Deletion
 
     def run(self) -> Reencrypted:
         request, repository = self.request, self.repository
@@ -167,7 +172,7 @@ class _Run:
         require_below_limit(to.store, to.limit, old.manifest.size * 101 // 100)
         clear_name(to.store, name)
         how = Sealing(self.cipher, to.scratch, name.removeprefix(old.plain.payload), to.plain_measures)
-        with being_read(old), self._opened(old) as payload:
+        with being_read(old, "store.reencrypt", self.job), self._opened(old) as payload:
             new = publish_sealed(opened(old, to.scratch), payload, to.store, how, self.job)
         keep_history(old, new)
         return new
@@ -210,7 +215,7 @@ class _Run:
             message = f"{old.name} stays too: {new.name} was not opened here; run this where the new key is"
             return [Finding(severity=Severity.WARNING, code="seal.unopened", message=message, where=new.name)]
         stored = sizes_in(self.repository.store)
-        problem = delete_backup(old, beside(stored)[old.name], self.job)
+        problem = delete_backup(old, beside(stored)[old.name], self.job, self.how)
         if problem is None:
             return []
         severity = Severity.WARNING if problem.severity is Severity.OK else problem.severity

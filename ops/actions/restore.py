@@ -112,11 +112,12 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     require_acceptable(request.accept, request.to)
     target = chosen_target(source, request)
     backup = opened(backup, request.scratch) if can_be_opened(backup) else backup
-    with job.step("restore") as facts, being_read(backup):
+    with job.step("restore") as facts, being_read(backup, "restore", job) as unleased:
         facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
         if target is None:
-            return _rehearse(backup, source, request, job)
+            rehearsed = _rehearse(backup, source, request, job)
+            return replace(rehearsed, findings=(*unleased, *rehearsed.findings))
         live = _restorable(source)
         require_new_place(request.accept, live, target, request.sources)
         _guard(live, target, request)
@@ -124,7 +125,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         _require_own(backup, source, live, target, whose, request)
         with held_lock(whose, request.safety, request.wait_s, job) as noticed:
             restored = _Restore(backup, live, target, request, job, whose).run()
-        return replace(restored, findings=(*noticed, *restored.findings))
+        return replace(restored, findings=(*unleased, *noticed, *restored.findings))
 
 
 def chosen_target(source: Source, request: RestoreRequest) -> str | None:

@@ -43,8 +43,8 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     """
     started = job.clock()
     backup = opened_where_possible(backup, request.scratch) if can_be_opened(backup) else backup
-    with job.step(f"verify {request.level}") as facts, being_judged(backup):
-        findings: list[Finding] = []
+    with job.step(f"verify {request.level}") as facts, being_judged(backup, "verify", job) as unleased:
+        findings = [*unleased]
         places: list[Path] = []
         try:
             _look(backup, source, request, job, findings, places)

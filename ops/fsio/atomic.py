@@ -2,8 +2,8 @@
 
 A file is written as `.tmp-<name>` in its final folder, private from the first byte, and given its final name
 only when it is complete and on disk. The writer keeps a kernel lock (flock) on the staged file for as long as
-it lives, so that leftovers of a dead writer can be told from the work of a living one on any host that shares
-the lock, without guessing from process ids or ages.
+it lives. Where several machines write, one does not see the other's locks: there the name also carries a mark of the
+writing process (`ops.fsio.leftovers`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def staged_file(folder: Path, name: str) -> Iterator[StagedFile]:
     Raises RefusedError when a living process stages the same name, SpaceError when the disk is full,
     StoreError when the folder can not be written.
     """
-    with _staged(folder / f"{STAGED_PREFIX}{name}", _new_file, PRIVATE_FILE) as staged:
+    with staged_at(folder / f"{STAGED_PREFIX}{name}") as staged:
         yield staged
 
 
@@ -54,12 +55,14 @@ def staged_folder(folder: Path, name: str) -> Iterator[StagedFile]:
 
     Raises as `staged_file` does.
     """
-    with _staged(folder / f"{STAGED_PREFIX}{name}", _new_folder, PRIVATE_FOLDER) as staged:
+    with staged_at(folder / f"{STAGED_PREFIX}{name}", folder=True) as staged:
         yield staged
 
 
 @contextlib.contextmanager
-def _staged(path: Path, create: Callable[[Path], int], mode: int) -> Iterator[StagedFile]:
+def staged_at(path: Path, *, folder: bool = False) -> Iterator[StagedFile]:
+    """Do the same at a whole path."""
+    create, mode = (_new_folder, PRIVATE_FOLDER) if folder else (_new_file, PRIVATE_FILE)
     with contextlib.ExitStack() as stack:
         # A signal that comes now is heard when somebody is there to clean up.
         with _deaf(), translated_write_errors(path):
@@ -110,7 +113,8 @@ def _create_locked(path: Path, create: Callable[[Path], int], mode: int) -> int:
             if path.parent.is_dir():
                 continue  # a cleaner took the new folder before it was opened
             raise
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _unless_unknown():
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.fchmod(descriptor, mode)
         # A cleaner may have seen it between creation and lock: then it has no name any more.
         if _still_names(path, descriptor):
@@ -162,10 +166,21 @@ def claimed_from_dead(path: Path) -> Iterator[bool]:
 
 def _lock_now(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _unless_unknown():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def _unless_unknown() -> Iterator[None]:
+    """Pass over that a file system knows no locks: what is written there is told by its mark alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _still_names(path: Path, descriptor: int) -> bool:
@@ -200,19 +215,30 @@ def _link_without_replacing(staged: Path, final: Path) -> None:
 def publish_folder(staged: Path, final: Path) -> None:
     """Give a complete staged folder its final name, durably; see `publish`.
 
-    rename(2) replaces nothing but an empty folder, and the staged name's lock keeps others from publishing the
-    same name meanwhile.
+    rename(2) replaces nothing but an empty folder, which no backup is.
     """
     with translated_write_errors(final):
         if final.exists() or final.is_symlink():
-            message = f"{final} exists"
-            raise RefusedError(message, code="refused.name_taken", hint="names are never reused")
+            raise _folder_exists(final)
         for place, _, files in os.walk(staged):
             for name in files:
                 fsync_file(Path(place, name))
             fsync_folder(Path(place))
-        staged.rename(final)
+        _rename_without_replacing(staged, final)
         fsync_folder(final.parent)
+
+
+def _rename_without_replacing(staged: Path, final: Path) -> None:
+    try:
+        staged.rename(final)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise
+        raise _folder_exists(final) from None
+
+
+def _folder_exists(final: Path) -> RefusedError:
+    return RefusedError(f"{final} exists", code="refused.name_taken", hint="names are never reused")
 
 
 def replace_durably(staged: Path, final: Path) -> None:

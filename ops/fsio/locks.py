@@ -44,12 +44,12 @@ class Holder:
 
 
 @contextlib.contextmanager
-def source_lock(
-    path: Path, *, job_id: str, now: datetime, wait_s: float = 0, what: str = ""
+def source_lock(  # noqa: PLR0913 - a lock, and who asks for it
+    path: Path, *, job_id: str, now: datetime, wait_s: float = 0, what: str = "", shared: bool = False
 ) -> Iterator[None]:
     """Hold the lock at `path` while the block runs; a live holder's lock is never taken.
 
-    Waits up to `wait_s` seconds. Raises LockHeldError that names the holder when it is still held then, and `what` is
+    `shared`: beside others that hold it shared. Waits up to `wait_s` seconds. Raises LockHeldError that names the holder when it is still held then, and `what` is
     locked: by default the source that the file is named after.
     """
     make_private_folder(path.parent)
@@ -60,19 +60,20 @@ def source_lock(
         with translated_write_errors(path):
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, "something that is no file has its name")
-            _acquire(descriptor, path, wait_s, what)
+            _acquire(descriptor, path, wait_s, what, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         _write_holder(descriptor, Holder(os.getpid(), socket.gethostname(), format_time(now), job_id))
         yield
-        os.ftruncate(descriptor, 0)
+        if not shared:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, wait_s: float, what: str) -> None:
+def _acquire(descriptor: int, path: Path, wait_s: float, what: str, mode: int) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             # A holder without a name has just begun, and will write it, or is ending, and will let go.
             now, holder = time.monotonic(), read_holder(path)

@@ -22,7 +22,7 @@ _PATIENCE_MS: Final = 10_000
 
 def mark_process(folder: Path, pid: int, last_word: signal.Signals) -> None:
     """Note in `folder` that the process `pid` belongs to it, and by which signal it ends without harm."""
-    identity = _identity(pid)
+    identity = process_identity(pid)
     if identity is not None:
         with (folder / _MARKS).open("a", encoding="ascii") as marks:
             marks.write(f"{pid} {int(last_word)} {identity}\n")
@@ -47,12 +47,12 @@ def end_marked_processes(folder: Path) -> list[int]:
 
 
 def _end(pid: int, last_word: signal.Signals, identity: str) -> bool:
-    if _identity(pid) != identity:
+    if process_identity(pid) != identity:
         return False
     # The descriptor stands for one process: if the identity is right now, it stays right.
     process = os.pidfd_open(pid)
     try:
-        if _identity(pid) != identity:
+        if process_identity(pid) != identity:
             return False
         signal.pidfd_send_signal(process, last_word)
         # One that was stopped would not hear it.
@@ -71,14 +71,28 @@ def _gone(process: int, timeout_ms: int) -> bool:
     return bool(poll.poll(timeout_ms))
 
 
-def _identity(pid: int) -> str | None:
-    """What tells this process from every other one that had or will have its id; None when it is not there."""
+def process_identity(pid: int) -> str | None:
+    """Return what tells this process from every other one that had or will have its id; None when it is not there."""
+    started, where = process_start(pid), process_room()
+    return None if started is None or where is None else f"{started} {where}"
+
+
+def process_start(pid: int) -> int | None:
+    """Return when the process started, in the kernel's count; None when it is not there, or has ended."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = os.readlink(_PROC / "self/ns/pid")
     except OSError:
         return None
     # The name stands in brackets and may hold anything, brackets and spaces included.
     state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else f"{fields[_START_TIME - 1]} {boot} {namespace}"
+    return None if state in "ZX" else int(fields[_START_TIME - 1])
+
+
+def process_room() -> str | None:
+    """Return within what a process id means one process: the boot and the process-id namespace; None where none is told."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.readlink(_PROC / "self/ns/pid")
+    except OSError:
+        return None
+    return f"{boot} {namespace}"

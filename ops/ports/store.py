@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from ops.fsio.growing_file import GrowingFile
+from ops.fsio.leftovers import Leftover
 from ops.run.progress import Progress
 
 OWN_PREFIX: Final = ".drillbook/"
@@ -40,13 +41,14 @@ class Store(Protocol):
     def stage(self, key: str, *, folder: bool = False) -> AbstractContextManager[Path]:
         """An empty private file (or folder) for building `key` where `put` can take it without another copy.
 
-        Gone when the block ends, unless it was put. Raises RefusedError when somebody else builds this key.
+        Gone when the block ends, unless it was put, which may also be under another key: others may build the same one,
+        and the first that puts it has it.
         """
 
     def put(self, key: str, file: Path) -> None:
         """Store the file or folder as `key`: durable when this returns, whole or not at all, private, never replacing.
 
-        Takes the file over when it came from `stage(key)`. Raises RefusedError when the key exists.
+        Takes the file over when it came from `stage`. Raises RefusedError when the key exists.
         """
 
     def open(self, key: str) -> BinaryIO:
@@ -67,6 +69,15 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove `key`, a folder with all that is in it; fine when it is gone already."""
+
+    def abort_uploads(self, key: str) -> Sequence[str]:
+        """Give up what was begun of the file or folder `key` and never finished, where no listing shows that; the keys."""
+
+    def age(self, key: str) -> timedelta | None:
+        """How long ago the file was put, by the store's own clock; None when it is not there, or no time is told."""
+
+    def keeps_versions(self) -> bool | None:
+        """Whether what is deleted stays as a version; None where that is not told."""
 
     def reconnect(self) -> Self:
         """The same store, which asks over connections of its own where it has any."""
@@ -101,5 +112,8 @@ class LocalFiles(Protocol):
     def sweep(self) -> Sequence[str]:
         """Remove what writers that died left half done; the names that are gone. Living writers are untouched."""
 
+    def leftovers(self) -> Sequence[Leftover]:
+        """What lies there half written by nobody who is known, and is never removed without being asked."""
+
     def lock_path(self, source: str) -> Path:
-        """Where the lock file of a source lies."""
+        """Where the lock file of a source, or of one of its places, lies."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from ops.errors import BackupError, OpsError
 from ops.formats import evidence as evidence_files
@@ -20,6 +21,7 @@ from ops.formats.names import (
     named_like_payload,
     payload_of_evidence,
     payload_of_pin,
+    tombstone_key,
     top_name,
 )
 from ops.model.evidence import Evidence
@@ -31,6 +33,7 @@ from ops.repository.identity import read_identity
 from ops.repository.integrity import critical, payload_gone
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
+_MOST_TOMBSTONE_BYTES: Final = 1 << 20
 
 
 def sizes_in(store: Store) -> dict[str, int]:
@@ -52,7 +55,7 @@ def read_catalogue(store: Store) -> Catalogue:
         findings += problems
         backups += [] if backup is None else [backup]
     backups.sort(key=lambda backup: backup.order, reverse=True)
-    return Catalogue(tuple(backups), (*findings, *incomplete(keys)))
+    return Catalogue(tuple(backups), (*findings, *incomplete(keys, store)))
 
 
 def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | None, list[Finding]]:
@@ -116,9 +119,9 @@ def _read_evidence(store: Store, keys: list[str]) -> tuple[tuple[Evidence, ...],
     return tuple(sorted(found, key=lambda item: item.started_at)), problems
 
 
-def incomplete(keys: set[str]) -> list[Finding]:
+def incomplete(keys: set[str], store: Store) -> list[Finding]:
     """What misses a part: a warning for each payload or checksum file whose manifest is not there, a critical finding
-    for each manifest whose payload is not; `keys` are names at the top.
+    for each manifest whose payload is not; `keys` are names at the top of `store`.
     """  # noqa: D205 - one sentence
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
@@ -128,9 +131,33 @@ def incomplete(keys: set[str]) -> list[Finding]:
     alone = "has no manifest: it is no backup, and is never used as one"
     return [
         *(payload_gone(name) for name in sorted(whole - keys)),
-        *(_warning("prune.unfinished", name, deleted) for name in sorted(doomed - whole)),
+        *(
+            _later(name) if waits_for_readers(store, name) else _warning("prune.unfinished", name, deleted)
+            for name in sorted(doomed - whole)
+        ),
         *(_warning("backup.incomplete", name, alone) for name in sorted(payloads - doomed - whole)),
     ]
+
+
+def tombstone_in(store: Store, key: str) -> Mapping[str, Any] | None:
+    """Return what a tombstone says; None when it says nothing sensible, or is gone."""
+    try:
+        with store.open(key) as file:
+            document = json.loads(file.read(_MOST_TOMBSTONE_BYTES))
+    except (OpsError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def waits_for_readers(store: Store, payload: str) -> bool:
+    """Return whether the rest of a deleted backup stays for a day, for readers that cannot be seen."""
+    said = tombstone_in(store, tombstone_key(payload))
+    return said is not None and said.get("waits") is True
+
+
+def _later(name: str) -> Finding:
+    message = f"{name} is deleted; its payload goes with the first backup.prune after a day"
+    return Finding(severity=Severity.OK, code="prune.later", message=message, where=name)
 
 
 def _warning(code: str, name: str, what: str) -> Finding:

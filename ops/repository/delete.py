@@ -10,8 +10,9 @@ import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, runtime_checkable
 
 from ops.errors import OpsError, StoreError
 from ops.formats.names import (
@@ -23,15 +24,20 @@ from ops.formats.names import (
     tombstone_key,
 )
 from ops.fsio.locks import claimed_for_deletion
+from ops.fsio.writer_marks import FOREIGN_AFTER
 from ops.model.findings import Finding, Severity
+from ops.model.series import Whose
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
+from ops.repository.catalog import tombstone_in
 from ops.repository.integrity import critical
+from ops.repository.leases import Lease, Observer
 from ops.repository.transfer import put_new
 from ops.run.job import Job
 from ops.units import format_time
 
-_MOST_TOMBSTONE_BYTES = 1 << 20
+_FOR_READERS: Final = timedelta(days=1)
+"""How long a payload stays after its manifest where readers cannot be seen."""
 
 
 @runtime_checkable
@@ -54,20 +60,53 @@ def beside(keys: Iterable[str]) -> Mapping[str, list[str]]:
     return found
 
 
-def delete_backup(backup: Backup, about: Sequence[str], job: Job) -> Finding | None:
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How a run deletes in one store: its own lease, and whom it asks for readers; neither where files are on this machine.
+
+    `place`: of the source whose backups it deletes.
+
+    Without a lease in another store nobody can be seen: there the payload goes a day after its manifest.
+    """
+
+    lease: Lease | None = None
+    observer: Observer | None = None
+    place: str = ""
+
+    @property
+    def in_two_steps(self) -> bool:
+        """Return whether the payload stays for a day, for readers that cannot be seen."""
+        return self.observer is not None and self.lease is None
+
+
+def delete_backup(
+    backup: Backup, about: Sequence[str], job: Job, how: Deletion = Deletion()
+) -> Finding | None:
     """Delete `backup` and the keys `about` it; a finding when it stays, or did not go whole."""
     if locked := locked_finding(backup, job):
         return locked
     with _unread(backup) as free:
         if not free:
-            message = f"{backup.name} stays for now: another run reads it"
-            return Finding(severity=Severity.OK, code="prune.in_use", message=message, where=backup.name)
+            return _in_use(backup, "another run reads it")
         try:
-            _bury(backup, job)
+            if how.lease is not None:
+                how.lease.require()
+            _bury(backup, job, how)
+            if readers := how.observer.readers(backup.name) if how.observer is not None else []:
+                backup.store.delete(tombstone_key(backup.name))
+                return _in_use(backup, f"{readers[0]}")
+            if how.in_two_steps:
+                backup.store.delete(manifest_key(backup.name))
+                return None
             _remove(backup.store, backup.name, about)
         except OpsError as error:
             return critical(error, backup.name)
     return None
+
+
+def _in_use(backup: Backup, who: str) -> Finding:
+    message = f"{backup.name} stays for now: {who}"
+    return Finding(severity=Severity.OK, code="prune.in_use", message=message, where=backup.name)
 
 
 def locked_finding(backup: Backup, job: Job) -> Finding | None:
@@ -83,31 +122,35 @@ def locked_finding(backup: Backup, job: Job) -> Finding | None:
     return Finding(severity=Severity.OK, code="prune.locked", message=message, where=backup.name)
 
 
-def finish_deletions(store: Store, source: str) -> list[str]:
-    """Go on where deleting backups of `source` was cut off; those that are gone now."""
+def finish_deletions(store: Store, whose: Whose) -> list[str]:
+    """Go on where deleting backups of the source was cut off, or waits for readers; those that are gone now.
+
+    What another place of the same name deletes is its own, for seven days: it may be at it now.
+    """
     stored = {file.key: file.size for file in store.list()}
     finished, about = [], beside(stored)
     for key in sorted(key for key in stored if key.endswith(TOMBSTONE_SUFFIX) and "/" not in key):
         payload = key.removesuffix(TOMBSTONE_SUFFIX)
-        if not _is_of(source, store, key):
+        said = tombstone_in(store, key)
+        if said is None or said.get("source") != whose.name:
+            continue
+        if not _is_of(whose, said) and (store.age(key) or timedelta()) < FOREIGN_AFTER:
             continue
         if manifest_key(payload) in stored:
             # Cut off before anything was deleted: whether it goes is decided anew. The note may be locked.
             with contextlib.suppress(StoreError):
                 store.delete(key)
             continue
+        if said.get("waits") is True and (store.age(key) or timedelta()) < _FOR_READERS:
+            continue
         _remove(store, payload, about[payload])
         finished.append(payload)
     return finished
 
 
-def _is_of(source: str, store: Store, key: str) -> bool:
-    try:
-        with store.open(key) as file:
-            document = json.loads(file.read(_MOST_TOMBSTONE_BYTES))
-        return bool(document["source"] == source)
-    except (OpsError, ValueError, KeyError, TypeError):
-        return False
+def _is_of(whose: Whose, said: Mapping[str, Any]) -> bool:
+    """Whether a run for this very place left it; the first tombstones do not say at which place they were made."""
+    return said.get("place", whose.place) in {whose.place, *whose.former_places}
 
 
 @contextlib.contextmanager
@@ -119,7 +162,7 @@ def _unread(backup: Backup) -> Iterator[bool]:
         yield claimed
 
 
-def _bury(backup: Backup, job: Job) -> None:
+def _bury(backup: Backup, job: Job, how: Deletion) -> None:
     key = tombstone_key(backup.name)
     document = {
         "version": 1,
@@ -129,6 +172,8 @@ def _bury(backup: Backup, job: Job) -> None:
         "size": backup.manifest.size,
         "job_id": job.job_id,
         "pruned_at": format_time(job.clock()),
+        **({"place": how.place} if how.place else {}),
+        **({"waits": True} if how.in_two_steps else {}),
     }
     # Another machine may have begun with the same backup: it says the same.
     with _name_taken_is_fine():

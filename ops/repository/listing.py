@@ -130,7 +130,7 @@ def _incomplete(store: Store, found: Stamps) -> list[Finding]:
     gone = whole.difference(found.others, found.keys)
     if not gone and payloads <= whole and not any(key.endswith(TOMBSTONE_SUFFIX) for key in found.keys):
         return []
-    return incomplete({top_name(stored.key) for stored in store.list()})
+    return incomplete({top_name(stored.key) for stored in store.list()}, store)
 
 
 def _payload_of(key: str) -> str | None:

@@ -13,41 +13,60 @@ from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
+from ops.repository.delete import Deletion
+from ops.repository.leases import Observer, all_notes, delete_lease, new_note, read_lease
 from ops.repository.repository import Repository
 from ops.run.job import Job
 
 
 @contextlib.contextmanager
-def being_read(backup: Backup) -> Iterator[None]:
-    """Retention leaves `backup` alone while the block runs, in stores whose files are on this machine.
+def being_read(backup: Backup, verb: str, job: Job) -> Iterator[list[Finding]]:
+    """Retention leaves `backup` alone while the block runs; yields what was noticed.
 
-    Raises BackupError (`backup.not_found`) when it was deleted a moment ago.
+    On this machine by a lock on its manifest, in other stores by a lease. Raises BackupError (`backup.not_found`) when it
+    was deleted a moment ago.
     """
-    if not isinstance(backup.store, LocalFiles):
-        yield
-        return
-    with held_for_reading(backup.store.path_of(manifest_key(backup.name))) as there:
-        if not there:
-            raise _deleted(backup)
-        yield
+    store, noticed = backup.store, list[Finding]()
+    with contextlib.ExitStack() as stack:
+        if isinstance(store, LocalFiles):
+            path = store.path_of(manifest_key(backup.name))
+            if not stack.enter_context(held_for_reading(path)):
+                raise _deleted(backup)
+        else:
+            try:
+                stack.enter_context(read_lease(store, backup.name, verb, job))
+            except OpsError as error:
+                noticed.append(_unleased(backup, error))
+            if _is_gone(backup):
+                raise _deleted(backup)
+        yield noticed
 
 
 @contextlib.contextmanager
-def being_judged(backup: Backup) -> Iterator[None]:
-    """The same for a block that comes to a verdict.
+def being_judged(backup: Backup, verb: str, job: Job) -> Iterator[list[Finding]]:
+    """Do the same for a block that comes to a verdict: what was seen of a backup that is gone afterwards says nothing.
 
-    In other stores nobody can be kept off: what was seen of a backup that is gone afterwards says nothing about it.
     Raises BackupError (`backup.not_found`) then, too.
     """
-    with being_read(backup):
+    with being_read(backup, verb, job) as noticed:
         try:
-            yield
+            yield noticed
         finally:
+            # In a folder the lock on its manifest has kept it, unless the whole folder is away.
             if not isinstance(backup.store, LocalFiles) and _is_gone(backup):
                 raise _deleted(backup)
 
 
+def _unleased(backup: Backup, error: OpsError) -> Finding:
+    message = (
+        f"{backup.name} is read without a lease in store {backup.store.name!r}, so that a prune on another machine may delete"
+        f" it meanwhile: {error.message}"
+    )
+    return Finding(severity=Severity.OK, code="lease.not_written", message=message, where=backup.name)
+
+
 def _is_gone(backup: Backup) -> bool:
+    """Whether the store says that its manifest is not there: asked for it, because a listing may be stale."""
     try:
         backup.store.open(manifest_key(backup.name)).close()
     except BackupError as error:
@@ -90,20 +109,61 @@ def held_lock(
                     raise StateError(message, hint=error.hint) from error
                 findings.append(_unlocked(error, to.store))
         if isinstance(to.store, LocalFiles):
-            path, left_s = to.store.lock_path(whose.name), max(0.0, until - time.monotonic())
-            stack.enter_context(source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=left_s))
+            _hold_in_store(stack, to.store, whose, until, job)
         yield findings
+
+
+def _hold_in_store(
+    stack: contextlib.ExitStack, store: LocalFiles, whose: Whose, until: float, job: Job
+) -> None:
+    """Hold the lock of the source's place; and that of its name beside others, which older programs hold alone."""
+    for name, shared in ((whose.name, True), (f"{whose.name}.{whose.place}", False)):
+        path, left_s = store.lock_path(name), max(0.0, until - time.monotonic())
+        what = f"source {whose.name!r}"
+        stack.enter_context(
+            source_lock(path, job_id=job.job_id, now=job.clock(), wait_s=left_s, what=what, shared=shared)
+        )
+
+
+@contextlib.contextmanager
+def deleting(whose: Whose, to: Repository, verb: str, wait_s: float, job: Job) -> Iterator[Deletion]:
+    """Be the only run that deletes backups of the source in that store while the block runs.
+
+    In a folder the source's lock does that. Raises LockHeldError when another run does, and StoreError.
+    """
+    if isinstance(to.store, LocalFiles):
+        yield Deletion(place=whose.place)
+        return
+    note = new_note(verb, whose.name, job)
+    with delete_lease(to.store, whose.place, note, wait_s) as lease:
+        yield Deletion(lease, Observer(to.store), whose.place)
 
 
 def holder_of(whose: Whose, to: Repository) -> Holder | str | None:
     """Return which run works on the source in that store now, by this machine's lock and by the store's own; or None."""
-    paths = [to.store.lock_path(whose.name)] if isinstance(to.store, LocalFiles) else []
+    names = (whose.name, f"{whose.name}.{whose.place}")
+    paths = [to.store.lock_path(name) for name in names] if isinstance(to.store, LocalFiles) else []
     if to.state is not None:
         with contextlib.suppress(StateError):
             paths.append(to.state.lock_path(_about(whose, to.store)))
     held = [path for path in paths if is_held(path)]
-    names = [holder for path in held if (holder := read_holder(path)) is not None]
-    return next(iter(names), "a run that just started") if held else None
+    known = [holder for path in held if (holder := read_holder(path)) is not None]
+    return next(iter(known), "a run that just started") if held else None
+
+
+def in_use(store: Store) -> list[Finding]:
+    """Return who reads or deletes backups in the store now, as the leases there say; raises StoreError."""
+    if isinstance(store, LocalFiles):
+        return []
+    return [
+        Finding(
+            severity=Severity.OK,
+            code="store.in_use",
+            message=f"{note.subject} in store {store.name!r} is in use: {note}",
+            where=note.subject,
+        )
+        for note in all_notes(store)
+    ]
 
 
 def _about(whose: Whose, store: Store) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ def keep_backup(backup: Backup, reason: str, until: datetime | None, job: Job) -
         host=socket.gethostname(),
     )
     key = pin_key(backup.name, now, job.job_id)
-    with job.step("pin"), being_read(backup):
+    with job.step("pin"), being_read(backup, "keep", job):
         put_new(backup.store, key, pin_files.to_json(pin))
     return pin
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ops.errors import RefusedError, StoreError
+from ops.errors import OpsError, RefusedError, StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.names import (
     CHECKSUM_SUFFIX,
@@ -22,15 +24,18 @@ from ops.formats.names import (
     payload_of_record,
     top_name,
 )
-from ops.fsio.atomic import STAGED_PREFIX, translated_write_errors
+from ops.fsio.atomic import translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store
+from ops.repository.writers import announced, is_announced
+from ops.run.job import Job
 
 Published = TypeVar("Published")
 _TRIES: Final = 20
+_PAUSE_MS: Final = 300
 
 
-def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
+def publish(store: Store, staged: Path | None, manifest: Manifest, job: Job) -> None:
     """Payload (None: it is there already), checksum, manifest: each durable before the next, the manifest's name last.
 
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
@@ -39,6 +44,7 @@ def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
     published = [name] if staged is None else []
     try:
         with (
+            announced(store, name, job),
             store.stage(manifest_key(name)) as staged_manifest,
             store.stage(checksum_key(name)) as staged_checksum,
         ):
@@ -55,28 +61,36 @@ def publish(store: Store, staged: Path | None, manifest: Manifest) -> None:
     except BaseException:
         # Also when the process is told to end: without its manifest it is no backup, only a large file.
         for key in published:
-            store.delete(key)
+            with contextlib.suppress(OpsError):
+                store.delete(key)
         raise
 
 
 @contextlib.contextmanager
-def staged_free(
-    store: Store, name: str, another: Callable[[], str] | None, *, folder: bool
-) -> Iterator[tuple[str, Path]]:
-    """A name that no other run builds now, and its empty private file or folder; gone when the block ends.
+def announced_free(
+    store: Store, name: str, another: Callable[[], str] | None, job: Job, added: str = ""
+) -> Iterator[str]:
+    """Take `name`, or the next one that no other run writes now, while the block runs; yields it.
 
-    `another` finds the next free name (None: the operator chose this one). Raises RefusedError when there is none.
+    `added` stands behind it in the store. `another` finds the next free name (None: the operator chose this one). Raises
+    RefusedError when there is none.
     """
     with contextlib.ExitStack() as stack:
         for left in reversed(range(_TRIES)):
             try:
-                staged = stack.enter_context(store.stage(name, folder=folder))
+                stack.enter_context(announced(store, f"{name}{added}", job))
                 break
             except RefusedError as error:
-                if error.code != "refused.name_taken" or another is None or not left:
-                    raise
-                name = another()
-        yield name, staged
+                name = _next_name(error, another, last=not left)
+        yield name
+
+
+def _next_name(error: RefusedError, another: Callable[[], str] | None, *, last: bool) -> str:
+    if error.code != "refused.name_taken" or another is None or last:
+        raise error
+    # Two that chose the same name must not choose the next one together.
+    time.sleep(secrets.randbelow(_PAUSE_MS) / 1000)
+    return another()
 
 
 def under_free_name(
@@ -91,9 +105,7 @@ def under_free_name(
         try:
             return publish_as(manifest)
         except RefusedError as error:
-            if error.code != "refused.name_taken" or another is None or not left:
-                raise
-            manifest = manifest.renamed(another())
+            manifest = manifest.renamed(_next_name(error, another, last=not left))
     raise AssertionError(manifest)
 
 
@@ -104,7 +116,7 @@ def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str
     """
     for seconds in range(3600):
         name = payload_name(base, moment + timedelta(seconds=seconds), suffix)
-        if not any(_taken(store, full) or _is_staged(store, full) for full in {name, f"{name}{added}"}):
+        if not any(_taken(store, full) or is_announced(store, full) for full in {name, f"{name}{added}"}):
             return name
     raise StoreError(f"no free name for {base} in store {store.name!r}", code="store.unwritable")
 
@@ -128,11 +140,3 @@ def require_free(store: Store, name: str) -> None:
         message = f"{', '.join(sorted(taken))} exists in {store.location}"
         hint = "names are never reused; choose another with --out, or leave --out away"
         raise RefusedError(message, code="refused.name_taken", hint=hint)
-
-
-def _is_staged(store: Store, name: str) -> bool:
-    """Whether somebody is writing that very name now; what the dead had staged was swept before."""
-    if not isinstance(store, LocalFiles):
-        return False
-    path = store.path_of(name)
-    return path.with_name(f"{STAGED_PREFIX}{name}").exists()

@@ -23,6 +23,7 @@ from ops.repository.encrypt import Sealing, seal_payload, sealed_records
 from ops.repository.publish import publish
 from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
+from ops.repository.writers import announced
 from ops.run.job import Job
 
 
@@ -50,7 +51,8 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
     for left in [key for key in there if key == checksum_key(name) or is_about(key, name)]:
         to.delete(left)
     try:
-        manifest = _put_sealed(backup, payload, to, how, job)
+        with announced(to, name, job, resumable=True):
+            manifest = _put_sealed(backup, payload, to, how, job)
     except RefusedError as error:
         if error.code != "refused.name_taken":
             raise
@@ -72,18 +74,18 @@ def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and 
     """
     plain = replace(known, manifest=known.plain)
     name = f"{plain.name}{how.suffix}"
-    with job.step("seal") as facts:
+    with job.step("seal") as facts, announced(store, name, job):
         if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
             manifest = begun
-            publish(store, None if ahead.was_sent else ahead.place, manifest)
+            publish(store, None if ahead.was_sent else ahead.place, manifest, job)
         elif isinstance(store, LocalFiles):
             room = room_to_seal(plain.manifest.size)
             with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
                 manifest = seal_payload(plain, payload, how, place, job.progress)
-                publish(store, place, manifest)
+                publish(store, place, manifest, job)
         else:
             manifest = _put_sealed(plain, payload, store, how, job)
-            publish(store, None, manifest)
+            publish(store, None, manifest, job)
         facts.bytes = manifest.size
     for key, content in sealed_records(known, manifest, job):
         put_text(store, key, content)

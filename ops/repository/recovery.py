@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from ops.errors import OpsError
+from ops.fsio.leftovers import Leftover
 from ops.model.findings import Finding, Severity
 from ops.ports.store import LocalFiles
 from ops.repository.repository import Repository
-from ops.units import format_duration
+from ops.repository.writers import remove_left
+from ops.units import format_duration, format_size
 
 
 @runtime_checkable
@@ -22,10 +24,10 @@ class Uploading(Protocol):
 
 
 def sweep(repository: Repository) -> list[Finding]:
-    """Remove what writers that died left half done, where the store has files here; one finding for each name."""
+    """Remove what writers that died left half done; one finding for each name."""
     store = repository.store
     if not isinstance(store, LocalFiles):
-        return []
+        return remove_left(store)
     return [
         Finding(
             severity=Severity.OK,
@@ -35,6 +37,23 @@ def sweep(repository: Repository) -> list[Finding]:
         )
         for name in store.sweep()
     ]
+
+
+def examine_leftovers(repository: Repository) -> list[Finding]:
+    """Return a finding for each half-written file that is never removed without being asked, with its size."""
+    store = repository.store
+    return [_stays(item) for item in store.leftovers()] if isinstance(store, LocalFiles) else []
+
+
+def _stays(item: Leftover) -> Finding:
+    why = (
+        "a run on another machine, or before the last boot, may still write it: it is removed after seven unchanged days"
+        if item.ours
+        else "it carries no mark of ours (another program's, or an older Drillbook's), so it is never removed: delete it if"
+        " no program uses it"
+    )
+    message = f"{item.name} ({format_size(item.size)}): {why}"
+    return Finding(severity=Severity.OK, code="store.leftover", message=message, where=item.name)
 
 
 def give_up_uploads(repository: Repository, older_than: timedelta) -> list[Finding]:

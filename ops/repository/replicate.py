@@ -36,6 +36,7 @@ from ops.repository.transfer import (
     put_text,
     require_arrived,
 )
+from ops.repository.writers import announced
 from ops.run.job import Job
 
 _BLOCK: Final = 1 << 20
@@ -51,7 +52,7 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
     """
     findings, noticed = give_identity(to.store), list[Finding]()
     _copy_needed(backup, to, job)
-    with job.step(f"copy to {to.name}") as facts, being_read(backup):
+    with job.step(f"copy to {to.name}") as facts, being_read(backup, "copy", job) as unleased:
         if to.encryption is not None and not is_sealed(backup.manifest):
             # Of two that seal at once, each would take what the other has sent for the rest of a copy that was cut off.
             copying = Whose(name=f"{backup.manifest.source.name}.copies", kind="", location="")
@@ -64,7 +65,7 @@ def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
         else:
             _copy_as_it_is(backup, to.store, to.scratch, job)
         facts.bytes = backup.manifest.size
-    return [*findings, *noticed]
+    return [*findings, *noticed, *unleased]
 
 
 def _copy_needed(backup: Backup, to: Repository, job: Job) -> None:
@@ -81,7 +82,7 @@ def _copy_needed(backup: Backup, to: Repository, job: Job) -> None:
 def _copy_as_it_is(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
     stored = {file.key: file.size for file in to.list()}
     if not _is_there(backup, to, stored):
-        with payload_here(backup, scratch, job) as payload:
+        with payload_here(backup, scratch, job) as payload, announced(to, backup.name, job, resumable=True):
             to.put(backup.name, payload)
         require_arrived(backup.manifest, to)
     put_text(to, checksum_key(backup.name), checksum_content(backup.manifest))

@@ -7,8 +7,10 @@ import hashlib
 import io
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -24,6 +26,8 @@ class MemoryStore:
 
     name: str = "memory"
     files: dict[str, bytes] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _put_at: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -53,6 +57,7 @@ class MemoryStore:
             self.files |= {f"{key}/{path.relative_to(file)}": path.read_bytes() for path in inside}
         else:
             self.files[key] = file.read_bytes()
+            self._put_at[key] = self.clock()
 
     def open(self, key: str) -> BinaryIO:
         """The content as a stream."""
@@ -77,6 +82,19 @@ class MemoryStore:
         """Forget the file or folder."""
         for name in [name for name in self.files if name == key or name.startswith(f"{key}/")]:
             del self.files[name]
+
+    def abort_uploads(self, key: str) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """Nothing is ever half sent."""
+        return ()
+
+    def age(self, key: str) -> timedelta | None:
+        """By the store's clock."""
+        put_at = self._put_at.get(key)
+        return None if key not in self.files or put_at is None else timedelta(seconds=self.clock() - put_at)
+
+    def keeps_versions(self) -> bool | None:
+        """It forgets everything."""
+        return False
 
     def reconnect(self) -> Self:
         """There is no connection."""

@@ -10,7 +10,7 @@ from ops.sources.sqlite import look
 from ops.sources.sqlite import source as driver
 from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import execute
 from tests.sick import Case, Make
 

@@ -21,7 +21,7 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite import capture
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 from tests.sick import (
     INDEX,

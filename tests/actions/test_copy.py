@@ -20,7 +20,7 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
 from tests.histories import WHOSE, looked_at, put, stored_backup

@@ -25,7 +25,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
 from tests.conftest import run_drillbook

@@ -26,7 +26,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import execute
 
 

@@ -29,7 +29,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import ask, execute
 from tests.histories import whose

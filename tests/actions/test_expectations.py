@@ -185,6 +185,24 @@ def test_an_assertion_that_nobody_understands(site: Site, odd: object) -> None:
     assert len(findings) == (len(ODD) if odd is ODD else 1)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"row_count": "\ud800"},
+        {"query": "select '\ud800'", "expect": 1},
+        {"fresh": "t.\ud800", "max_age": "1d"},
+    ],
+)
+def test_an_assertion_that_is_no_text(site: Site, odd: object) -> None:
+    """Half a character, which no database takes, is a warning that the assertion was not asked."""
+    taken(site)
+    site.change_manifest(lambda document: document.update(assertions=[odd]))
+    code, verdict, findings = site.drill()
+    assert (code, verdict) == (1, "passed")
+    assert {item["code"] for item in findings} <= {"assert.undecided", "assert.not_asked"}
+    assert findings
+
+
 @pytest.mark.parametrize("odd", [5, "text", {"row_count": "t"}, None])
 def test_no_list_of_assertions(site: Site, odd: object) -> None:
     """What is no list at all does not make the backup unusable."""

@@ -29,7 +29,7 @@ from ops.run.job import Job
 from ops.run.progress import silent
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.actions.test_encrypted_store import made
 from tests.conftest import execute, run_drillbook

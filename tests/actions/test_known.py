@@ -15,7 +15,7 @@ from ops.model.complaints import Known
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import execute, run_drillbook
 from tests.sick import (
     INDEX,

@@ -30,7 +30,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.actions.test_prune import NOW, CutError, CutStore, fill, names
 from tests.histories import WHOSE, looked_at, put, stored_backup
@@ -337,7 +337,7 @@ class TestTogether:
         full, second, third, unneeded, newest = fill(store)
         needs(store, second, full)
         needs(store, third, second)
-        with being_read(find_backup(store, third)):
+        with being_read(find_backup(store, third), "drill", Job()):
             done = pruned(store)
             assert (done.deleted, names(store)) == ((unneeded,), {full, second, third, newest})
             assert codes(done) == {"prune.in_use", "prune.needed"}

@@ -32,7 +32,7 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, stored_backup
 from tests.keys import Keys

@@ -19,7 +19,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.keys import Keys
 from tests.sites import BEGIN

@@ -27,7 +27,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import looked_at, stored_backup
 from tests.sites import BEGIN, Site, everything

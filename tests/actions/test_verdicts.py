@@ -38,7 +38,7 @@ from ops.run.progress import Progress
 from ops.sources.sqlite import check
 from ops.sources.sqlite.connection import connect_still
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute, run_drillbook
 from tests.histories import looked_at, whose

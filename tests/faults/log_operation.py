@@ -20,7 +20,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 
 EXCHANGE = "renameat2"
 

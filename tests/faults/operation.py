@@ -23,7 +23,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 
 
 def main(action: str, database: str, folder: str, name: str) -> None:

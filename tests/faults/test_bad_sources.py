@@ -17,7 +17,7 @@ from ops.errors import OpsError
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 
 HOLD_LOCK = """

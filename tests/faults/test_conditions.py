@@ -27,7 +27,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.units import parse_span
 from tests.conftest import CONSOLE, execute, run_drillbook
 from tests.histories import looked_at, whose

@@ -19,7 +19,7 @@ from ops.repository.catalog import read_catalogue
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.conftest import execute
 
 pytestmark = pytest.mark.needs_root

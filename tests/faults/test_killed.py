@@ -24,7 +24,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.conftest import ask, execute
 from tests.histories import looked_at, stored_backup
 from tests.keys import Keys
@@ -194,7 +194,7 @@ from ops.model.series import Whose
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 
 store = LocalStore("local", LocalOptions(path=Path(sys.argv[1])))
 now = datetime(2026, 6, 30, tzinfo=UTC)

@@ -25,7 +25,7 @@ from ops.run.progress import silent
 from ops.sources.sqlite.capture import CaptureOptions, capture_database
 from ops.sources.sqlite.connection import connect_still
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.faults.hostile_writer import TOTAL, prepare
 
 WRITER = Path(__file__).with_name("hostile_writer.py")

@@ -21,7 +21,7 @@ from ops.model.findings import Verdict
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import Hook, files_of, once, segment
 from tests.sources.eventlog.writing import made_events, written_log
 

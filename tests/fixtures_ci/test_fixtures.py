@@ -24,7 +24,7 @@ from ops.sources.eventlog.log.log import read_log
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 DEFECTS = sorted(path.parent.name for path in FIXTURES.glob("broken/*/expected.json"))

@@ -26,7 +26,7 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, stored_backup
 

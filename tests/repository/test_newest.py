@@ -20,7 +20,7 @@ from ops.repository import newest as module
 from ops.repository.find import find_backup
 from ops.repository.listing import list_backups
 from ops.repository.newest import newest_of
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, put, stored_backup
 from tests.listings import day, put_all_kinds

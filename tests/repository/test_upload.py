@@ -27,7 +27,7 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress, silent
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.keys import Keys
 

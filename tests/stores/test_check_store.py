@@ -12,7 +12,7 @@ from ops.model.findings import Severity
 from ops.ports.store import Store
 from ops.repository.check_store import check_store
 from ops.run.job import Job
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.stores.conftest import NewStore
 

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from ops.driverkit.row_digest import document_seal
 from ops.errors import BackupError, OpsError
 from ops.ports.store import OWN_PREFIX, Store
 from ops.run.progress import silent
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
+from tests.dead import ELSEWHERE, dead_name
 from tests.stores.conftest import NewStore
 
 
@@ -88,11 +90,11 @@ def test_what_died_below_the_own_prefix_is_swept(tmp_path: Path) -> None:
     """A staged file there is listed by nobody and swept like any other."""
     store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
     put(store, f"{OWN_PREFIX}store.json", b"{}")
-    dead = store.options.path / OWN_PREFIX / "series" / ".tmp-record.json"
+    dead = store.options.path / OWN_PREFIX / "series" / dead_name("record.json")
     dead.parent.mkdir()
     dead.write_bytes(b"half")
     assert [stored.key for stored in store.list(OWN_PREFIX)] == [f"{OWN_PREFIX}store.json"]
-    assert store.sweep() == [".tmp-record.json"]
+    assert store.sweep() == [dead.name]
     assert not dead.exists()
 
 
@@ -151,10 +153,11 @@ def test_local_folders_are_private_and_swept(tmp_path: Path) -> None:
             pass
         store.put("a.pg", staged)
     assert stat.S_IMODE(store.path_of("a.pg").stat().st_mode) == 0o700
-    dead = store.options.path / ".tmp-dead.pg"
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    dead = store.options.path / dead_name("dead.pg")
     (dead / "data").mkdir(parents=True)
     (dead / "data" / "half").write_bytes(b"x")
-    assert store.sweep() == [".tmp-dead.pg"]
+    assert store.sweep() == [dead.name]
     assert not dead.exists()
 
 
@@ -221,21 +224,112 @@ def test_local_keys_stay_inside(tmp_path: Path, key: str) -> None:
 def test_sweep_leaves_the_living_and_strangers_alone(tmp_path: Path) -> None:
     """A sweep removes what nobody holds; a staged file in use, and files of other names, stay."""
     store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
     with store.stage("live.db") as staged:
-        (tmp_path / "store" / ".tmp-dead.db").write_bytes(b"x")
+        (tmp_path / "store" / dead_name("dead.db")).write_bytes(b"x")
         (tmp_path / "store" / "precious.db").write_bytes(b"x")
-        assert store.sweep() == [".tmp-dead.db"]
+        assert store.sweep() == [dead_name("dead.db")]
         assert staged.exists()
     assert (tmp_path / "store" / "precious.db").exists()
     assert store.sweep() == []
+
+
+def test_two_stage_one_name_and_one_has_it(tmp_path: Path) -> None:
+    """What two stage for one key is published once; the other is refused, or publishes under another key without a copy."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    other = tmp_path / "store" / dead_name("a.db", ELSEWHERE)
+    with store.stage("a.db") as staged:
+        other.write_bytes(b"theirs")
+        staged.write_bytes(b"ours")
+        number = staged.stat().st_ino
+        os.link(other, store.path_of("a.db"))
+        with pytest.raises(OpsError) as caught:
+            store.put("a.db", staged)
+        assert caught.value.code == "refused.name_taken"
+        store.put("b.db", staged)
+    assert store.path_of("b.db").stat().st_ino == number
+    assert read(store, "a.db") == b"theirs"
+
+
+def test_what_others_write_stays(tmp_path: Path) -> None:
+    """Files of other programs and older versions are never swept; those of another machine after seven unchanged days."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    place = store.options.path
+    foreign = place / dead_name("theirs.db", ELSEWHERE)
+    unmarked = [place / ".tmp-older.db", place / ".tmp-x.drillbook-nonsense"]
+    for path in (foreign, *unmarked):
+        path.write_bytes(b"12345")
+    (place / ".tmp-folder").mkdir()
+    (place / ".tmp-folder" / "inside").write_bytes(b"123")
+    assert store.sweep() == []
+    assert {(item.name, item.size, item.ours) for item in store.leftovers()} == {
+        (foreign.name, 5, True), (".tmp-older.db", 5, False), (".tmp-x.drillbook-nonsense", 5, False),
+        (".tmp-folder", 3, False),
+    }  # fmt: skip
+    eight_days_ago = time.time() - 8 * 86400
+    for path in (foreign, *unmarked, place / ".tmp-folder", place / ".tmp-folder" / "inside"):
+        os.utime(path, (eight_days_ago, eight_days_ago))
+    assert store.sweep() == [foreign.name]
+    assert all(path.exists() for path in unmarked)
+
+
+def test_a_foreign_folder_that_still_grows_stays(tmp_path: Path) -> None:
+    """A folder of another machine's run in which any file is younger than seven days is left alone."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    growing = store.options.path / dead_name("a.pg", ELSEWHERE)
+    (growing / "data").mkdir(parents=True)
+    (growing / "data" / "1").write_bytes(b"x")
+    long_ago = time.time() - 30 * 86400
+    os.utime(growing / "data", (long_ago, long_ago))
+    os.utime(growing, (long_ago, long_ago))
+    assert store.sweep() == []
+    os.utime(growing / "data" / "1", (long_ago, long_ago))
+    assert store.sweep() == [growing.name]
+
+
+def test_nothing_is_swept_where_no_backup_is(tmp_path: Path) -> None:
+    """In a folder that holds no backup of ours, `--out` may have named any, not even marked files are touched."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "home"))
+    store.options.path.mkdir()
+    left = store.options.path / dead_name("a.db")
+    left.write_bytes(b"x")
+    assert store.sweep() == []
+    put(store, "a.db.manifest.json", b"{}")
+    assert store.sweep() == [left.name]
+
+
+def test_a_living_writer_keeps_a_published_payload(tmp_path: Path) -> None:
+    """A payload that a dead run's manifest also fits stays while another run stages the manifest of that name."""
+    (frozen,) = (Path(__file__).parents[2] / "fixtures" / "backups" / "v1").glob("*.manifest.json")
+    payload = json.loads(frozen.read_bytes())["payload"]
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    put(store, payload, frozen.with_name(payload).read_bytes())
+    dead = store.options.path / dead_name(frozen.name)
+    dead.write_bytes(frozen.read_bytes())
+    with store.stage(frozen.name):
+        assert store.sweep() == [dead.name]
+    assert [stored.key for stored in store.list()] == [payload]
+
+
+@pytest.mark.parametrize("size", [150, 217, 255])
+def test_long_names_are_staged(tmp_path: Path, size: int) -> None:
+    """A name as long as a file system takes can be staged and published, in UTF-8 of two bytes a letter too."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    for name in ("x" * size, "é" * (size // 2)):
+        put(store, name, b"1")
+        assert read(store, name) == b"1"
 
 
 def test_sweep_keeps_what_only_looks_unfinished(tmp_path: Path) -> None:
     """A dead run's staged manifest does not take away a file of that name with other content."""
     store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
     put(store, "precious.db", b"somebody else's")
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
     for content in (b"", b"{}", b"no json"):
-        (tmp_path / "store" / ".tmp-precious.db.manifest.json").write_bytes(content)
+        (tmp_path / "store" / dead_name("precious.db.manifest.json")).write_bytes(content)
         store.sweep()
         assert read(store, "precious.db") == b"somebody else's"
     assert [stored.key for stored in store.list()] == ["precious.db"]
@@ -249,9 +343,10 @@ def test_sweep_compares_before_it_removes(tmp_path: Path) -> None:
     document["payload"] = document["files"][0]["path"] = "precious.db"
     document["seal"] = document_seal(document)
     store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
     for content, kept in ((payload[:-1] + b"?", True), (payload, False)):
         put(store, "precious.db", content)
-        (tmp_path / "store" / ".tmp-precious.db.manifest.json").write_text(json.dumps(document))
+        (tmp_path / "store" / dead_name("precious.db.manifest.json")).write_text(json.dumps(document))
         store.sweep()
         assert [stored.key for stored in store.list()] == (["precious.db"] if kept else [])
         store.delete("precious.db")

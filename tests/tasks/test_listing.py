@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ops.repository.listing_cache import Memory
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import CONSOLE, run_drillbook
 from tests.histories import stored_backup
 from tests.listings import day, put_all_kinds

@@ -348,7 +348,8 @@ def test_codes_are_complete() -> None:
         "backup.checksum", "backup.checksum_file", "backup.failed", "backup.former_closed", "backup.needed", "backup.opened", "backup.overdue", "backup.rows_dropped", "series.adopted", "series.not_recorded", "series.two_machines", "source.recreated", "backup.sealed",
         "snapshot.manifest_replaced", "snapshot.not_in_manifest", "snapshot.only_bytes_differ", "snapshot.purge_refused",
         "snapshot.restored", "snapshot.right", "snapshot.source_equal", "ingest.failures", "ingest.index",
-        "ingest.line_cut", "ingest.line_invalid", "ingest.no_index", "store.no_identity", "store.swept",
+        "ingest.line_cut", "ingest.line_invalid", "ingest.no_index", "store.in_use", "store.leftover",
+        "store.no_identity", "store.swept",
     } == set()  # fmt: skip
 
 

@@ -23,7 +23,8 @@ def answer(path: Path, sql: str) -> list[tuple[object, ...]]:
         with contextlib.closing(connect_still(path)) as connection:
             connection.set_authorizer(_only_this_file)
             return connection.execute(sql).fetchmany(_MOST_ROWS)
-    except sqlite3.Error as error:
+    # What is no text in UTF-8 never reaches SQLite.
+    except (sqlite3.Error, UnicodeEncodeError) as error:
         hint = "try the statement with sqlite3 on the live database"
         raise ConfigError(f"assertion can not be asked: {error} in {sql!r}", hint=hint) from error
 

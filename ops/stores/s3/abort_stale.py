@@ -35,6 +35,23 @@ def abort_stale(connection: Connection, before: datetime) -> list[str]:
     return sorted(given_up)
 
 
+def abort_uploads(connection: Connection, key: str) -> list[str]:
+    """Give up all uploads of the file `key` and of files of that folder; their keys. Raises StoreError."""
+    prefix = connection.options.folder
+    try:
+        uploads = unfinished_uploads(connection, f"{prefix}{key}")
+    except ExpectedAnswerError:
+        return []
+    own = [
+        item
+        for item in uploads
+        if item["Key"] == f"{prefix}{key}" or item["Key"].startswith(f"{prefix}{key}/")
+    ]
+    for upload in own:
+        _abort(connection, upload["Key"], str(upload["UploadId"]))
+    return sorted(item["Key"].removeprefix(prefix) for item in own)
+
+
 def _abort(connection: Connection, name: str, upload: str) -> None:
     try:
         connection.call(

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from ops import __version__
-from ops.errors import ConfigError, ToolError
+from ops.errors import ConfigError, StoreError, ToolError
 from ops.host.network import require_allowed
 from ops.stores.s3.errors import ExpectedAnswerError, answer_of, translated
 from ops.stores.s3.options import S3Options
@@ -42,6 +42,7 @@ class Connection:
         self._lock = threading.Lock()
         self._client: Any = None
         self.clock_ahead: timedelta | None = None
+        self._keeps_versions: bool | Literal["unasked"] | None = "unasked"
 
     def call(
         self,
@@ -96,6 +97,21 @@ class Connection:
             if not page.get("IsTruncated"):
                 return
             parameters["ContinuationToken"] = page["NextContinuationToken"]
+
+    def keeps_versions(self) -> bool | None:
+        """Return whether the bucket has versions, asked once; None where it does not tell."""
+        if self._keeps_versions == "unasked":
+            try:
+                answer = self.call(
+                    "get_bucket_versioning",
+                    "ask for versions",
+                    expect=("denied", "not_offered", "missing"),
+                )
+            except (ExpectedAnswerError, StoreError):
+                self._keeps_versions = None
+            else:
+                self._keeps_versions = answer.get("Status") in {"Enabled", "Suspended"}
+        return self._keeps_versions
 
     def _ready_client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
         with self._lock:

@@ -17,11 +17,12 @@ from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, tran
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.ports.stamps import Stamps
-from ops.ports.store import StoredFile
+from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.run.progress import Progress
-from ops.stores.s3.abort_stale import abort_stale
+from ops.stores.s3.abort_stale import abort_stale, abort_uploads
+from ops.stores.s3.age import age_of
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.delete import locked_until, object_locked
+from ops.stores.s3.delete import locked_until, object_locked, remove_objects
 from ops.stores.s3.download import ObjectStream
 from ops.stores.s3.folder import listed, put_folder, put_large, remove_folder
 from ops.stores.s3.keys import is_key, object_name, top_object_name
@@ -71,6 +72,9 @@ class S3Store:
         """Send the file, or all files of the folder; what a killed run had sent of the same is not sent again."""
         name = top_object_name(self.options.folder, key)
         is_folder = file.is_dir()
+        if key.startswith(OWN_PREFIX) and not is_folder:
+            send(self._connection, name, measured(file, self.options.part_size))
+            return
         self._require_free(key, name, folder=not is_folder)
         if is_folder:
             put_folder(self._connection, key, file)
@@ -119,6 +123,7 @@ class S3Store:
         """The objects below the prefix, without those of half-sent folders, hidden ones and what no key can name."""
         folder, hidden = self.options.folder, prefix.startswith(".")
         if hidden:
+            # Only files are put there, never folders that could be half sent.
             objects = self._connection.objects(folder + prefix)
         else:
             found_all = visible(self._connection) if not prefix else self._connection.objects(folder + prefix)
@@ -138,12 +143,23 @@ class S3Store:
         In a bucket with versions the former content stays as a version, until a rule of the bucket removes it.
         """
         name = object_name(self.options.folder, key)
+        if key.startswith(OWN_PREFIX):
+            remove_objects(self._connection, [name])
+            return
         names = self._names_of(name)
         # A plain delete in a bucket with versions hides a locked object without any error.
         until = locked_until(self._connection, names if self.options.object_lock else names[:1])
         if until is not None and until > datetime.now(UTC):
             raise object_locked(self._connection, name, until)
         remove_folder(self._connection, key, names)
+
+    def age(self, key: str) -> timedelta | None:
+        """By the server's clock: when it answers, and when it got the object."""
+        return age_of(self._connection, object_name(self.options.folder, key))
+
+    def keeps_versions(self) -> bool | None:
+        """Whether versioning is on, or was, in the bucket."""
+        return self._connection.keeps_versions()
 
     def clock_ahead(self) -> timedelta | None:
         """By the `Date` of the server's last answer, which tells whole seconds."""
@@ -161,6 +177,10 @@ class S3Store:
     def retained_until(self, key: str) -> datetime | None:
         """Until when `key` is locked, in UTC; for a folder the latest of its files; None when it is not."""
         return locked_until(self._connection, self._names_of(object_name(self.options.folder, key)))
+
+    def abort_uploads(self, key: str) -> Sequence[str]:
+        """Give up every unfinished upload of the file `key`, or of files of that folder; their keys. Raises StoreError."""
+        return abort_uploads(self._connection, key)
 
     def abort_stale_uploads(self, older_than: timedelta) -> Sequence[str]:
         """Give up uploads that were begun longer ago and never finished; their keys. Raises StoreError."""

@@ -10,6 +10,7 @@ from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
 from ops.model.findings import Finding
+from ops.report.documents import findings_document
 from ops.report.listing import (
     NONE,
     NONE_OF_OURS,
@@ -21,6 +22,7 @@ from ops.report.listing import (
 )
 from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import Listed, Rows
+from ops.repository.locks import in_use
 from ops.repository.own import Glance, OfSource, of_source
 from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
@@ -51,6 +53,18 @@ def list_all(session: Session, source: str, *, everything: bool = False) -> None
             backups = _together(listings, source, foreign)
             _tell(session, backups, empty=empty, hosts=everything)
     session.outcome.notice([*said, *(item for listing in listings.values() for item in listing.findings)])
+    _tell_who_is_at_work(session, listings)
+
+
+def _tell_who_is_at_work(session: Session, listings: Mapping[str, Listing]) -> None:
+    """Who reads or deletes in the stores now: shown, and no warning."""
+    try:
+        found = [item for name in listings for item in in_use(session.config.stores[name])]
+    except OpsError as error:
+        session.outcome.fail(error)
+        return
+    session.outcome.findings += findings_document(found)
+    session.outcome.text += [item.message for item in found]
 
 
 def _apart(

@@ -17,6 +17,8 @@ from ops.repository.capacity import examine_capacity
 from ops.repository.catalog import read_catalogue
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
+from ops.repository.locks import in_use
+from ops.repository.recovery import examine_leftovers
 from ops.repository.retention import Policy
 from ops.tasks.collector import without_collector
 from ops.tasks.ingest.metrics import examine_history
@@ -81,6 +83,7 @@ def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
         limit = session.config.settings_of(name).limit
         listing = list_backups(store, session.cache)
         findings = examine_capacity(store, listing, limit, policy_of, session.job.clock())
+        findings += [*in_use(store), *examine_leftovers(session.repository(store))]
     except OpsError as error:
         findings = [_not_looked_at(error, name)]
     session.outcome.add(

@@ -19,7 +19,7 @@ from ops.run.job import Job
 from ops.sources.eventlog.copy import LogCopy
 from ops.sources.eventlog.log.log import read_log
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import segment
 from tests.sources.eventlog.writing import made_events, written_log
 

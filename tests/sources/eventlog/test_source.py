@@ -30,7 +30,7 @@ from ops.run.job import Job
 from ops.sources.eventlog import swap as promote
 from ops.sources.eventlog.log.log import read_log
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segments_of, written_log
 

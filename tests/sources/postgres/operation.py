@@ -12,7 +12,7 @@ from pathlib import Path
 from ops.repository.find import find_backup
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.source import PostgresSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.postgres.shop import back_up, drill, restore
 
 

@@ -22,7 +22,7 @@ from ops.run.job import Job
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.server.server import RunningServer
 from ops.sources.postgres.source import PostgresSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 
 FEATURES = Path(__file__).with_name("features.sql")
 

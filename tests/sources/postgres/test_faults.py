@@ -34,7 +34,7 @@ from ops.sources.postgres.drill import scratch as scratch_module
 from ops.sources.postgres.restore.messages import Reading, read_messages
 from ops.sources.postgres.server.server import RunningServer, scratch_server
 from ops.sources.postgres.source import PostgresSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, require_programs
 from tests.sources.postgres.shop import (
     back_up,

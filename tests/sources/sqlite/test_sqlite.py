@@ -22,7 +22,7 @@ from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.open_by import find_occupants
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 
 EVERYTHING = """

@@ -23,7 +23,7 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.folder import claim_name
 from ops.stores.s3.store import S3Store

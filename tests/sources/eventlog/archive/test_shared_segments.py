@@ -30,7 +30,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import whose
 from tests.keys import Keys

@@ -19,7 +19,7 @@ from ops.sources.postgres.connect.identify import whereabouts_of
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.server.server import RunningServer
 from ops.sources.postgres.source import PostgresSource
-from ops.stores.local import LocalOptions, LocalStore
+from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.postgres.conftest import FreshDatabases, connect
 
 

@@ -9,39 +9,34 @@ import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final, Self
 
-from ops.errors import BackupError, OpsError, RefusedError, StoreError
-from ops.formats import manifest as manifest_files
-from ops.formats.names import MANIFEST_SUFFIX, checksum_key
+from ops.errors import BackupError, RefusedError, StoreError
 from ops.fsio.atomic import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
     STAGED_PREFIX,
-    claimed_from_dead,
     make_private_folder,
     publish,
     publish_folder,
     remove_tree,
-    staged_file,
-    staged_folder,
     translated_write_errors,
 )
-from ops.fsio.copy import copy_with_sha256, sha256_of
+from ops.fsio.copy import copy_with_sha256
 from ops.fsio.file_stamps import file_sizes, file_stamps, file_stamps_of_child, names_in
-from ops.model.manifest import FileEntry
+from ops.fsio.leftovers import FolderClock, Leftover, is_marked_by_us, marked_staged
 from ops.ports.stamps import ABSENT, Stamps
 from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.proc import start_copies, worker_count
 from ops.run.progress import Progress, silent
+from ops.stores.local.leftovers import leftovers, sweep
 
 _LOCKS: Final = ".locks"
 _SHARE_LEAST: Final = 20_000
 """Files that are looked at in the time in which a process starts and answers."""
-Names = list[str]
-"""Keys of files. (Inside the class the word `list` means the port's method.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +75,19 @@ class LocalStore:
 
     @contextlib.contextmanager
     def stage(self, key: str, *, folder: bool = False) -> Iterator[Path]:
-        """A private file or folder `.tmp-<key>` in the folder itself."""
+        """A private file or folder `.tmp-<key>…` in the folder itself, marked as ours."""
         final = self._require_top(key)
         make_private_folder(self.options.path)
         if final.parent != self.options.path:
             make_private_folder(final.parent)
-        staging = staged_folder if folder else staged_file
-        with staging(final.parent, final.name) as staged:
+        with marked_staged(final.parent, final.name, as_folder=folder) as staged:
             yield staged.path
 
     def put(self, key: str, file: Path) -> None:
-        """Publish `file`: by its name alone when it was staged here, else through a copy."""
+        """Publish `file`: by its name alone when it was staged here, for whichever key, else through a copy."""
         final = self._require_top(key)
         is_folder = file.is_dir()
-        if file.parent == final.parent and file.name == f"{STAGED_PREFIX}{final.name}":
+        if file.parent == final.parent and is_marked_by_us(file.name):
             (publish_folder if is_folder else publish)(file, final)
             return
         with self.stage(key, folder=is_folder) as staged:
@@ -188,58 +182,30 @@ class LocalStore:
         with translated_write_errors(self.path_of(key)):
             remove_tree(self.path_of(key))
 
+    def abort_uploads(self, key: str) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """What is half written is staged, and `sweep` removes it."""
+        return ()
+
+    def age(self, key: str) -> timedelta | None:
+        """By the clock of the file system, and the file's last change."""
+        path = self.path_of(key)
+        return FolderClock(path.parent).unchanged_for(path) if os.path.lexists(path) else None
+
+    def keeps_versions(self) -> bool | None:
+        """What is deleted is gone."""
+        return False
+
     def reconnect(self) -> Self:
         """There is no connection: each look asks the file system."""
         return self
 
     def sweep(self) -> Sequence[str]:
-        """Remove staged files of dead writers, and what they had published of an unfinished backup.
+        """Remove staged files of dead writers, and what they had published of an unfinished backup."""
+        return sweep(self)
 
-        A writer stages the manifest before it publishes the payload: a dead one's staged manifest whose
-        final name is not there names a payload that is no backup.
-        """
-        removed: Names = []
-        own = self.options.path / OWN_PREFIX.rstrip("/")
-        # Not by glob, which makes a path of every name.
-        here = _entries(self.options.path, STAGED_PREFIX) if self.options.path.is_dir() else []
-        left = [*(Path(entry.path) for entry in here), *own.rglob(f"{STAGED_PREFIX}*")]
-        for staged in sorted(left):
-            with claimed_from_dead(staged) as claimed:
-                if claimed:
-                    removed += self._remove_staged(staged)
-        return removed
-
-    def _remove_staged(self, staged: Path) -> Names:
-        """Remove what one dead writer left; the caller holds the staged file's lock, so nobody revives it."""
-        name = staged.name.removeprefix(STAGED_PREFIX)
-        keys = []
-        if name.endswith(MANIFEST_SUFFIX) and not self.path_of(name).exists():
-            keys = self._unfinished(staged)
-        for key in keys:
-            self.delete(key)
-        remove_tree(staged)
-        return [*keys, staged.name]
-
-    def _unfinished(self, staged_manifest: Path) -> Names:
-        """The published files of the backup that a staged manifest speaks of, when they are surely its own.
-
-        Surely: byte for byte what the manifest says. Anything else of that name belongs to somebody else.
-        """
-        try:
-            manifest = manifest_files.from_json(staged_manifest.read_bytes(), staged_manifest.name)
-            if any(not self._is_stored(entry) for entry in manifest.files):
-                return []
-        except (OpsError, OSError):
-            return []
-        payload, checksum = manifest.payload, checksum_key(manifest.payload)
-        known = {entry.path for entry in manifest.files}
-        if any(file.key not in known for file in self.list() if file.key.startswith(f"{payload}/")):
-            return []
-        return [payload, *([checksum] if self.path_of(checksum).exists() else [])]
-
-    def _is_stored(self, entry: FileEntry) -> bool:
-        with self.open(entry.path) as file:
-            return sha256_of(file.fileno()) == (entry.sha256, entry.size)
+    def leftovers(self) -> Sequence[Leftover]:
+        """What lies there half written by nobody who is known, and is not removed."""
+        return leftovers(self)
 
     def _require_top(self, key: str) -> Path:
         """Where `key` lies, which must be a name in the folder itself, or below our own prefix."""

@@ -1,0 +1,143 @@
+"""Who writes which payload, said in stores that have no files here: its name is taken, and what a dead run left is found.
+
+In a folder a staged file says the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+
+from ops.errors import OpsError, RefusedError, StoreError
+from ops.formats.lease import WRITING, Note, to_json
+from ops.formats.names import checksum_key, manifest_key, payload_of_record, tombstone_key
+from ops.fsio.writer_marks import FOREIGN_AFTER
+from ops.model.findings import Finding, Severity
+from ops.ports.store import OWN_PREFIX, LocalFiles, Store
+from ops.repository.leases import active, is_active, is_gone, new_note, read_note
+from ops.repository.transfer import put_new
+from ops.run.job import Job
+
+_PREFIX: Final = f"{OWN_PREFIX}{WRITING}"
+_MOST: Final = 50
+"""So many names are looked at in one run: where keys may not delete, word of every backup stays."""
+
+
+@contextlib.contextmanager
+def announced(store: Store, payload: str, job: Job, *, resumable: bool = False) -> Iterator[None]:
+    """Take the name `payload` while the block runs, which writes it; when the block fails, what it left is removed.
+
+    `resumable`: what is left is finished by a later run, and the name is nobody's. Inside a block of the same job nothing
+    more happens. Raises RefusedError (`refused.name_taken`) when another run writes it.
+    """
+    key, word = f"{_PREFIX}{payload}/{job.job_id}.json", f"{store.location} {payload} {job.job_id}"
+    if isinstance(store, LocalFiles) or is_active(word):
+        yield
+        return
+    with active(word):
+        if not _put(store, key, new_note("backup.create", payload, job, resumable=resumable)):
+            yield
+            return
+        try:
+            if not resumable:
+                _require_alone(store, payload, key)
+            yield
+        except BaseException as error:
+            if not resumable:
+                _take_back(store, payload, key, error)
+            raise
+        with contextlib.suppress(OpsError):
+            store.delete(key)
+
+
+def _take_back(store: Store, payload: str, key: str, error: BaseException) -> None:
+    """Remove what was written, unless it is another run's. What cannot be removed now is found later, by the word that stays."""
+    taken = isinstance(error, OpsError) and error.code in {"refused.name_taken", "store.conflict"}
+    with contextlib.suppress(OpsError):
+        if not taken:
+            _remove(store, payload)
+        store.delete(key)
+
+
+def _require_alone(store: Store, payload: str, own: str) -> None:
+    if any(key != own and not _is_dead(store, payload, key) for key in _notes(store, f"{_PREFIX}{payload}/")):
+        message = f"{payload} is being written to store {store.name!r} by another run"
+        raise RefusedError(message, code="refused.name_taken", hint="run it again when that has ended")
+
+
+def is_announced(store: Store, payload: str) -> bool:
+    """Return whether a run says that it writes `payload`, in a store that has no files here."""
+    return not isinstance(store, LocalFiles) and any(_notes(store, f"{_PREFIX}{payload}/"))
+
+
+def _put(store: Store, key: str, note: Note) -> bool:
+    """Whether the word is in the store now; not where it may not be written."""
+    try:
+        put_new(store, key, to_json(note))
+    except StoreError as error:
+        if error.code != "store.refused":
+            raise
+        return False
+    return True
+
+
+def _notes(store: Store, prefix: str) -> list[str]:
+    return [stored.key for stored in store.list(prefix)]
+
+
+def _is_dead(store: Store, payload: str, key: str) -> bool:
+    """Whether the run that wrote the note has ended, or left it unchanged for so long that it must have."""
+    note = read_note(store, key)
+    gone = is_gone(note, "" if note is None else f"{store.location} {payload} {note.job_id}")
+    if gone and not (note and note.resumable):
+        return True
+    return gone is not False and (store.age(key) or timedelta()) >= FOREIGN_AFTER
+
+
+def remove_left(store: Store, most: int = _MOST) -> list[Finding]:
+    """Remove what runs that were killed left of payloads they wrote; a finding for each name, newest first, at most so many.
+
+    Only names that were announced are looked at, and none that a living run may write. Raises StoreError.
+    """
+    announcements = defaultdict[str, list[str]](list)
+    for key in _notes(store, _PREFIX):
+        announcements[key.removeprefix(_PREFIX).rpartition("/")[0]].append(key)
+    findings = []
+    for payload in sorted(announcements, reverse=True)[:most]:
+        keys = announcements[payload]
+        if not all(_is_dead(store, payload, key) for key in keys):
+            continue
+        try:
+            removed = _remove(store, payload)
+            for key in keys:
+                store.delete(key)
+        except StoreError as error:
+            findings.append(_stays(payload, error))
+            continue
+        findings += [_swept(payload)] if removed else []
+    return findings
+
+
+def _remove(store: Store, payload: str) -> bool:
+    """Whether something was there that was no backup; it is gone now, unfinished uploads as well."""
+    keys = {stored.key for stored in store.list(payload)}
+    if keys & {manifest_key(payload), tombstone_key(payload)}:
+        return False  # it became a backup, or is being deleted by a run that will go on with that
+    uploads: Sequence[str] = store.abort_uploads(payload)
+    beside = sorted(key for key in keys if key == checksum_key(payload) or payload_of_record(key) == payload)
+    for key in [*beside, payload]:
+        store.delete(key)
+    return bool(keys or uploads)
+
+
+def _swept(payload: str) -> Finding:
+    message = f"removed {payload}, left by a run that was killed"
+    return Finding(severity=Severity.OK, code="store.swept", message=message, where=payload)
+
+
+def _stays(payload: str, error: StoreError) -> Finding:
+    message = f"{payload}, left by a run that was killed, stays: {error.message}"
+    return Finding(severity=Severity.OK, code="store.swept", message=message, where=payload)

@@ -1,0 +1,1 @@
+"""The store `local`: a folder on this machine."""
