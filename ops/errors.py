@@ -111,7 +111,7 @@ CODES: Final[dict[str, str]] = {
     "space.limit": "the store would hold more than its limit; nothing was written",
     "space.store_full": "the store has no room left, or its quota is used up; nothing was published",
     "state.unusable": "the state folder of this machine cannot be used: a warning of what keeps data, and what deletes refuses",
-    "store.changed": "a stored file was replaced or removed while it was read",
+    "store.changed": "a stored file, or one that was being written, was replaced or removed by something else",
     "store.checksum_refused": "what arrived in the store is not what was sent",
     "store.clock_skew": "this machine's clock and the store's differ too much",
     "store.conflict": "something else has the name of a backup in the store; nothing was replaced",

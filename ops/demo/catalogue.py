@@ -21,13 +21,13 @@ from ops.demo.texts import CONFIG, MARKER, fixtures_folder
 from ops.errors import ConfigError, RefusedError
 from ops.fsio.atomic import (
     PRIVATE_FOLDER,
-    fsync_descriptor,
     make_private_folder,
     replace_durably,
     staged_file,
     translated_write_errors,
     write_all,
 )
+from ops.fsio.durable import fsync_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

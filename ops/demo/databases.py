@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ops.errors import RefusedError
-from ops.fsio.atomic import fsync_descriptor, replace_durably, staged_file, translated_write_errors
+from ops.fsio.atomic import replace_durably, staged_file, translated_write_errors
+from ops.fsio.durable import fsync_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import RefusedError, SpaceError, StoreError
+from ops.fsio.durable import fsync_file, fsync_folder
 
 STAGED_PREFIX: Final = ".tmp-"
 PRIVATE_FILE: Final = 0o600
@@ -197,10 +198,18 @@ def publish(staged: Path, final: Path) -> None:
     that is atomic and refuses an existing name on every POSIX file system.
     """
     with translated_write_errors(final):
+        _require_there(staged)
         fsync_file(staged)
         _link_without_replacing(staged, final)
         staged.unlink()
         fsync_folder(final.parent)
+
+
+def _require_there(staged: Path) -> None:
+    if not staged.exists():
+        message = f"the half-written {staged} is gone before it could be published"
+        hint = "see which program cleans up in that folder, then run it again"
+        raise StoreError(message, code="store.changed", hint=hint)
 
 
 def _link_without_replacing(staged: Path, final: Path) -> None:
@@ -220,6 +229,7 @@ def publish_folder(staged: Path, final: Path) -> None:
     with translated_write_errors(final):
         if final.exists() or final.is_symlink():
             raise _folder_exists(final)
+        _require_there(staged)
         for place, _, files in os.walk(staged):
             for name in files:
                 fsync_file(Path(place, name))
@@ -272,33 +282,6 @@ def make_private_folder(folder: Path) -> None:
         for path in reversed(missing):
             path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         folder.chmod(PRIVATE_FOLDER)
-
-
-def fsync_descriptor(descriptor: int) -> None:
-    """Return when the file's bytes are on the disk itself (macOS needs F_FULLFSYNC for that)."""
-    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
-    if full_sync is not None:
-        fcntl.fcntl(descriptor, full_sync)
-    else:
-        os.fsync(descriptor)
-
-
-def fsync_file(path: Path) -> None:
-    """Return when the bytes of the file at `path` are on the disk, whoever wrote them."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fsync_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Return when the names in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

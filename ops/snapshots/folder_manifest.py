@@ -19,13 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ops.errors import SnapshotError, StoreError
-from ops.fsio.atomic import (
-    fsync_descriptor,
-    replace_durably,
-    staged_file,
-    translated_write_errors,
-    write_all,
-)
+from ops.fsio.atomic import replace_durably, staged_file, translated_write_errors, write_all
+from ops.fsio.durable import fsync_descriptor
 from ops.fsio.output import opened_file
 from ops.units import format_time
 

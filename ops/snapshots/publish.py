@@ -20,13 +20,13 @@ from ops.errors import RefusedError, SnapshotError
 from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX
 from ops.fsio.atomic import (
     StagedFile,
-    fsync_descriptor,
     publish,
     replace_durably,
     staged_file,
     translated_write_errors,
     write_all,
 )
+from ops.fsio.durable import fsync_descriptor
 from ops.fsio.locks import source_lock
 from ops.run.job import Job
 from ops.snapshots.checksum_file import checksum_files_of, checksum_text, digest_of, recorded_digest

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ops.errors import OpsError, SnapshotError
 from ops.formats.names import CHECKSUM_SUFFIX
-from ops.fsio.atomic import fsync_folder, translated_write_errors
+from ops.fsio.atomic import translated_write_errors
+from ops.fsio.durable import fsync_folder
 from ops.model.findings import Finding, Severity
 from ops.run.job import Job
 from ops.snapshots.archive import archive_pair

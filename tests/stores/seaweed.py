@@ -34,7 +34,10 @@ IDENTITIES: Final = {
 }
 """Who may do what; each has the access key AK-name and the secret SK-name."""
 _NUMBERS = itertools.count(1)
-_FIRST_PORT, _LAST_PORT = 11_000, 21_000  # below what the system gives to outgoing connections, with the partners too
+_FIRST_PORT, _LAST_PORT = (
+    11_000,
+    21_000,
+)  # below what the system gives to outgoing connections, with the partners too
 _READY_S: Final = 60
 
 

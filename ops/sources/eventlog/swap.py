@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import RefusedError
-from ops.fsio.atomic import fsync_file, fsync_folder, translated_write_errors
+from ops.fsio.atomic import translated_write_errors
+from ops.fsio.durable import fsync_file, fsync_folder
 from ops.model.findings import Finding, Severity
 from ops.sources.eventlog.log.layout import FOLDER, LEGACY, SNAPSHOT
 from ops.sources.eventlog.log.log import segment_files

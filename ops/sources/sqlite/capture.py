@@ -21,8 +21,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ops.errors import SourceError
-from ops.fsio.atomic import fsync_descriptor
 from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
+from ops.fsio.durable import fsync_descriptor
 from ops.model.manifest import Copied, FileEntry
 from ops.run.progress import Progress
 from ops.sources.sqlite.complain import ForeignKeys

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from ops.driverkit.as_written import require_as_written
 from ops.driverkit.path_place import identify_path, path_whereabouts
 from ops.errors import ConfigError, OpsError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
@@ -130,6 +131,7 @@ class SqliteSource:
         try:
             measures = measure_database(payload, digests=self.options.digests)
         except SourceError as error:
+            require_as_written(payload, copied.file)
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
             message = error.message.replace(str(payload), self.info.location)
             raise SourceError(message, code=error.code, hint=error.hint) from error

@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ops.errors import RefusedError
-from ops.fsio.atomic import fsync_file, fsync_folder, publish, replace_durably, translated_write_errors
+from ops.fsio.atomic import publish, replace_durably, translated_write_errors
+from ops.fsio.durable import fsync_file, fsync_folder
 from ops.model.findings import Finding, Severity
 from ops.sources.sqlite.connection import connect_live
 from ops.sources.sqlite.open_by import Occupant, database_files, find_holders, find_occupants

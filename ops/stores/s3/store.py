@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final, Self, cast
 
 from ops.errors import RefusedError
-from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, fsync_descriptor, translated_write_errors
+from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, translated_write_errors
+from ops.fsio.durable import fsync_descriptor
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
 from ops.ports.stamps import Stamps
