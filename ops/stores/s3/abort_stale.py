@@ -28,6 +28,8 @@ def abort_stale(connection: Connection, before: datetime) -> list[str]:
         raise StoreError(message, code="store.refused", hint=hint) from answer
     given_up = []
     for upload in uploads:
+        if not {"Key", "Initiated", "UploadId"} <= upload.keys():
+            continue  # of what is not told whole nobody knows whether it is stale
         key = upload["Key"].removeprefix(prefix)
         if upload["Initiated"] < before and is_claimed(connection, key.partition("/")[0]):
             _abort(connection, upload["Key"], str(upload["UploadId"]))

@@ -8,16 +8,19 @@ import threading
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ops import __version__
-from ops.errors import ConfigError, StoreError, ToolError
+from ops.errors import ConfigError, ToolError
 from ops.host.network import require_allowed
-from ops.stores.s3.errors import ExpectedAnswerError, answer_of, translated
+from ops.stores.s3 import answers, page
+from ops.stores.s3.errors import answer_of, bad_answer, expected, translated
 from ops.stores.s3.options import S3Options
-from ops.stores.s3.page import EVENT, parse_contents
+from ops.stores.s3.page_order import PageOrder
+from ops.stores.s3.ways import Ways
 
 _AWS_HOST: Final = "the AWS host of the bucket"
 _ELSEWHERE: Final = (
@@ -29,12 +32,17 @@ _ELSEWHERE: Final = (
     "sso",
 )
 """botocore's ways to credentials that ask another machine."""
+_WITHOUT_REASON: Final = {"400", "403"}
+"""What botocore makes of the status of an answer that has no body."""
 _POOL: Final = 4
 """Connections beside those that send parts."""
 
 
 class Connection:
-    """A bucket that answers; every failure is an error for the operator."""
+    """A bucket that answers; every failure is an error for the operator.
+
+    What the server has refused (`ways`) is not asked for again; `versions` holds what it answered when it was asked.
+    """
 
     def __init__(self, options: S3Options, store: str) -> None:
         self.options = options
@@ -42,7 +50,8 @@ class Connection:
         self._lock = threading.Lock()
         self._client: Any = None
         self.clock_ahead: timedelta | None = None
-        self._keeps_versions: bool | Literal["unasked"] | None = "unasked"
+        self.ways = Ways()
+        self.versions: tuple[bool | None] | None = None
 
     def call(
         self,
@@ -53,14 +62,17 @@ class Connection:
         writing: bool = False,
         **parameters: Any,  # noqa: ANN401 - each operation has its own
     ) -> dict[str, Any]:
-        """What the server answers to `operation` on the bucket; `step` says for errors what is being tried.
+        """Return what the server answers to `operation` on the bucket; `step` says for errors what is being tried.
 
-        Raises ExpectedAnswerError for an answer that is among `expect`, else StoreError or SpaceError.
+        Raises ExpectedAnswerError for an answer that is among `expect`, else StoreError (`store.bad_answer` when something
+        else than the store has answered) or SpaceError.
         """
         client = self._ready_client()
         with self.translating(step, expect=expect, writing=writing):
-            answer: dict[str, Any] = getattr(client, operation)(Bucket=self.options.bucket, **parameters)
-            return answer
+            answer: dict[str, Any] = _asked(client, operation, Bucket=self.options.bucket, **parameters)
+        if what := answers.nonsense(operation, answer, str(parameters.get("Key", ""))):
+            raise bad_answer(f"{step} in store {self.store!r}", what)
+        return answer
 
     @contextlib.contextmanager
     def translating(
@@ -68,50 +80,45 @@ class Connection:
     ) -> Iterator[None]:
         """Turn what the libraries raise while the block runs into our errors."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
         from urllib3.exceptions import HTTPError
 
+        # The last ones are what botocore's parsers run into when an answer lacks something, or holds nonsense.
+        senseless = (ResponseParserError, HTTPException, AttributeError, LookupError, TypeError, ValueError)
         try:
             yield
-        except (BotoCoreError, ClientError, HTTPError) as error:
+        except (BotoCoreError, ClientError, HTTPError, *senseless) as error:
             answer = answer_of(error)
             if answer and answer in expect:
-                raise ExpectedAnswerError(answer) from error
+                raise expected(error, answer) from error
             raise translated(error, f"{step} in store {self.store!r}", writing=writing) from error
 
     def objects(self, prefix: str, *, most: int | None = None) -> Iterator[dict[str, Any]]:
-        """Name, size, tag and time (as text) of the objects whose names begin with `prefix`, in the order of their names.
+        """Yield name, size, tag and time (as text) of the objects whose names begin with `prefix`.
 
-        `most` ends after so many. Pages are asked for as they are needed.
+        `most` ends after so many, whichever those are: not every server has an order. Pages are asked for as they are
+        needed. Raises StoreError (`store.bad_listing`) when something else than a listing comes, or one without an end.
         """
-        limit = {} if most is None else {"MaxKeys": most}
-        for page in self.pages(Prefix=prefix, **limit):
-            yield from page.get("Contents", ())
-            if most is not None:
+        limit: dict[str, Any] = {} if most is None else {"MaxKeys": most}
+        for found in self.pages(Prefix=prefix, **limit):
+            contents = found.get("Contents", ())
+            yield from contents
+            if most is not None and contents:
                 return
 
-    def pages(self, **parameters: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - those of list_objects_v2
-        """The pages of one listing, asked for as they are needed."""
+    def pages(self, order: PageOrder | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - those of list_objects_v2
+        """Yield the pages of one listing, asked for as they are needed; raises as `objects` does.
+
+        `order` notes whether they came in the order of the names.
+        """
+        order = order or PageOrder(self, parameters.get("Prefix", ""))
         while True:
-            page = self.call("list_objects_v2", "list the bucket", **parameters)
-            yield page
-            if not page.get("IsTruncated"):
+            found = self.call("list_objects_v2", "list the bucket", **parameters)
+            order.take(found)
+            yield found
+            if not found.get("IsTruncated"):
                 return
-            parameters["ContinuationToken"] = page["NextContinuationToken"]
-
-    def keeps_versions(self) -> bool | None:
-        """Return whether the bucket has versions, asked once; None where it does not tell."""
-        if self._keeps_versions == "unasked":
-            try:
-                answer = self.call(
-                    "get_bucket_versioning",
-                    "ask for versions",
-                    expect=("denied", "not_offered", "missing"),
-                )
-            except (ExpectedAnswerError, StoreError):
-                self._keeps_versions = None
-            else:
-                self._keeps_versions = answer.get("Status") in {"Enabled", "Suspended"}
-        return self._keeps_versions
+            parameters["ContinuationToken"] = order.next_token(found, parameters.get("ContinuationToken"))
 
     def _ready_client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
         with self._lock:
@@ -130,6 +137,22 @@ class Connection:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             told = parsedate_to_datetime(http_response.headers["Date"])
             self.clock_ahead = told - datetime.now(UTC)
+
+
+def _asked(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - made at run time
+    """What the server answers. A HEAD is refused without a reason: that of the same GET is told instead."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if operation != "head_object" or code not in _WITHOUT_REASON:
+            raise
+        parameters.pop("ChecksumMode", None)
+        client.get_object(Range="bytes=0-0", **parameters)["Body"].close()
+        raise
+    return answer
 
 
 def _require_contact(host: str, store: str) -> None:
@@ -180,7 +203,8 @@ def _client(session: Any, config: Any, options: S3Options) -> Any:  # noqa: ANN4
         ),
         **_keys(options),
     )
-    client.meta.events.register(EVENT, parse_contents)
+    client.meta.events.register(page.EVENT, page.parse_contents)
+    client.meta.events.register(answers.EVENT, answers.stop_at_redirect)
     return client
 
 

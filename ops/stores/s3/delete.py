@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from ops.errors import StoreError
+from ops.errors import OpsError, StoreError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.errors import ExpectedAnswerError
-from ops.units import format_time
+from ops.stores.s3.protection import object_locked, object_protection
+from ops.stores.s3.ways import REFUSED
 
 _AT_ONCE: Final = 1000
 """What S3 takes in one request."""
@@ -26,37 +28,60 @@ def remove_objects(connection: Connection, names: Sequence[str]) -> None:
     odd = [name for name in names if not name.isprintable()]
     for start in range(0, len(plain), _AT_ONCE):
         some = plain[start : start + _AT_ONCE]
-        if len(some) == 1:
+        if len(some) == 1 or not _remove_together(connection, some):
             odd += some
-        else:
-            _remove_together(connection, some)
-    for name in odd:
-        try:
-            connection.call("delete_object", f"remove {name}", expect=("denied",), writing=True, Key=name)
-        except ExpectedAnswerError as answer:
-            raise _refusal(connection, name) from answer
+    with ThreadPoolExecutor(connection.options.parallel, "s3-remove") as pool:
+        for _ in pool.map(lambda name: _remove(connection, name), odd):
+            pass
 
 
-def _remove_together(connection: Connection, names: list[str]) -> None:
+def _remove(connection: Connection, name: str) -> None:
+    with _telling_why(connection, name):
+        connection.call("delete_object", f"remove {name}", expect=("denied",), writing=True, Key=name)
+
+
+@contextlib.contextmanager
+def _telling_why(connection: Connection, name: str) -> Iterator[None]:
+    """Turn a refusal to remove `name` into what can be seen of its reason."""
+    try:
+        yield
+    except ExpectedAnswerError as error:
+        raise _refusal(connection, name) from error
+    except OpsError as error:
+        # Not every server says "denied" of what is locked.
+        if error.code in {"store.unwritable", "store.unreachable"} and (held := _held(connection, name)):
+            raise held from error
+        raise
+
+
+def _remove_together(connection: Connection, names: list[str]) -> bool:
+    """Remove the objects by one request; False where the server takes only one at a time."""
     from botocore.exceptions import ClientError
 
+    if not connection.ways.together:
+        return False
     wanted = {"Objects": [{"Key": name} for name in names], "Quiet": True}
     step = f"remove {len(names)} objects such as {names[0]}"
-    answer = connection.call("delete_objects", step, writing=True, Delete=wanted)
+    try:
+        answer = connection.call("delete_objects", step, expect=REFUSED, writing=True, Delete=wanted)
+    except ExpectedAnswerError:
+        # Older servers want Content-MD5 for it, which botocore no longer sends, and some do not know it at all.
+        connection.ways = replace(connection.ways, together=False)
+        return False
     for refused in answer.get("Errors", ()):
         name = str(refused.get("Key", names[0]))
-        try:
-            with connection.translating(f"remove {name}", expect=("denied",), writing=True):
-                raise ClientError({"Error": refused}, "DeleteObjects")
-        except ExpectedAnswerError as error:
-            raise _refusal(connection, name) from error
+        with (
+            _telling_why(connection, name),
+            connection.translating(f"remove {name}", expect=("denied",), writing=True),
+        ):
+            raise ClientError({"Error": refused}, "DeleteObjects")
+    return True
 
 
 def _refusal(connection: Connection, name: str) -> StoreError:
-    """Why `name` can not be removed, as far as it can be seen."""
-    until = locked_until(connection, [name])
-    if until is not None and until > datetime.now(UTC):
-        return object_locked(connection, name, until)
+    """Return why `name` can not be removed, as far as it can be seen."""
+    if held := _held(connection, name):
+        return held
     message = (
         f"remove {name} in store {connection.store!r}: the server refused the keys, or they may not do that"
     )
@@ -64,27 +89,9 @@ def _refusal(connection: Connection, name: str) -> StoreError:
     return StoreError(message, code="store.refused", hint=hint)
 
 
-def object_locked(connection: Connection, name: str, until: datetime) -> StoreError:
-    """The refusal to remove something before its time."""
-    message = f"remove {name} in store {connection.store!r}: it is locked until {format_time(until)}"
-    return StoreError(
-        message, code="store.object_locked", hint="wait until then; nobody can shorten it quietly"
-    )
-
-
-def locked_until(connection: Connection, names: Iterable[str]) -> datetime | None:
-    """The latest time until which one of the objects is locked; None when none is, or there is none."""
-
-    def of_one(name: str) -> datetime | None:
-        try:
-            head: dict[str, Any] = connection.call(
-                "head_object", f"look at {name}", expect=("missing", "denied", "not_offered"), Key=name
-            )
-        except ExpectedAnswerError:
-            return None
-        until: datetime | None = head.get("ObjectLockRetainUntilDate")
-        return until
-
-    with ThreadPoolExecutor(connection.options.parallel, "s3-lock") as pool:
-        found = [until.astimezone(UTC) for until in pool.map(of_one, names) if until is not None]
-    return max(found, default=None)
+def _held(connection: Connection, name: str) -> StoreError | None:
+    with contextlib.suppress(OpsError):
+        protection = object_protection(connection, [name]).get(name)
+        if protection is not None and protection.holds:
+            return object_locked(connection, name, protection)
+    return None

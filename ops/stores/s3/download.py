@@ -6,10 +6,12 @@ import io
 import time
 from typing import Any, Final
 
-from ops.errors import BackupError, StoreError
+from ops.errors import StoreError
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.errors import ExpectedAnswerError
+from ops.stores.s3.errors import ExpectedAnswerError, bad_answer
+from ops.stores.s3.protection import not_found
 
+_BLOCK: Final = 1 << 20
 _LONGEST_PAUSE_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.1
 
@@ -17,8 +19,8 @@ _FIRST_PAUSE_S: Final = 0.1
 class ObjectStream(io.RawIOBase):
     """The bytes of one object from its start; a read returns as many as were asked for, unless the object ends.
 
-    A connection that breaks is made anew where it broke, on the condition that the object is still the same.
-    Raises StoreError (`store.changed`) when it is not, or is gone, and what `Connection.call` raises.
+    A connection that breaks is made anew where it broke, on the condition that the object is still the same, which
+    only its tag tells. Raises StoreError (`store.changed`) when it is not, or is gone, and what `Connection.call` raises.
     """
 
     def __init__(self, connection: Connection, name: str, key: str) -> None:
@@ -27,12 +29,22 @@ class ObjectStream(io.RawIOBase):
         self._position = 0
         try:
             answer = connection.call("get_object", f"open {name}", expect=("missing",), Key=name)
-        except ExpectedAnswerError:
-            message = f"{key} is not in store {connection.store!r} (bucket {connection.options.bucket})"
-            raise BackupError(message, code="backup.not_found") from None
+        except ExpectedAnswerError as error:
+            raise not_found(connection, key, name, under_marker=error.under_marker) from None
         self._body: Any = answer["Body"]
-        self._tag: str = answer["ETag"]
-        self.size: int = answer["ContentLength"]
+        self._tag: str = answer.get("ETag", "")
+        self.size: int = self._told_size(answer)
+
+    def _told_size(self, answer: dict[str, Any]) -> int:
+        """What an answer without a size leaves open the server may tell when it is asked for nothing else."""
+        size = answer.get("ContentLength")
+        if size is None:
+            head = self._connection.call("head_object", f"look at {self._name}", Key=self._name)
+            size = head.get("ContentLength")
+        if size is None:
+            step = f"open {self._name} in store {self._connection.store!r}"
+            raise bad_answer(step, "an object without a size")
+        return int(size)
 
     def readable(self) -> bool:
         """Yes."""
@@ -90,6 +102,10 @@ class ObjectStream(io.RawIOBase):
 
     def _open_again(self) -> None:
         self._body.close()
+        if not self._tag:
+            message = f"read {self._name} in store {self._connection.store!r}: the connection broke, and without an ETag"
+            message += " nobody knows whether the rest is of the same object"
+            raise StoreError(message, code="store.unreachable", hint="run it again")
         try:
             answer = self._connection.call(
                 "get_object",
@@ -102,8 +118,17 @@ class ObjectStream(io.RawIOBase):
         except ExpectedAnswerError:
             raise self._changed() from None
         self._body = answer["Body"]
-        if answer.get("ContentRange") != f"bytes {self._position}-{self.size - 1}/{self.size}":
+        told = answer.get("ContentRange")
+        if told is None and (answer.get("ETag"), answer.get("ContentLength")) == (self._tag, self.size):
+            self._skip()  # a server that does not know Range begins anew
+        elif told != f"bytes {self._position}-{self.size - 1}/{self.size}":
             raise self._changed()
+
+    def _skip(self) -> None:
+        rest = self._position
+        with self._connection.translating(f"read {self._name}"):
+            while rest and (block := self._body.read(min(rest, _BLOCK))):
+                rest -= len(block)
 
     def _changed(self) -> StoreError:
         message = f"{self._key} was replaced or removed in store {self._connection.store!r} while it was read"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ops.errors import OpsError, SpaceError, StoreError
+from ops.stores.s3.answers import BAD_PAGE, ELSEWHERE, destination
 
 _ANSWERS: Final = {
     "taken": ("PreconditionFailed", "412"),
@@ -19,7 +20,13 @@ _ANSWERS: Final = {
         "UnauthorizedAccess",
         "403",
     ),
-    "not_offered": ("NotImplemented", "MethodNotAllowed", "501", "405"),
+    "not_offered": ("NotImplemented", "MethodNotAllowed", "UnsupportedOperation", "501", "405"),
+    "invalid": ("InvalidArgument", "InvalidRequest", "MissingContentMD5", "400"),
+    "no_rule": (
+        "NoSuchLifecycleConfiguration",
+        "NoSuchObjectLockConfiguration",
+        "ObjectLockConfigurationNotFoundError",
+    ),
 }
 """What a caller may expect -> the codes that servers answer with."""
 
@@ -33,7 +40,19 @@ _CODES: Final = {
     ),
     "store.credentials_expired": ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
     "store.clock_skew": ("RequestExpired", "RequestTimeTooSkewed"),
-    "store.no_bucket": ("NoSuchBucket", "PermanentRedirect", "301"),
+    "store.no_bucket": ("NoSuchBucket",),
+    "store.redirected": (
+        ELSEWHERE,
+        "IllegalLocationConstraintException",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "301",
+        "302",
+        "303",
+        "307",
+        "308",
+    ),
+    "store.bad_listing": (BAD_PAGE,),
     "store.throttled": (
         "BandwidthLimitExceeded",
         "RequestLimitExceeded",
@@ -98,6 +117,18 @@ _ADVICE: Final = {
         "the server does not answer, or the connection broke",
         "check endpoint_url, the network, DNS and the server, then run it again",
     ),
+    "store.bad_answer": (
+        "what answered is not the store, or its answer makes no sense",
+        "look at what answers at endpoint_url (a proxy, a login page, an unfinished server); see docs: s3",
+    ),
+    "store.bad_listing": (
+        "what came is not a listing of the bucket",
+        "look at what answers at endpoint_url (a proxy, a login page, an unfinished server); see docs: s3",
+    ),
+    "store.redirected": (
+        "the server sends us elsewhere instead of answering",
+        "if that is where the bucket is, name it with region and endpoint_url; if it is a login page, log in there",
+    ),
     "store.no_credentials": (
         "no credentials were found",
         "name them with access_key_env and secret_key_env, a profile, or the AWS_* variables",
@@ -107,11 +138,28 @@ _MOST_DETAIL: Final = 200
 
 
 class ExpectedAnswerError(Exception):
-    """An answer that the caller is prepared for: one of the words `taken`, `missing` and so on."""
+    """An answer that the caller is prepared for: one of the words `taken`, `missing` and so on.
 
-    def __init__(self, answer: str) -> None:
+    `code`: the server's. `about`: all that it said, in small letters. `under_marker`: what is missing lies under a
+    delete marker.
+    """
+
+    def __init__(self, answer: str, code: str = "", about: str = "", *, under_marker: bool = False) -> None:
         super().__init__(answer)
-        self.answer = answer
+        self.answer, self.code, self.about, self.under_marker = answer, code, about, under_marker
+
+
+def expected(error: Exception, answer: str) -> ExpectedAnswerError:
+    """Return the error that a caller is prepared for, with what else the server told."""
+    marker = _headers(error).get("x-amz-delete-marker", "")
+    said = " ".join(str(value) for value in _told(error).values())
+    return ExpectedAnswerError(answer, _server_code(error), said.lower(), under_marker=marker == "true")
+
+
+def bad_answer(step: str, what: str) -> StoreError:
+    """Return the error for an answer that says that all went well, and is not one of the store's."""
+    says, hint = _ADVICE["store.bad_answer"]
+    return StoreError(f"{step}: {says} ({what})", code="store.bad_answer", hint=hint)
 
 
 def answer_of(error: Exception) -> str:
@@ -142,13 +190,25 @@ def translated(error: Exception, step: str, *, writing: bool) -> OpsError:
     return kind(f"{step}: {says} ({detail})", code=code, hint=hint)
 
 
-def _server_code(error: Exception) -> str:
+def _told(error: Exception) -> dict[str, Any]:
     response: dict[str, Any] = getattr(error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))
+    told: dict[str, Any] = response.get("Error", {})
+    return told
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    headers: dict[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
+
+
+def _server_code(error: Exception) -> str:
+    return str(_told(error).get("Code", ""))
 
 
 def _our_code(error: Exception) -> str | None:
     from botocore import exceptions as known
+    from urllib3.exceptions import HTTPError
 
     if isinstance(error, known.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
@@ -165,13 +225,17 @@ def _our_code(error: Exception) -> str | None:
         return "store.credentials_expired"
     if isinstance(error, known.ParamValidationError | known.InvalidRegionError):
         return None
-    return "store.unreachable"
+    return "store.unreachable" if isinstance(error, known.BotoCoreError | HTTPError) else "store.bad_answer"
 
 
 def _detail(error: Exception) -> str:
     """The server's code, or the kind of the failure, in a few words."""
     if code := _server_code(error):
-        return code[:_MOST_DETAIL]
+        if code == BAD_PAGE:
+            return str(_told(error)["Message"])
+        where = destination(_told(error), _headers(error)) if _OURS.get(code) == "store.redirected" else ""
+        code = "a redirect" if code == ELSEWHERE else code
+        return (f"{code} to {where}" if where else code)[:_MOST_DETAIL]
     name = type(error).__name__.removesuffix("Error")
     text = str(error)
     return f"{name}: certificate" if "CERTIFICATE_VERIFY_FAILED" in text else name

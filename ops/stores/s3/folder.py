@@ -7,7 +7,6 @@ the very same files finishes it. Folders that other programs put there have neit
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -21,8 +20,10 @@ from ops.errors import OpsError, RefusedError, StoreError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.delete import remove_objects
 from ops.stores.s3.keys import FOLDERS, object_name
+from ops.stores.s3.multipart import WORTH_RESUMING
 from ops.stores.s3.parts import Content, measured
-from ops.stores.s3.upload import SHA256_LABEL, WORTH_RESUMING, label, name_taken, send
+from ops.stores.s3.stored import SHA256_LABEL, head_of, is_there, label, name_taken, remove_own
+from ops.stores.s3.upload import send
 
 _FILES: Final = "files.json"
 _WHOLE: Final = "whole"
@@ -42,15 +43,14 @@ def put_folder(connection: Connection, key: str, folder: Path) -> None:
         part_size = connection.options.part_size
         measuring = pool.map(lambda path: measured(path, part_size), paths.values())
         contents = dict(zip(names.values(), measuring, strict=True))
-    begun = _claim(connection, key, contents)
-    sent: list[str] = []
+    claim = _claim(connection, key, contents)
+    sent: dict[str, str] = {}
     try:
         _send_missing(connection, f"{prefix}{key}/", contents, sent)
         _require_all(connection, f"{prefix}{key}/", contents)
     except OpsError as error:
-        if begun and error.code not in WORTH_RESUMING:
-            with contextlib.suppress(OpsError):
-                remove_objects(connection, [*sent, marker(prefix, key, _FILES)])
+        if claim and error.code not in WORTH_RESUMING:
+            remove_own(connection, {**sent, marker(prefix, key, _FILES): claim})
         raise
     _put_marker(connection, marker(prefix, key, _WHOLE), b"")
 
@@ -61,28 +61,29 @@ def put_large(connection: Connection, key: str, name: str, content: Content) -> 
     A condition on the request that completes an upload is not enough: servers have been seen (SeaweedFS 4.48) to let two
     such requests at once both succeed, and the later one replaces the other's object.
     """
-    begun = _claim(connection, key, {name: content})
+    claim = _claim(connection, key, {name: content})
     try:
         send(connection, name, content)
     except OpsError as error:
-        if begun and error.code not in WORTH_RESUMING:
-            with contextlib.suppress(OpsError):
-                remove_objects(connection, [marker(connection.options.folder, key, _FILES)])
+        if claim and error.code not in WORTH_RESUMING:
+            give_up_claim(connection, key, claim)
         raise
 
 
-def claim_name(connection: Connection, key: str, writer: str) -> None:
-    """Take the name of a file whose content nobody knows yet; raises RefusedError when it is taken."""
+def claim_name(connection: Connection, key: str, writer: str) -> str:
+    """Take the name of a file whose content nobody knows yet; return what `give_up_claim` wants.
+
+    Raises RefusedError when the name is taken.
+    """
     name = marker(connection.options.folder, key, _FILES)
-    if label(connection, name, SHA256_LABEL) is not None:
+    if is_there(connection, name):
         raise name_taken(key, connection.store)
-    _put_marker(connection, name, json.dumps({"version": 1, "writer": writer}).encode())
+    return _put_marker(connection, name, json.dumps({"version": 1, "writer": writer}).encode())
 
 
-def give_up_claim(connection: Connection, key: str) -> None:
-    """Let somebody else take the name, if that can be done."""
-    with contextlib.suppress(OpsError):
-        remove_objects(connection, [marker(connection.options.folder, key, _FILES)])
+def give_up_claim(connection: Connection, key: str, claim: str) -> None:
+    """Let somebody else take the name, if that can be done and it is still ours."""
+    remove_own(connection, {marker(connection.options.folder, key, _FILES): claim})
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
@@ -95,8 +96,8 @@ def marker(prefix: str, key: str, which: str) -> str:
     return f"{prefix}{FOLDERS}/{key}/{which}"
 
 
-def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) -> bool:
-    """Take the name of a folder: True when it is ours from now on, False when a former run of ours had it.
+def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) -> str:
+    """Take the name of a folder; return what `give_up_claim` wants, nothing when a former run of ours had it.
 
     Raises RefusedError when it is taken by anything else.
     """
@@ -109,47 +110,42 @@ def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) ->
         if any(connection.objects(f"{prefix}{key}/", most=1)):
             raise name_taken(key, connection.store)
         try:
-            _put_marker(connection, name, document)
-            return True
+            return _put_marker(connection, name, document)
         except RefusedError:
             known = label(connection, name, SHA256_LABEL)
-    if known != hashlib.sha256(document).hexdigest() or _is_there(connection, marker(prefix, key, _WHOLE)):
+    if known != hashlib.sha256(document).hexdigest() or is_there(connection, marker(prefix, key, _WHOLE)):
         raise name_taken(key, connection.store)
-    return False
+    return ""
 
 
 def is_claimed(connection: Connection, key: str) -> bool:
-    """Whether this program has taken the name of `key`."""
-    return _is_there(connection, marker(connection.options.folder, key, _FILES))
+    """Return whether this program has taken the name of `key`."""
+    return is_there(connection, marker(connection.options.folder, key, _FILES))
 
 
-def _is_there(connection: Connection, name: str) -> bool:
-    return any(found["Key"] == name for found in connection.objects(name, most=1))
-
-
-def _put_marker(connection: Connection, name: str, content: bytes) -> None:
+def _put_marker(connection: Connection, name: str, content: bytes) -> str:
     with tempfile.TemporaryDirectory(prefix="drillbook-s3-") as place:
         file = Path(place, "marker")
         file.write_bytes(content)
-        send(connection, name, measured(file, connection.options.part_size))
+        return send(connection, name, measured(file, connection.options.part_size))
 
 
 def _send_missing(
-    connection: Connection, folder: str, contents: Mapping[str, Content], sent: list[str]
+    connection: Connection, folder: str, contents: Mapping[str, Content], sent: dict[str, str]
 ) -> None:
-    """Send what is not there yet; each name that was sent by us is added to `sent`."""
+    """Send what is not there yet; each name that was sent by us is added to `sent`, with what is written on it."""
     present = {found["Key"] for found in connection.objects(folder)}
 
     def send_one(name: str) -> None:
         content = contents[name]
-        if name not in present:
+        head = head_of(connection, name) if name in present else None
+        if head is None:
             try:
-                send(connection, name, content)
-                sent.append(name)
+                sent[name] = send(connection, name, content)
                 return
             except RefusedError:
-                pass  # whoever was quicker may have sent the same
-        if label(connection, name, SHA256_LABEL) != content.sha256:
+                head = head_of(connection, name)  # whoever was quicker may have sent the same
+        if head is None or head.get("Metadata", {}).get(SHA256_LABEL) != content.sha256:
             raise name_taken(name, connection.store)
 
     small = [name for name, content in contents.items() if len(content.parts) == 1]
@@ -165,8 +161,14 @@ def _send_missing(
 
 
 def _require_all(connection: Connection, folder: str, contents: Mapping[str, Content]) -> None:
-    """Return when exactly the files of the folder are there, each with its size."""
+    """Return when exactly the files of the folder are there, each with its size.
+
+    What a listing does not show is asked for by its name: a listing may be older than what was put.
+    """
     found = {item["Key"]: item["Size"] for item in connection.objects(folder)}
+    for name in contents.keys() - found.keys():
+        if (head := head_of(connection, name)) is not None:
+            found[name] = head.get("ContentLength")
     wanted = {name: content.size for name, content in contents.items()}
     odd = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
     if odd:

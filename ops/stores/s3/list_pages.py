@@ -8,11 +8,13 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from ops.ports.stamps import ABSENT, NOT_A_FILE, UNSETTLED, Stamp, Stamps
 from ops.stores.s3.keys import is_key
 from ops.stores.s3.page import Entry
+from ops.stores.s3.page_order import PageOrder
 
 if TYPE_CHECKING:
     from ops.stores.s3.connection import Connection
@@ -21,21 +23,39 @@ _WORTH_A_THREAD: Final = 4_000
 """Keys; a page has a thousand."""
 
 
-def visible(connection: Connection) -> Iterator[Entry]:
-    """The objects of the store but for those whose keys begin with a dot, which are passed over unseen.
+class _NoOrderError(Exception):
+    """The pages of a listing are not in the order of the names."""
 
-    In the order of a bucket all of them stand together: two listings lead around them.
+
+def visible(connection: Connection) -> Iterator[Entry]:
+    """Yield the objects of the store but for those whose keys begin with a dot, which are passed over unseen.
+
+    In the order of a bucket all of them stand together: two listings lead around them. Where one of them turns out to
+    have no order, what comes before the dot is looked for in a listing of everything.
     """
     folder = connection.options.folder
+    before, around = PageOrder(connection, folder), PageOrder(connection, folder)
+    told: set[str] = set()
     if any(found["Key"] < f"{folder}." for found in connection.objects(folder, most=1)):
-        for found in connection.objects(folder):
+        for found in _contents(connection, before, Prefix=folder):
             if found["Key"] >= f"{folder}.":
                 break
+            told.add(found["Key"])
             yield found
     # Not "/", the first name behind them: servers that keep files take that for a folder and begin anew (SeaweedFS 4.48).
-    for page in connection.pages(Prefix=folder, StartAfter=f"{folder}.~"):
+    for found in _contents(connection, around, Prefix=folder, StartAfter=f"{folder}.~"):
         # Asked of each, too: there are servers that do not know StartAfter.
-        yield from (found for found in page.get("Contents", ()) if found["Key"] >= f"{folder}/")
+        if found["Key"] >= f"{folder}/":
+            yield found
+    if not (before.in_order and around.in_order):
+        for found in connection.objects(folder):
+            if found["Key"] < f"{folder}." and found["Key"] not in told:
+                yield found
+
+
+def _contents(connection: Connection, order: PageOrder, **parameters: str) -> Iterator[Entry]:
+    for page in connection.pages(order=order, **parameters):
+        yield from page.get("Contents", ())
 
 
 def top_stamps(connection: Connection, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
@@ -70,7 +90,19 @@ def _stamp(found: Entry) -> Stamp:
 
 
 def _top_objects(connection: Connection, known: Sequence[str]) -> list[Entry]:
-    """In the order of their names. The bucket is cut where known names lie; what is new is found in one of the parts."""
+    """Return them in the order of their names.
+
+    The bucket is cut where known names lie; what is new is found in one of the parts. A server without an order cannot
+    be asked for parts: there all is listed once more, plainly.
+    """
+    try:
+        return _in_parts(connection, known)
+    except _NoOrderError:
+        pages = connection.pages(Prefix=connection.options.folder, Delimiter="/")
+        return sorted(chain.from_iterable(map(_entries, pages)), key=itemgetter("Key"))
+
+
+def _in_parts(connection: Connection, known: Sequence[str]) -> list[Entry]:
     most = connection.options.parallel
     count = max(1, min(most, len(known) // _WORTH_A_THREAD))
     cuts = ["", *(known[number * len(known) // count] for number in range(1, count)), None]
@@ -83,14 +115,21 @@ def _top_objects(connection: Connection, known: Sequence[str]) -> list[Entry]:
 
 
 def _between(connection: Connection, after: str | None, last: str | None) -> list[Entry]:
-    """The objects whose names come after `after`, to `last` with it included."""
+    """Return the objects whose names come after `after`, to `last` with it included. Raises _NoOrderError."""
     found: list[Entry] = []
-    for page in connection.pages(Prefix=connection.options.folder, Delimiter="/", StartAfter=after or ""):
-        contents = page.get("Contents", [])
-        folders = [{"Key": each["Prefix"]} for each in page.get("CommonPrefixes", [])]
-        found += contents + folders
-        names = [part[-1]["Key"] for part in (contents, folders) if part]
-        if last is not None and names and max(names) > last:
+    order = PageOrder(connection, connection.options.folder)
+    parameters = {"Prefix": connection.options.folder, "Delimiter": "/", "StartAfter": after or ""}
+    for page in connection.pages(order=order, **parameters):
+        if not order.in_order:
+            raise _NoOrderError
+        entries = _entries(page)
+        found += entries
+        if last is not None and entries and max(item["Key"] for item in entries) > last:
             break
     # Asked of each, too: there are servers that do not know StartAfter.
     return [item for item in found if (after or "") < item["Key"] and (last is None or item["Key"] <= last)]
+
+
+def _entries(page: Entry) -> list[Entry]:
+    """Return the objects of a page, and its folders as entries that have nothing but a name."""
+    return [*page.get("Contents", ()), *({"Key": each["Prefix"]} for each in page.get("CommonPrefixes", ()))]

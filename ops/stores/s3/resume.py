@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from typing import Any, Final
 
-from ops.errors import OpsError
+from ops.errors import OpsError, StoreError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.errors import ExpectedAnswerError
 from ops.stores.s3.parts import Content, Part, opened_part
@@ -16,15 +16,25 @@ Kept = dict[int, str]
 """Number of a part that the server has already -> its ETag."""
 
 
-def resumable_upload(connection: Connection, name: str, content: Content) -> tuple[str | None, Kept]:
-    """The upload that a former run of this very content left, and the parts that it holds; None when there is none.
+class _NoListingError(StoreError):
+    """A listing that says that it goes on, and not how, or begins anew for ever."""
 
-    Where looking is not allowed everything is sent anew.
+    def __init__(self, connection: Connection, what: str) -> None:
+        message = (
+            f"list {what} in store {connection.store!r}: the server says that there are more, and not where"
+        )
+        super().__init__(message, code="store.bad_listing", hint="look at the server; see docs: s3")
+
+
+def resumable_upload(connection: Connection, name: str, content: Content) -> tuple[str | None, Kept]:
+    """Return the upload that a former run of this very content left, and its parts; None when there is none.
+
+    Where looking is not allowed, or what is told makes no sense, everything is sent anew.
     """
     best: tuple[str | None, Kept] = (None, {})
-    with contextlib.suppress(ExpectedAnswerError):
+    with contextlib.suppress(ExpectedAnswerError, _NoListingError):
         for upload in unfinished_uploads(connection, name):
-            if upload["Key"] == name:
+            if upload.get("Key") == name and "UploadId" in upload:
                 kept = _matching(_stored_parts(connection, name, str(upload["UploadId"])), content)
                 if len(kept) > len(best[1]):
                     best = (str(upload["UploadId"]), kept)
@@ -32,9 +42,10 @@ def resumable_upload(connection: Connection, name: str, content: Content) -> tup
 
 
 def unfinished_uploads(connection: Connection, prefix: str) -> list[dict[str, Any]]:
-    """Name, id and time of the uploads below `prefix` that were begun and neither finished nor aborted.
+    """Return name, id and time of the uploads below `prefix` that were begun and neither finished nor aborted.
 
-    Raises ExpectedAnswerError (`denied`, `not_offered`) where that may not be asked.
+    Raises ExpectedAnswerError (`denied`, `not_offered`) where that may not be asked, and StoreError
+    (`store.bad_listing`) for a listing without an end.
     """
     found: list[dict[str, Any]] = []
     parameters: dict[str, Any] = {"Prefix": prefix}
@@ -48,8 +59,10 @@ def unfinished_uploads(connection: Connection, prefix: str) -> list[dict[str, An
         found += page.get("Uploads", ())
         if not page.get("IsTruncated"):
             return found
-        parameters["KeyMarker"] = page["NextKeyMarker"]
-        parameters["UploadIdMarker"] = page["NextUploadIdMarker"]
+        following = {"KeyMarker": page.get("NextKeyMarker"), "UploadIdMarker": page.get("NextUploadIdMarker")}
+        if None in following.values() or following.items() <= parameters.items():
+            raise _NoListingError(connection, "unfinished uploads")
+        parameters |= following
 
 
 def _stored_parts(connection: Connection, name: str, upload: str) -> list[dict[str, Any]]:
@@ -67,7 +80,10 @@ def _stored_parts(connection: Connection, name: str, upload: str) -> list[dict[s
         found += page.get("Parts", ())
         if not page.get("IsTruncated"):
             return found
-        parameters["PartNumberMarker"] = page["NextPartNumberMarker"]
+        following = page.get("NextPartNumberMarker")
+        if following is None or following == parameters.get("PartNumberMarker"):
+            raise _NoListingError(connection, f"the parts of {name}")
+        parameters["PartNumberMarker"] = following
 
 
 def _matching(stored: list[dict[str, Any]], content: Content) -> Kept:
@@ -75,8 +91,8 @@ def _matching(stored: list[dict[str, Any]], content: Content) -> Kept:
     wanted = {part.number: part for part in content.parts}
     kept: Kept = {}
     for found in stored:
-        part = wanted.get(found["PartNumber"])
-        if part is None or found["Size"] != part.size or not _is_same(found, content, part):
+        part = wanted.get(found.get("PartNumber", 0))
+        if part is None or found.get("Size") != part.size or not _is_same(found, content, part):
             return {}
         kept[part.number] = str(found["ETag"])
     return kept
@@ -88,13 +104,13 @@ def _is_same(found: dict[str, Any], content: Content, part: Part) -> bool:
     Some servers do not list SHA-256; there the tag of a part is its MD5, as S3 has it, and the digest of the whole
     object is compared when all parts are there.
     """
-    if "ChecksumSHA256" in found:
+    if "ChecksumSHA256" in found and "ETag" in found:
         return bool(found["ChecksumSHA256"] == part.checksum)
     digest = hashlib.md5(usedforsecurity=False)
     with opened_part(content, part) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    return str(found["ETag"]).strip('"') == digest.hexdigest()
+    return str(found.get("ETag")).strip('"') == digest.hexdigest()
 
 
 def abort(connection: Connection, name: str, upload: str) -> None:

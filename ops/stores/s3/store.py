@@ -23,14 +23,25 @@ from ops.run.progress import Progress
 from ops.stores.s3.abort_stale import abort_stale, abort_uploads
 from ops.stores.s3.age import age_of
 from ops.stores.s3.connection import Connection
-from ops.stores.s3.delete import locked_until, object_locked, remove_objects
+from ops.stores.s3.delete import remove_objects
 from ops.stores.s3.download import ObjectStream
 from ops.stores.s3.folder import listed, put_folder, put_large, remove_folder
 from ops.stores.s3.keys import is_key, object_name, top_object_name
 from ops.stores.s3.list_pages import top_stamps, visible
+from ops.stores.s3.offers import Offers, try_offers
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.parts import measured
-from ops.stores.s3.upload import name_taken, send
+from ops.stores.s3.protection import (
+    BucketProtection,
+    ObjectProtection,
+    bucket_protection,
+    has_versions,
+    locked_until,
+    object_locked,
+    object_protection,
+)
+from ops.stores.s3.stored import is_there, name_taken, require_gone
+from ops.stores.s3.upload import send
 from ops.stores.s3.upload_stream import send_growing
 
 _BLOCK: Final = 1 << 20
@@ -94,8 +105,7 @@ class S3Store:
 
     def _require_free(self, key: str, name: str, *, folder: bool) -> None:
         """Raise RefusedError when there is an object `name`, or (`folder`) something in a folder of that name."""
-        taken = any(found["Key"] == name for found in self._connection.objects(name, most=1))
-        if taken or (folder and any(self._connection.objects(f"{name}/", most=1))):
+        if is_there(self._connection, name) or (folder and any(self._connection.objects(f"{name}/", most=1))):
             raise name_taken(key, self.name)
 
     def open(self, key: str) -> BinaryIO:
@@ -139,9 +149,11 @@ class S3Store:
         return top_stamps(self._connection, suffix, known)
 
     def delete(self, key: str) -> None:
-        """Remove the object, or those of the folder; raises StoreError (`store.object_locked`) before their time.
+        """Remove the object, or those of the folder.
 
-        In a bucket with versions the former content stays as a version, until a rule of the bucket removes it.
+        Raises StoreError: `store.object_locked` when one of them is held or locked, then nothing is removed;
+        `store.unwritable` when the server says that it removed what is still there. In a bucket with versions the
+        former content stays as a version, until a rule of the bucket removes it: see `bucket_protection`.
         """
         name = object_name(self.options.folder, key)
         if key.startswith(OWN_PREFIX):
@@ -149,10 +161,12 @@ class S3Store:
             return
         names = self._names_of(name)
         # A plain delete in a bucket with versions hides a locked object without any error.
-        until = locked_until(self._connection, names if self.options.object_lock else names[:1])
-        if until is not None and until > datetime.now(UTC):
-            raise object_locked(self._connection, name, until)
+        looked_at = names if has_versions(self._connection) is not False else names[:1]
+        for each, protection in object_protection(self._connection, looked_at).items():
+            if protection.holds:
+                raise object_locked(self._connection, each, protection)
         remove_folder(self._connection, key, names)
+        require_gone(self._connection, names[:1])
 
     def age(self, key: str) -> timedelta | None:
         """By the server's clock: when it answers, and when it got the object."""
@@ -160,7 +174,7 @@ class S3Store:
 
     def keeps_versions(self) -> bool | None:
         """Whether versioning is on, or was, in the bucket."""
-        return self._connection.keeps_versions()
+        return has_versions(self._connection)
 
     def clock_ahead(self) -> timedelta | None:
         """By the `Date` of the server's last answer, which tells whole seconds."""
@@ -172,12 +186,26 @@ class S3Store:
 
     def _names_of(self, name: str) -> Names:
         """The object `name` and those in a folder of that name."""
-        alone = [found["Key"] for found in self._connection.objects(name, most=1) if found["Key"] == name]
+        alone = [name] if is_there(self._connection, name) else []
         return [*alone, *(found["Key"] for found in self._connection.objects(f"{name}/"))]
 
+    def bucket_protection(self) -> BucketProtection:
+        """Ask the bucket how it keeps what is removed: versions, its lock, its rules. Raises StoreError."""
+        return bucket_protection(self._connection)
+
+    def protection_of(self, key: str) -> ObjectProtection:
+        """Return what keeps `key` from being removed: a legal hold, a lock; of a folder the latest lock. Raises StoreError."""
+        names = self._names_of(object_name(self.options.folder, key))
+        found = object_protection(self._connection, names).values()
+        return ObjectProtection(locked_until(found), any(each.held for each in found))
+
     def retained_until(self, key: str) -> datetime | None:
-        """Until when `key` is locked, in UTC; for a folder the latest of its files; None when it is not."""
-        return locked_until(self._connection, self._names_of(object_name(self.options.folder, key)))
+        """Return until when `key` is locked, in UTC; for a folder the latest of its files; None when it is not."""
+        return self.protection_of(key).until
+
+    def try_offers(self, key: str) -> Offers:
+        """Try out under the free `key` what the server offers beside storing; nothing stays. Raises StoreError."""
+        return try_offers(self._connection, top_object_name(self.options.folder, key))
 
     def abort_uploads(self, key: str) -> Sequence[str]:
         """Give up every unfinished upload of the file `key`, or of files of that folder; their keys. Raises StoreError."""

@@ -17,10 +17,12 @@ from ops.errors import OpsError
 from ops.fsio.growing_file import GrowingFile
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.folder import claim_name, give_up_claim
+from ops.stores.s3.multipart import begin_parts, complete_parts, send_part
 from ops.stores.s3.options import MOST_PARTS
 from ops.stores.s3.parts import Content, Part, digest_of_piece, measured
 from ops.stores.s3.resume import Kept, abort
-from ops.stores.s3.upload import begin_parts, complete_parts, require_stored, send, send_part
+from ops.stores.s3.stored import require_stored
+from ops.stores.s3.upload import send
 
 
 def send_growing(connection: Connection, key: str, name: str, file: GrowingFile) -> Content:
@@ -35,7 +37,7 @@ def send_growing(connection: Connection, key: str, name: str, file: GrowingFile)
         send(connection, name, content)
         return content
     writer = uuid.uuid4().hex
-    claim_name(connection, key, writer)
+    claim = claim_name(connection, key, writer)
     try:
         upload = begin_parts(connection, name, None, writer)
         try:
@@ -45,9 +47,9 @@ def send_growing(connection: Connection, key: str, name: str, file: GrowingFile)
             with contextlib.suppress(OpsError):
                 abort(connection, name, upload)
             raise
-        require_stored(connection, name, content)
+        require_stored(connection, name, content, writer=writer)
     except BaseException:
-        give_up_claim(connection, key)
+        give_up_claim(connection, key, claim)
         raise
     return content
 

@@ -137,17 +137,45 @@ def _page(body: bytes, status: int = 200) -> tuple[dict[str, Any], dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
-    [(b"", 200), (b"<no", 200), (b"<a><Contents><Key>x</Key></Contents></a>", 200), (b"<Error/>", 403)],
+    ("body", "what"),
+    [
+        (b"", "an empty answer"),
+        (b"<no", "breaks off"),
+        (b"<!DOCTYPE html><p>", "an HTML page"),
+        (b'<html xmlns="http://www.w3.org/1999/xhtml"><body/></html>', "an HTML page"),
+        (b"<Login/>", "of the kind 'Login'"),
+        (b'<?xml version="1.0" encoding="no-such"?><ListBucketResult/>', "is no XML"),
+        (
+            b"<ListBucketResult><Contents><Key>x</Key></Contents></ListBucketResult>",
+            "without a name or a size",
+        ),
+        (
+            b"<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+            "without a name or a size",
+        ),
+        (
+            b"<ListBucketResult><Contents><Key>x</Key><Size>-1</Size></Contents></ListBucketResult>",
+            "without a name or a size",
+        ),
+    ],
 )
-def test_what_is_no_page_stays(body: bytes, status: int) -> None:
-    """An answer that is no page of objects is left to botocore as it came."""
+def test_what_is_no_page_is_an_error(body: bytes, what: str) -> None:
+    """An answer that is no page of objects is an error of the server's, which says what it is instead."""
+    answer, taken = _page(body)
+    assert (answer["status_code"], taken) == (500, {})
+    assert what in answer["body"].decode()
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"<Error/>", 200), (b"<Error/>", 403), (b"<html/>", 502)])
+def test_an_error_stays(body: bytes, status: int) -> None:
+    """What says itself that it is an error is left to botocore as it came."""
     assert _page(body, status) == ({"status_code": status, "body": body}, {})
 
 
 def test_an_object_without_a_tag() -> None:
     """Where a server tells no tag, size and time are not enough to say that an object is the same."""
-    body = b'<L xmlns="n"><Contents><Key>a&amp;b</Key><Size>3</Size><Owner><ID>i</ID></Owner></Contents></L>'
+    body = b"<Key>a&amp;b</Key><Size>3</Size><Owner><ID>i</ID></Owner>"
+    body = b'<ListBucketResult xmlns="n"><Contents>' + body + b"</Contents></ListBucketResult>"
     ((entry,),) = (_page(body)[1]["Contents"],)
     assert entry == {"Key": "a&b", "Size": 3, "ETag": "", "LastModified": ""}
     assert pages._stamp(entry) == UNSETTLED
