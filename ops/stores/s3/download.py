@@ -9,7 +9,7 @@ from typing import Any, Final
 from ops.errors import StoreError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.errors import ExpectedAnswerError, bad_answer
-from ops.stores.s3.protection import not_found
+from ops.stores.s3.protection import not_found, require_unlisted
 
 _BLOCK: Final = 1 << 20
 _LONGEST_PAUSE_S: Final = 5.0
@@ -30,6 +30,7 @@ class ObjectStream(io.RawIOBase):
         try:
             answer = connection.call("get_object", f"open {name}", expect=("missing",), Key=name)
         except ExpectedAnswerError as error:
+            require_unlisted(connection, key, name)
             raise not_found(connection, key, name, under_marker=error.under_marker) from None
         self._body: Any = answer["Body"]
         self._tag: str = answer.get("ETag", "")

@@ -164,6 +164,21 @@ def not_found(connection: Connection, key: str, name: str, *, under_marker: bool
     return BackupError(message, code="backup.not_found", hint=hint)
 
 
+def require_unlisted(connection: Connection, key: str, name: str) -> None:
+    """Return when the bucket does not list the object `name`, which cannot be opened, or cannot be listed.
+
+    Raises StoreError (`store.unstable`) when it does: nobody knows whether what is listed and not found is there.
+    """
+    try:
+        is_listed = any(found["Key"] == name for found in connection.objects(name))
+    except OpsError:
+        return
+    if is_listed:
+        message = f"store {connection.store!r} contradicts itself: it lists {key}, and does not find it"
+        hint = "run it again in a while; if it stays, look at the server"
+        raise StoreError(message, code="store.unstable", hint=hint)
+
+
 def _lies_under_marker(connection: Connection, name: str) -> bool:
     try:
         if not has_versions(connection):
