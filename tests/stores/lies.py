@@ -232,6 +232,13 @@ def of_everything(request: Request, forward: Forward) -> Answer:
 
 
 @lie("LIST")
+def cut_off(request: Request, forward: Forward) -> Answer:
+    """The connection ends in the middle of a listing."""
+    answer = forward(request)
+    return replace(answer, cut=len(answer.body) // 2)
+
+
+@lie("LIST")
 def broken_off(request: Request, forward: Forward) -> Answer:
     """Half of a listing, and a Content-Length that fits."""
     answer = forward(request)
@@ -370,5 +377,6 @@ too_busy: Final = refusal(503, "SlowDown", "Please reduce your request rate.", *
 clocks_differ: Final = refusal(403, "RequestTimeTooSkewed", "", *_EVERYTHING)
 expired: Final = refusal(400, "ExpiredToken", "", *_EVERYTHING)
 broken_server: Final = refusal(500, "InternalError", "", *_EVERYTHING)
+not_seen_yet: Final = refusal(404, "NoSuchKey", "", "HEAD")
 listed_and_gone: Final = refusal(404, "NoSuchKey", "", "GET")
 no_uploads_listed: Final = refusal(501, "NotImplemented", "", "BUCKET", "PARTS")

@@ -32,16 +32,13 @@ class PageOrder:
         self._require_ours(page)
         contents = [item["Key"] for item in page.get("Contents", ())]
         folders = [item["Prefix"] for item in page.get("CommonPrefixes", ())]
-        for name in (*contents, *folders):
-            if not name.startswith(self._prefix):
-                raise self.bad("names that do not begin with what was asked for")
-        if not contents and not folders:
-            self._empty += 1
-            if self._empty > _MOST_EMPTY:
-                raise self.bad(f"{_MOST_EMPTY} pages in a row without any name, and no end")
+        if contents or folders:
+            self._empty = 0
+            self._require_news(contents, folders)
             return
-        self._empty = 0
-        self._require_news(contents, folders)
+        self._empty += 1
+        if self._empty > _MOST_EMPTY:
+            raise self.bad(f"{_MOST_EMPTY} pages in a row without any name, and no end")
 
     def _require_ours(self, page: dict[str, Any]) -> None:
         told, bucket = page.get("Name"), self._connection.options.bucket
@@ -55,12 +52,15 @@ class PageOrder:
             raise self.bad("another part of the bucket")
 
     def _require_news(self, contents: list[str], folders: list[str]) -> None:
-        """Note the names; raises when they are out of order and all of them came before."""
-        firsts = [names[0] for names in (contents, folders) if names]
-        lasts = [names[-1] for names in (contents, folders) if names]
-        sorted_each = contents == sorted(contents) and folders == sorted(folders)
-        if self.in_order and sorted_each and min(firsts) > self._last:
-            self._last = max(lasts)
+        """Note the names; raises when one is not below the prefix, or all of them came before."""
+        parts = [names for names in (contents, folders) if names]
+        are_sorted = all(names == sorted(names) for names in parts)
+        # What stands between two names that begin with the prefix begins with it as well.
+        asked = [name for names in parts for name in ((names[0], names[-1]) if are_sorted else names)]
+        if not all(name.startswith(self._prefix) for name in asked):
+            raise self.bad("names that do not begin with what was asked for")
+        if self.in_order and are_sorted and min(names[0] for names in parts) > self._last:
+            self._last = max(names[-1] for names in parts)
             return
         self.in_order = False
         before = len(self._seen)

@@ -193,6 +193,14 @@ def test_a_put_that_is_swallowed(make: Make, liar: Liar, tmp_path: Path) -> None
     assert (error.code, "it is not there" in error.message) == ("store.not_stored", True)
 
 
+def test_a_put_that_is_seen_a_moment_later(make: Make, liar: Liar, tmp_path: Path) -> None:
+    """A server that tells of a new object only after a moment is waited for."""
+    liar.tell(lies.not_seen_yet, times=3)
+    store = make()
+    store.put("a.db", made_file(tmp_path, 10))
+    assert [found.size for found in store.list()] == [10]
+
+
 @pytest.mark.parametrize("lie", [lies.wants_md5, lies.no_removal_together, lies.no_such_method])
 def test_many_are_removed_one_by_one(make: Make, liar: Liar, tmp_path: Path, lie: Lie) -> None:
     """Where many cannot be removed by one request each is removed alone, and it is asked for once."""
