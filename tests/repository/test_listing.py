@@ -32,7 +32,7 @@ from ops.repository.own import of_source
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
-from ops.stores.local.store import store as local
+from ops.stores.local import store as local
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute, run_drillbook
