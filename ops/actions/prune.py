@@ -13,7 +13,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
-from ops.repository.delete import Deletion, beside, delete_backup, finish_deletions, locked_finding
+from ops.repository.delete import Deletion, beside, delete_backup, finish_deletions
 from ops.repository.locks import deleting, held_lock
 from ops.repository.own import (
     Elsewhere,
@@ -31,6 +31,7 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Plan, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
 from ops.repository.series import said_of_others
+from ops.repository.versions import kept_versions, locked_finding
 from ops.run.job import Job
 
 
@@ -70,7 +71,10 @@ _MANY_HINT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was planned for each group of like backups (kind and scope), what is gone, and what was noticed."""
+    """What was planned for each group of like backups (kind and scope), what is gone, and what was noticed.
+
+    `freed`: bytes of what is gone. `hidden`: the store keeps them as versions.
+    """
 
     source: str
     store: str
@@ -78,6 +82,7 @@ class Pruned:
     deleted: tuple[str, ...]
     freed: int
     findings: tuple[Finding, ...]
+    hidden: bool = False
 
 
 def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
@@ -141,9 +146,9 @@ class _Pruning:
         findings += [*sweep(self.repository), *give_up_uploads(self.repository, self.request.stale_after)]
         if deleted and self.how.in_two_steps:
             findings.append(_payloads_later(deleted))
-        return Pruned(
-            self.request.whose.name, self.repository.name, plans, (*resumed, *deleted), freed, tuple(findings)
-        )
+        hidden, said = kept_versions(store, len(deleted), freed, self.job.clock())
+        gone = (*resumed, *deleted)
+        return Pruned(self.request.whose.name, store.name, plans, gone, freed, (*findings, *said), hidden)
 
     def _chosen(self, own: OwnBackups) -> tuple[list[Backup], list[Finding]]:
         """The backups that are pruned, newest first, and what forbids to delete any of them."""

@@ -38,7 +38,8 @@ def pruned_document(pruned: Pruned, *, dry_run: bool) -> dict[str, object]:
         ],
         "doomed": [item.name for plan in pruned.plans.values() for item in plan.doomed],
         "deleted": list(pruned.deleted),
-        "freed": pruned.freed,
+        "freed": 0 if pruned.hidden else pruned.freed,
+        "hidden": pruned.freed if pruned.hidden else 0,
         "findings": findings_document(pruned.findings),
     }
 
@@ -67,7 +68,8 @@ def _row(item: Decision, refusal: str | None, pruned: Pruned, now: datetime, *, 
         if refusal is not None:
             done, why = "keep", "nothing is deleted now"
         elif not dry_run:
-            done = "deleted" if candidate.name in pruned.deleted else "STAYS"
+            gone = "hidden" if pruned.hidden else "deleted"
+            done = gone if candidate.name in pruned.deleted else "STAYS"
     age_s = max(0.0, (now - candidate.created_at).total_seconds())
     return [candidate.name, format_duration(age_s), format_size(candidate.size), done, why]
 
@@ -82,6 +84,9 @@ def _summary(pruned: Pruned, *, dry_run: bool) -> str:
         return (
             f"Would delete {len(doomed)} of {total} backups of {pruned.source} ({size}); nothing was changed."
         )
+    if pruned.hidden:
+        still = f"{format_size(pruned.freed)} stay as versions"
+        return f"{len(pruned.deleted)} of {total} backups of {pruned.source} hidden ({still})."
     return (
         f"{len(pruned.deleted)} of {total} backups of {pruned.source} deleted ({format_size(pruned.freed)})."
     )

@@ -11,8 +11,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, runtime_checkable
+from datetime import timedelta
+from typing import Any, Final
 
 from ops.errors import OpsError, StoreError
 from ops.formats.names import (
@@ -33,19 +33,12 @@ from ops.repository.catalog import tombstone_in
 from ops.repository.integrity import critical
 from ops.repository.leases import Lease, Observer
 from ops.repository.transfer import put_new
+from ops.repository.versions import locked_finding
 from ops.run.job import Job
 from ops.units import format_time
 
 _FOR_READERS: Final = timedelta(days=1)
 """How long a payload stays after its manifest where readers cannot be seen."""
-
-
-@runtime_checkable
-class Retaining(Protocol):
-    """A store that keeps files from being removed until a time, whoever asks."""
-
-    def retained_until(self, key: str) -> datetime | None:
-        """Until when `key` is kept, in UTC; for a folder the latest of its files; None when it is not."""
 
 
 def beside(keys: Iterable[str]) -> Mapping[str, list[str]]:
@@ -83,12 +76,12 @@ def delete_backup(
     backup: Backup, about: Sequence[str], job: Job, how: Deletion = Deletion()
 ) -> Finding | None:
     """Delete `backup` and the keys `about` it; a finding when it stays, or did not go whole."""
-    if locked := locked_finding(backup, job):
-        return locked
     with _unread(backup) as free:
         if not free:
             return _in_use(backup, "another run reads it")
         try:
+            if locked := locked_finding(backup, job):
+                return locked
             if how.lease is not None:
                 how.lease.require()
             _bury(backup, job, how)
@@ -107,19 +100,6 @@ def delete_backup(
 def _in_use(backup: Backup, who: str) -> Finding:
     message = f"{backup.name} stays for now: {who}"
     return Finding(severity=Severity.OK, code="prune.in_use", message=message, where=backup.name)
-
-
-def locked_finding(backup: Backup, job: Job) -> Finding | None:
-    """A finding when the store itself keeps the backup until a time: that is never fought."""
-    store = backup.store
-    if not isinstance(store, Retaining):
-        return None
-    times = [store.retained_until(key) for key in (manifest_key(backup.name), backup.name)]
-    until = max(filter(None, times), default=None)
-    if until is None or until <= job.clock():
-        return None
-    message = f"{backup.name} stays: the store keeps it until {format_time(until)}"
-    return Finding(severity=Severity.OK, code="prune.locked", message=message, where=backup.name)
 
 
 def finish_deletions(store: Store, whose: Whose) -> list[str]:

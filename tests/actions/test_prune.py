@@ -15,6 +15,7 @@ from ops.errors import BackupError, LockHeldError, StoreError
 from ops.formats.names import SAFETY_TAG, manifest_key, tombstone_key
 from ops.fsio.locks import source_lock
 from ops.model.findings import Severity, Verdict
+from ops.ports.removal import BucketProtection, ObjectProtection
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
@@ -280,9 +281,19 @@ def test_two_machines_at_once() -> None:
 class LockingStore(MemoryStore):
     """A store that keeps every file for ten days, as a bucket with object lock does."""
 
-    def retained_until(self, key: str) -> datetime | None:
+    def bucket_protection(self) -> BucketProtection:
+        """It keeps no versions."""
+        return BucketProtection(
+            versioning=False,
+            retention=None,
+            retention_known=True,
+            old_versions_end_after=None,
+            lifecycle_known=True,
+        )
+
+    def protection_of(self, key: str) -> ObjectProtection:
         """Ten days from the beginning."""
-        return NOW + timedelta(days=10)
+        return ObjectProtection(NOW + timedelta(days=10), held=False)
 
     def delete(self, key: str) -> None:
         """Not yet."""

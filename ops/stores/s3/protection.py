@@ -4,46 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ops.errors import BackupError, OpsError, StoreError
+from ops.ports.removal import BucketProtection, ObjectProtection
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.errors import ExpectedAnswerError
 from ops.units import format_time
 
 _MAY_NOT_ASK: Final = ("denied", "not_offered", "invalid")
 _YEAR_DAYS: Final = 365
-
-
-@dataclass(frozen=True, slots=True)
-class BucketProtection:
-    """What a bucket does with what is removed from it; each `…_known` is false where the keys may not ask.
-
-    `versioning`: whether it keeps what is removed as a version; None: unknown. `retention`: for how long it locks
-    each new object by itself. `old_versions_end_after`: after which time a rule of the bucket removes what was removed
-    from it; None: no rule does.
-    """
-
-    versioning: bool | None
-    retention: timedelta | None
-    retention_known: bool
-    old_versions_end_after: timedelta | None
-    lifecycle_known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectProtection:
-    """What keeps one object: until when it is locked (UTC, None: it is not), and whether a legal hold is on it."""
-
-    until: datetime | None
-    held: bool
-
-    @property
-    def holds(self) -> bool:
-        """Return whether it may not be removed now."""
-        return self.held or (self.until is not None and self.until > datetime.now(UTC))
 
 
 def bucket_protection(connection: Connection) -> BucketProtection:

@@ -17,6 +17,7 @@ from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, translated_write_error
 from ops.fsio.durable import fsync_descriptor
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
+from ops.ports.removal import BucketProtection, ObjectProtection
 from ops.ports.stamps import Stamps
 from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.run.progress import Progress
@@ -32,8 +33,6 @@ from ops.stores.s3.offers import Offers, try_offers
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.parts import measured
 from ops.stores.s3.protection import (
-    BucketProtection,
-    ObjectProtection,
     bucket_protection,
     has_versions,
     locked_until,
@@ -198,10 +197,6 @@ class S3Store:
         names = self._names_of(object_name(self.options.folder, key))
         found = object_protection(self._connection, names).values()
         return ObjectProtection(locked_until(found), any(each.held for each in found))
-
-    def retained_until(self, key: str) -> datetime | None:
-        """Return until when `key` is locked, in UTC; for a folder the latest of its files; None when it is not."""
-        return self.protection_of(key).until
 
     def try_offers(self, key: str) -> Offers:
         """Try out under the free `key` what the server offers beside storing; nothing stays. Raises StoreError."""

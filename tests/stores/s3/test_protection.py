@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops.errors import OpsError
-from ops.stores.s3.protection import BucketProtection, ObjectProtection
+from ops.ports.removal import BucketProtection, ObjectProtection
 from ops.stores.s3.store import S3Store
 from tests.histories import put
 from tests.stores import lies

@@ -263,7 +263,7 @@ def test_object_lock(new_store: NewStore, weed: Weed, tmp_path: Path) -> None:
     for size in (10, 11 * MIB):
         key = f"{size}.db"
         store.put(key, made_file(tmp_path, size))
-        until = store.retained_until(key)
+        until = store.protection_of(key).until
         assert until is not None
         assert timedelta(minutes=55) < until - datetime.now(UTC) < timedelta(minutes=65)
         with pytest.raises(OpsError) as caught:
@@ -273,7 +273,7 @@ def test_object_lock(new_store: NewStore, weed: Weed, tmp_path: Path) -> None:
     assert len(list(store.list())) == 2
     plain = new_store(bucket=bucket)
     plain.put("free.db", made_file(tmp_path, 10))
-    assert plain.retained_until("free.db") is None
+    assert plain.protection_of("free.db").until is None
     plain.delete("free.db")
 
 
