@@ -43,7 +43,7 @@ CODES: Final[dict[str, str]] = {
     "backup.pin_invalid": "a pin beside a backup can not be read",
     "backup.size_mismatch": "a stored file has another size than was recorded",
     "cipher.bad_identity": "an identity to open with can not be read as one",
-    "cipher.bad_recipient": "a recipient to seal for can not be read, is not known, or is not trusted",
+    "cipher.bad_recipient": "a recipient to seal for can not be read, is not known, not trusted, expired, revoked, or can only sign",
     "cipher.damaged": "a sealed file was truncated, altered or exchanged",
     "cipher.no_identity": "no identity or passphrase that opens sealed files is configured here",
     "cipher.not_encrypted": "the file is not in the format of its cipher",

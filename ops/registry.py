@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.ciphers.gpg import GpgCipher, GpgOptions
+from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source

@@ -84,7 +84,7 @@ MUTATIONS = [
     Mutation("ops/snapshots/compare_checksums.py", "    if not records:", "    if False:", SNAPSHOTS_VERIFY),
     Mutation("ops/driverkit/filter_cipher.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
     Mutation("ops/driverkit/filter_cipher.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
-    Mutation("ops/ciphers/gpg.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
+    Mutation("ops/ciphers/gpg/driver.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
     Mutation("ops/fsio/output.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
     Mutation("ops/sources/postgres/connect/container_exec.py", "return without_secrets(os.environ, own=password.env)", "return dict(os.environ)", CANARIES),
     Mutation("ops/sources/postgres/connect/route.py", "os.O_CLOEXEC, 0o600)", "os.O_CLOEXEC, 0o644)", CANARIES),

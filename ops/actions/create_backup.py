@@ -8,6 +8,7 @@ from functools import partial
 from ops.actions.backup import Taken, make_backup, take_backup_under_lock
 from ops.actions.begin_backup import BackupRequest, begin_backup
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.driverkit.spoken_names import spoken_names
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence
@@ -79,6 +80,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     base = source.base_and_suffix
     another = None if request.name else partial(free_name, store, *base, begun.started_at, how.suffix)
     with (
+        spoken_names(begun.name),
         scratch_folder(to.scratch) as folder,
         announced_free(store, begun.name, another, job, how.suffix) as name,
         sealed_ahead(store, f"{name}{how.suffix}", how) as ahead,

@@ -25,6 +25,7 @@ from ops.actions.assertions import check_assertions
 from ops.actions.keep_target import Keeping, Kept
 from ops.actions.rehearsal import check_restored, with_needed
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.driverkit.spoken_names import spoken_findings, spoken_names
 from ops.errors import OpsError, RefusedError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
@@ -123,9 +124,9 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         _guard(live, target, request)
         whose = Whose.of(source, request.safety.machine, request.series)
         _require_own(backup, source, live, target, whose, request)
-        with held_lock(whose, request.safety, request.wait_s, job) as noticed:
+        with held_lock(whose, request.safety, request.wait_s, job) as noticed, spoken_names(backup.name):
             restored = _Restore(backup, live, target, request, job, whose).run()
-        return replace(restored, findings=(*unleased, *noticed, *restored.findings))
+        return replace(restored, findings=(*unleased, *noticed, *spoken_findings(restored.findings, backup.name)))
 
 
 def chosen_target(source: Source, request: RestoreRequest) -> str | None:

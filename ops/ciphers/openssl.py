@@ -31,6 +31,7 @@ from ops.proc.filter import SECRET_HERE, Filter, Filtered
 from ops.run.progress import Progress, silent
 
 _MAGIC: Final = b"Salted__"
+_MAGIC_IN_BASE64: Final = b"U2FsdGVkX1"
 _HEADER: Final = 16  # the magic and eight bytes of salt
 _BLOCK: Final = 16
 _FEWEST: Final = 10_000
@@ -98,7 +99,7 @@ class OpensslCipher:
             hint = "open it by hand, and trust the result no more than the place where it lay; see docs: encryption"
             raise CipherError(message, code="cipher.unverifiable", hint=hint)
         filter_ = self._filter("-d")
-        with sealed_source(sealed, expected) as source:
+        with sealed_source(sealed, expected, _said_of_base64) as source:
             _require_form(source, expected)
             return unseal_file(filter_, source, into, _judge_opening, expected, progress)
 
@@ -131,10 +132,24 @@ class OpensslCipher:
 def _require_form(source: int, expected: Sealed) -> None:
     """Return when the file has the form, and the length, that sealing so much gives."""
     start = os.pread(source, _HEADER, 0)
+    if start.startswith(_MAGIC_IN_BASE64):
+        message = f"cannot be opened as it is{_said_of_base64(source)}"
+        hint = "convert it (openssl base64 -d -in FILE -out FILE.enc), and open that by hand; see docs: encryption"
+        raise CipherError(message, code="cipher.not_encrypted", hint=hint)
     if not start.startswith(_MAGIC):
         raise not_encrypted("openssl enc")
     if expected.size != _HEADER + (expected.plain_size // _BLOCK + 1) * _BLOCK:
         raise damaged("has not the length that sealing its content gives")
+
+
+def _said_of_base64(source: int) -> str:
+    """What there is to say, behind another word, of a file that is base64 text; else nothing."""
+    if not os.pread(source, _HEADER, 0).startswith(_MAGIC_IN_BASE64):
+        return ""
+    return (
+        ": it is base64 text, as openssl enc -a (or -base64) writes it, where bytes belong;"
+        " openssl base64 -d -in FILE -out FILE.enc makes those of it"
+    )
 
 
 def _judge_sealing(ended: Filtered) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ops.driverkit.spoken_names import spoken
 from ops.errors import CipherError, ConfigError, OpsError, ToolError
 from ops.fsio.atomic import translated_write_errors, write_new_file
 from ops.fsio.copy import sha256_of
@@ -85,16 +86,19 @@ def unseal_file(  # noqa: PLR0913, PLR0917 - the port's parameters, and what the
 
 
 @contextlib.contextmanager
-def sealed_source(sealed: Path, expected: Sealed | None) -> Iterator[int]:
+def sealed_source(
+    sealed: Path, expected: Sealed | None, form: Callable[[int], str] = lambda _: ""
+) -> Iterator[int]:
     """A descriptor of `sealed` for the block, whose CipherErrors leave with the file's name, and settled.
 
     From the outside a wrong key and a damaged header look alike. Where it is `expected` what the file is, its
-    digest decides: a file that is as it was stored is not damaged.
+    digest decides: a file that is as it was stored is not damaged. `form`: what the file's beginning shows of why it has
+    another size.
     """
     with opened_file(sealed) as source:
         try:
-            if expected is not None and os.fstat(source).st_size != expected.size:
-                raise damaged(f"has {os.fstat(source).st_size} bytes, not {expected.size}")
+            if expected is not None and (size := os.fstat(source).st_size) != expected.size:
+                raise damaged(f"has {size} bytes, not {expected.size}{form(source)}")
             yield source
         except CipherError as error:
             raise _settled(error, sealed, source, expected) from error
@@ -160,7 +164,9 @@ def probe_cipher(cipher: Cipher, private: Sequence[Path | None], *, seals: bool)
         with scratch_folder(Path(tempfile.gettempdir())) as folder:
             findings.append(_round_trip(cipher, folder))
     except OpsError as error:
-        findings.append(_finding(Severity.CRITICAL, error.code, error.message))
+        findings.append(
+            _finding(Severity.CRITICAL, error.code, spoken(error.message, error.code, "a few bytes"))
+        )
     return findings
 
 

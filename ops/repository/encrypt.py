@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from ops.driverkit.spoken_names import spoken_names
 from ops.errors import BackupError, CipherError, OpsError, ToolError
 from ops.formats import evidence as evidence_files
 from ops.formats import pins as pin_files
@@ -22,7 +23,7 @@ from ops.formats.encrypted_manifest import (
     sealed_manifest,
     stored_path,
 )
-from ops.formats.names import evidence_key, pin_key
+from ops.formats.names import evidence_key, manifest_key, pin_key
 from ops.fsio.atomic import make_private_folder
 from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Level
@@ -65,7 +66,8 @@ class Sealing:
             return None
         with scratch_folder(self.scratch) as folder:
             (folder / "plain").write_bytes(private_content(plain))
-            sealed = self.cipher.seal(folder / "plain", folder / "sealed")
+            with spoken_names(f"what {plain.payload} holds"):
+                sealed = self.cipher.seal(folder / "plain", folder / "sealed")
             return Private((folder / "sealed").read_bytes(), sealed)
 
 
@@ -84,7 +86,8 @@ def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progre
             target = into / stored_path(plain, number, how.suffix, hidden=hidden).partition("/")[2]
             make_private_folder(target.parent)
         progress.step(f"sealing {entry.path}", entry.size)
-        done = cipher.seal(payload / inside if inside else payload, target, progress)
+        with spoken_names(entry.path):
+            done = cipher.seal(payload / inside if inside else payload, target, progress)
         require_same_plain(done, entry)
         sealed.append(done)
     return sealed_manifest(plain, cipher.kind, how.suffix, sealed, cipher.sealed_for, how.private(plain))
@@ -143,7 +146,8 @@ def opened(backup: Backup, scratch: Path) -> Backup:
     part = private_part(backup.manifest)
     with scratch_folder(scratch) as folder:
         (folder / "sealed").write_bytes(part.content)
-        _unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
+        with spoken_names(manifest_key(backup.name)):
+            _unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
         return replace(backup, manifest=opened_manifest(backup.manifest, (folder / "plain").read_bytes()))
 
 
@@ -168,7 +172,8 @@ def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:
         make_private_folder(target.parent)
         expected = Sealed(entry.size, entry.sha256, stored.size, stored.sha256)
         progress.step(f"opening {stored.path}", stored.size)
-        _unseal(ciphers, folder / stored.path, target, expected, progress)
+        with spoken_names(stored.path):
+            _unseal(ciphers, folder / stored.path, target, expected, progress)
         (folder / stored.path).unlink()
     return folder / plain.payload
 

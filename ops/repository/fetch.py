@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ops.driverkit.spoken_names import spoken_names
 from ops.errors import BackupError, CipherError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.fsio.atomic import make_private_folder
@@ -49,7 +50,8 @@ def _fetch_file(backup: Backup, entry: FileEntry, folder: Path, progress: Progre
     target = folder / entry.path
     make_private_folder(target.parent)
     try:
-        digest = backup.store.get(entry.path, target, progress)
+        with spoken_names(entry.path):
+            digest = backup.store.get(entry.path, target, progress)
     except BackupError as error:
         if error.code != "backup.not_found":
             raise

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ops import __version__
+from ops.driverkit.spoken_names import spoken_findings
 from ops.errors import OpsError
 from ops.formats import evidence as evidence_files
 from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is_sealed, sealed_for
@@ -53,6 +54,7 @@ class Look:
 def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Job) -> Evidence:
     """Return the evidence of a look at `backup`, whose verdict follows from what was found."""
     manifest = backup.manifest
+    findings = spoken_findings(findings, manifest.payload)
     return Evidence(
         action=look.action,
         level=look.level,

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ops.driverkit.spoken_names import spoken_names
 from ops.errors import StoreError
 from ops.formats.encrypted_manifest import sealed_manifest
 from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER
@@ -112,7 +113,8 @@ class SealedAhead:
 
     def _seal(self, payload: Path, place: Path, file: GrowingFile) -> Sealed:
         try:
-            return self.how.cipher.seal(payload, place, self._progress)
+            with spoken_names(self.name):
+                return self.how.cipher.seal(payload, place, self._progress)
         except BaseException:
             file.fail()
             raise

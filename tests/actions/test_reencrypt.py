@@ -13,7 +13,7 @@ import pytest
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.ciphers.gpg import GpgCipher, GpgOptions
+from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.errors import ConfigError, LockHeldError, StoreError
 from ops.fsio.locks import source_lock

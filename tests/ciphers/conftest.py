@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.ciphers import gpg
+from ops.ciphers.gpg import driver as gpg
 from tests.ciphers.keyrings import (
     SORTS,
     Case,

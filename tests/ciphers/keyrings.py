@@ -17,7 +17,7 @@ import pytest
 
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.ciphers.gpg import GpgCipher, GpgOptions
+from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.ports.cipher import Cipher
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import pytest
 
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
-from ops.ciphers.gpg import GpgCipher, GpgOptions
+from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
 from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.config.tables import Place, build
-from ops.errors import OpsError
+from ops.errors import CipherError, OpsError
 from ops.model.findings import Severity
 from ops.registry import CIPHERS
 from tests.ciphers.keyrings import PASSPHRASE, Gpg, Rings, end_agent, gpg_home, require_program, secret_file
@@ -145,3 +146,22 @@ def test_registry_builds_from_tables() -> None:
         with pytest.raises(OpsError) as caught:
             build(options, {"passphrase": "hunter2"}, PLACE)
         assert caught.value.code == "config.secret_in_file"
+
+
+@pytest.mark.parametrize("recorded", ["what it is made of", "as it is"])
+def test_openssl_in_base64(tmp_path: Path, recorded: str) -> None:
+    """A file that openssl wrote as base64 text is told by that word, with the command that converts it."""
+    require_program("openssl")
+    word = secret_file(tmp_path / "word", PASSPHRASE)
+    cipher = OpensslCipher("o", OpensslOptions(passphrase_file=word, iterations=10_000))
+    sealed, text = tmp_path / "sealed", tmp_path / "text"
+    known = cipher.seal(plain_file(tmp_path, b"x" * 1000), sealed)
+    subprocess.run(["openssl", "base64", "-in", sealed, "-out", text], check=True)
+    if recorded == "as it is":
+        content = text.read_bytes()
+        known = dataclasses.replace(known, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(CipherError) as caught:
+        cipher.unseal(text, tmp_path / "opened", known)
+    assert caught.value.code == ("cipher.not_encrypted" if recorded == "as it is" else "cipher.damaged")
+    assert "it is base64 text" in caught.value.message
+    assert "openssl base64 -d -in FILE -out FILE.enc" in caught.value.message

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from ops.ciphers.gpg.keyring import ALONE, PATIENCE_S, examine_secret_keys, why_refused
 from ops.driverkit.filter_cipher import (
     damaged,
     digest_of_keys,
@@ -41,14 +42,6 @@ from ops.run.progress import Progress, silent
 
 _FINGERPRINT: Final = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
 _ADDRESS: Final = re.compile(r"[^\s<>@]+@[^\s<>@]+")
-_ALONE: Final = (
-    "--batch",
-    "--no-tty",
-    "--quiet",
-    "--no-options",
-    "--no-auto-key-locate",
-    "--disable-dirmngr",
-)
 _STRONG: Final = ("--cipher-algo", "AES256", "--compress-algo", "none")
 _SLOW: Final = (
     "--no-symkey-cache", "--s2k-mode", "3", "--s2k-digest-algo", "SHA512", "--s2k-cipher-algo", "AES256",
@@ -57,7 +50,6 @@ _SLOW: Final = (
 """The most that the format can say; without a count, gpg would start an agent to ask how quick this machine is."""
 _PRIVATE_KEYS: Final = "private-keys-v1.d"
 _PUBLIC_KEYS: Final = "pubring.gpg"
-_PATIENCE_S: Final = 60
 _LONGEST_PLACE: Final = 48
 
 
@@ -116,7 +108,13 @@ class GpgCipher:
         """One pass through `gpg --encrypt` or `gpg --symmetric`."""
         with _room() as room:
             filter_ = self._sealing_for_keys(room) if self.options.recipients else self._sealing(room)
-            return seal_file(filter_, plain, sealed, functools.partial(_judge_sealing, room=room), progress)
+            return seal_file(
+                filter_,
+                plain,
+                sealed,
+                functools.partial(_judge_sealing, room=room, home=self._home),
+                progress,
+            )
 
     def unseal(
         self, sealed: Path, into: Path, expected: Sealed | None = None, progress: Progress = silent
@@ -141,7 +139,8 @@ class GpgCipher:
     def probe(self) -> list[Finding]:
         """A sample there and back, and who can read the passphrase's file and the keyring."""
         private = [self.options.passphrase_file, self._home if self._has_secret_key else None]
-        return probe_cipher(self, private, seals=bool(self.options.recipients) or self._has_passphrase)
+        found = probe_cipher(self, private, seals=bool(self.options.recipients) or self._has_passphrase)
+        return [*found, *(examine_secret_keys(self._home, self.name) if self._has_secret_key else [])]
 
     @property
     def _home(self) -> Path:
@@ -187,15 +186,15 @@ class GpgCipher:
     def _filter(self, room: Path, home: Path, arguments: tuple[str, ...], secret: bytes | None) -> Filter:
         where = ("--homedir", str(home), "--status-file", str(room / "status"))
         by_us = () if secret is None else ("--pinentry-mode", "loopback", "--passphrase-fd", SECRET_HERE)
-        return Filter(("gpg", *where, *_ALONE, *by_us, *arguments), plain_environment(), secret)
+        return Filter(("gpg", *where, *ALONE, *by_us, *arguments), plain_environment(), secret)
 
     def _borrow_keys(self, room: Path) -> None:
         """Make the secret keys usable in our own home, and copy the public ones, whatever form their ring has."""
         home = room / "home"
         (home / _PRIVATE_KEYS).symlink_to(self._home / _PRIVATE_KEYS)
         ended = run_program(
-            ["gpg", "--homedir", str(self._home), *_ALONE, "--export"],
-            timeout_s=_PATIENCE_S,
+            ["gpg", "--homedir", str(self._home), *ALONE, "--export"],
+            timeout_s=PATIENCE_S,
             environment=plain_environment(),
             folder=room,
             stdout=home / _PUBLIC_KEYS,
@@ -229,7 +228,7 @@ def _gpgconf(home: Path, *arguments: str) -> None:
     """Tidy up after gpg; what can not be tidied does no harm."""
     run_program(
         ["gpgconf", "--homedir", str(home), *arguments],
-        timeout_s=_PATIENCE_S,
+        timeout_s=PATIENCE_S,
         environment=plain_environment(),
         folder=home,
     )
@@ -268,13 +267,14 @@ def _status(room: Path) -> list[list[str]]:
     return [line.split()[1:] for line in text.splitlines() if line.startswith("[GNUPG:] ")]
 
 
-def _judge_sealing(ended: Filtered, room: Path) -> None:
+def _judge_sealing(ended: Filtered, room: Path, home: Path) -> None:
     status = _status(room)
-    refused = [words[2] for words in status if words[:1] == ["INV_RECP"]]
-    if refused:
-        message = f"gpg can not seal for {', '.join(refused)}: {ended.said}"
-        hint = "import the public key; name it by its whole fingerprint, or sign it so that it is trusted"
-        raise CipherError(message, code="cipher.bad_recipient", hint=hint)
+    for words in status:
+        if words[:1] == ["INV_RECP"]:
+            recipient = " ".join(words[2:])
+            why, hint = why_refused(home, recipient, words[1])
+            message = f"gpg cannot encrypt for {recipient.strip('<>')}: {why}"
+            raise CipherError(message, code="cipher.bad_recipient", hint=hint)
     if ended.exit_code != 0 or ["END_ENCRYPTION"] not in status:
         raise failed("gpg", ended)
 
