@@ -149,13 +149,16 @@ class Session:
         return chosen
 
     def _find_by_name(self, name: str) -> Backup:
-        missing: BackupError | None = None
+        """Look in each store; that one cannot be read is the answer only where no other has the backup."""
+        missing: OpsError | None = None
         for store in self.config.stores.values():
             try:
                 return find_backup(store, name)
             except BackupError as error:
                 if error.code != "backup.not_found":
                     raise
+                missing = missing or error
+            except OpsError as error:
                 missing = error
         raise missing or BackupError(f"there is no backup {name!r}")
 

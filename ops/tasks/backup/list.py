@@ -14,6 +14,7 @@ from ops.report.documents import findings_document
 from ops.report.listing import (
     NONE,
     NONE_OF_OURS,
+    UNLISTED,
     UNREAD,
     copy_document,
     copy_text,
@@ -44,7 +45,11 @@ def list_all(session: Session, source: str, *, everything: bool = False) -> None
         listings = _read_all(session)
         said, foreign = _apart(session, listings, source)
         foreign = set() if everything else foreign
-        empty = UNREAD if _unread(listings) else NONE_OF_OURS if foreign else NONE
+        empty = NONE_OF_OURS if foreign else NONE
+        if len(listings) < len(session.config.stores):
+            empty = UNLISTED
+        if _unread(listings):
+            empty = UNREAD
         plain = not (source or foreign or everything or session.flags.format == "json")
         rows = _single(session, listings) if plain else None
         if rows is not None:

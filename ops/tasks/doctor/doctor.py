@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ops.actions.copy import Home
 from ops.actions.doctor import Patient, examine, examine_copies, examine_known, examine_machine
@@ -63,6 +64,9 @@ def doctor(session: Session, source: str) -> None:
         listing = listings.get(configured.stores[0])
         findings = examine(patient, session.config.scratch, session.job.clock(), listing)
         findings += examine_known(configured.known, session.job.clock().date())
+        findings = _with_unlisted(
+            findings, [name for name in configured.stores if listings.get(name) is None]
+        )
         findings += _examine_copies(session, configured, listings)
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
@@ -92,6 +96,14 @@ def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
         exit_code_of(findings),
     )
     return listing
+
+
+def _with_unlisted(findings: list[Finding], unlisted: Sequence[str]) -> list[Finding]:
+    """The same, but that there is no backup yet is said only where every store was looked at."""
+    if not unlisted:
+        return findings
+    message = f"no backup is where they are made, and what is in {', '.join(unlisted)} could not be looked at"
+    return [replace(item, message=message) if item.code == "doctor.no_backup" else item for item in findings]
 
 
 def _not_looked_at(error: OpsError, name: str) -> Finding:
