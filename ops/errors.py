@@ -119,6 +119,7 @@ CODES: Final[dict[str, str]] = {
     "store.conflict": "something else has the name of a backup in the store; nothing was replaced",
     "store.credentials_expired": "the credentials for the store have expired",
     "store.identity_invalid": "what the store says of itself is damaged or another program's",
+    "store.missing": "the store that this machine knew there is gone: its disk is not mounted, or its bucket was emptied; nothing was made",
     "store.newer_format": "the store was written to by a later Drillbook than this one",
     "store.no_bucket": "the bucket of the store is not there",
     "store.no_credentials": "no credentials for the store were found",

@@ -20,6 +20,7 @@ from ops.repository.replicate import copy_backup, refresh_records, refresh_seale
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
+from ops.repository.store_watch import MISSING
 from ops.run.job import Job
 
 
@@ -117,5 +118,8 @@ def _failed(what: str, error: OpsError) -> Finding:
             f"{error.hint}. Where it is a backup that another machine began in the same second, this one stays where it"
             " was made: let the two begin at different times"
         )
+    if error.code == MISSING:
+        then = f"{error.hint} {error.command}"
     message = f"{what}: {error.message}; {then}"
-    return Finding(severity=Severity.WARNING, code="copy.failed", message=message, where=error.code)
+    severity = Severity.CRITICAL if error.code == MISSING else Severity.WARNING
+    return Finding(severity=severity, code="copy.failed", message=message, where=error.code)

@@ -26,7 +26,7 @@ from ops.actions.keep_target import Keeping, Kept
 from ops.actions.rehearsal import check_restored, with_needed
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.driverkit.spoken_names import spoken_findings, spoken_names
-from ops.errors import OpsError, RefusedError
+from ops.errors import OpsError, RefusedError, StoreError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.model.complaints import REMAINS, Known, accepted
@@ -124,9 +124,32 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         _guard(live, target, request)
         whose = Whose.of(source, request.safety.machine, request.series)
         _require_own(backup, source, live, target, whose, request)
-        with held_lock(whose, request.safety, request.wait_s, job) as noticed, spoken_names(backup.name):
+        with _kept_off(whose, live, target, request, job) as noticed, spoken_names(backup.name):
             restored = _Restore(backup, live, target, request, job, whose).run()
         return replace(restored, findings=(*unleased, *noticed, *spoken_findings(restored.findings, backup.name)))
+
+
+@contextlib.contextmanager
+def _kept_off(
+    whose: Whose, live: Restorable, target: str, request: RestoreRequest, job: Job
+) -> Iterator[list[Finding]]:
+    """Keep other runs on the source off; where its store cannot be used, that hinders no restore into a new place.
+
+    Raises what `held_lock` raises where data would be replaced: its safety backup goes to that store.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            noticed = stack.enter_context(held_lock(whose, request.safety, request.wait_s, job))
+        except StoreError as error:
+            if live.is_there(target):
+                raise
+            message = f"no other run was kept off: {error.message}"
+            noticed = [
+                Finding(
+                    severity=Severity.WARNING, code=error.code, message=message, where=request.safety.name
+                )
+            ]
+        yield noticed
 
 
 def chosen_target(source: Source, request: RestoreRequest) -> str | None:

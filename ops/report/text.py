@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
-_ALWAYS_SHOWN: Final = {"drill.kept", "backup.other_series", "series.adopted", "host.generated"}
+_ALWAYS_SHOWN: Final = {
+    "drill.kept",
+    "backup.other_series",
+    "series.adopted",
+    "host.generated",
+    "store.made_anew",
+}
 _SHORT_DIGEST: Final = 12
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from ops.errors import OpsError
 from ops.fsio.space import free_bytes
+from ops.host.mounts import device_of
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
-from ops.ports.store import LocalFiles
+from ops.ports.store import LocalFiles, Store
 from ops.repository.locks import holder_of
 from ops.repository.repository import Repository
+from ops.repository.store_watch import folder_of
 from ops.units import format_size
 
 
@@ -35,6 +38,24 @@ def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]
         message = f"{folder} can be read by others (mode {mode:04o}); chmod 700 it"
         findings.append(_finding(Severity.WARNING, "doctor.permissions", message, str(folder)))
     return [*findings, *([] if reserve is None else [examine_room(folder, reserve, "the next backup")])]
+
+
+def examine_devices(stores: Iterable[Store]) -> list[Finding]:
+    """Return which stores lie together on one device of this machine, and so are lost together."""
+    together: dict[int, list[str]] = {}
+    for store in stores:
+        device = device_of(folder_of(store)) if isinstance(store, LocalFiles) else None
+        if device is not None:
+            together.setdefault(device, []).append(store.name)
+    return [
+        _finding(
+            Severity.OK,
+            "store.same_device",
+            f"stores {' and '.join(names)} lie on one device: what is lost with that disk is lost in all of them",
+        )
+        for names in together.values()
+        if len(names) > 1
+    ]
 
 
 def examine_lock(repository: Repository, whose: Whose) -> list[Finding]:

@@ -9,8 +9,10 @@ from typing import Final
 from ops import __version__
 from ops.errors import BackupError, OpsError, RefusedError, StoreError
 from ops.formats.store_identity import FORMAT, StoreIdentity, from_json, to_json
+from ops.host.mounts import mount_of
 from ops.model.findings import Finding, Severity
-from ops.ports.store import OWN_PREFIX, Store
+from ops.ports.store import OWN_PREFIX, LocalFiles, Store
+from ops.repository.store_watch import MISSING, SHOWN_DIGITS, current_watch, folder_of
 from ops.repository.transfer import put_new
 
 IDENTITY_KEY: Final = f"{OWN_PREFIX}store.json"
@@ -23,9 +25,16 @@ _PAUSE_S: Final = 0.1
 def read_identity(store: Store) -> StoreIdentity | None:
     """Return what the store says of itself; None for one that nothing was written to since programs say it.
 
-    Raises StoreError: `store.newer_format` when a later Drillbook is needed, `store.identity_invalid`, or what the
-    store raises.
+    Raises StoreError: `store.newer_format` when a later Drillbook is needed, `store.identity_invalid`, `store.missing`
+    where the one that this machine knew there is gone with its disk or bucket, or what the store raises.
     """
+    identity, watch = _read(store), current_watch()
+    if watch is not None:
+        watch.compare(store, identity.id if identity else None)
+    return identity
+
+
+def _read(store: Store) -> StoreIdentity | None:
     try:
         with store.open(IDENTITY_KEY) as file:
             content = file.read(_MOST_BYTES)
@@ -47,10 +56,15 @@ def read_identity(store: Store) -> StoreIdentity | None:
 
 def ensure_identity(store: Store) -> StoreIdentity:
     """Return the store's identity, given to it now where it has none. Raises as `read_identity` does."""
+    return _ensured(store)[0]
+
+
+def _ensured(store: Store) -> tuple[StoreIdentity, list[Finding]]:
+    """The identity, and what there is to say where it was given now."""
     for _ in range(_TRIES):
         known = read_identity(store)
         if known is not None:
-            return known
+            return known, []
         new = StoreIdentity(secrets.token_hex(16), FORMAT, _MIN_VERSION)
         try:
             put_new(store, IDENTITY_KEY, to_json(new))
@@ -59,7 +73,8 @@ def ensure_identity(store: Store) -> StoreIdentity:
                 raise
             time.sleep(_PAUSE_S)  # another run was quicker: its word holds
             continue
-        return new
+        watch = current_watch()
+        return new, [] if watch is None else watch.made_anew(store, new.id)
     message = f"another run does not finish saying which store {store.name!r} is"
     raise StoreError(message, code="store.conflict", hint="see what runs there, then run it again")
 
@@ -67,15 +82,32 @@ def ensure_identity(store: Store) -> StoreIdentity:
 def give_identity(store: Store) -> list[Finding]:
     """Do as `ensure_identity` does; where keys may not write it, that is a warning and hinders no backup.
 
-    Raises StoreError when the store is a later Drillbook's, or says nothing sensible of itself.
+    Raises StoreError when the store is a later Drillbook's, says nothing sensible of itself, or is not the one that was
+    there.
     """
     try:
-        ensure_identity(store)
+        return _ensured(store)[1]
     except OpsError as error:
-        if error.code in {"store.newer_format", "store.identity_invalid"}:
+        if error.code in {"store.newer_format", "store.identity_invalid", MISSING}:
             raise
         message = f"{IDENTITY_KEY} could not be written: {error.message}"
         return [
             Finding(severity=Severity.WARNING, code="store.no_identity", message=message, where=store.name)
         ]
-    return []
+
+
+def create_store(store: Store) -> list[Finding]:
+    """Begin a new store where none is, whatever this machine knew there; return what was done.
+
+    A store that is there stays as it is. Raises what `read_identity` raises but `store.missing`, and StateError where the
+    state folder cannot be used.
+    """
+    known, watch = _read(store), current_watch()
+    if known is None and watch is not None:
+        watch.forget(store)
+    identity = known or ensure_identity(store)
+    done = "is there already, and stays as it is" if known else "begins here"
+    place = mount_of(folder_of(store)) if isinstance(store, LocalFiles) else None
+    on = f" on {place}" if place else ""
+    message = f"store {store.name!r} {done} ({store.location}{on}; id {identity.id[:SHOWN_DIGITS]})"
+    return [Finding(severity=Severity.OK, code="store.created", message=message, where=store.name)]

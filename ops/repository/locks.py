@@ -14,8 +14,10 @@ from ops.model.series import Whose
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.delete import Deletion
+from ops.repository.identity import read_identity
 from ops.repository.leases import Observer, all_notes, delete_lease, new_note, read_lease
 from ops.repository.repository import Repository
+from ops.repository.store_watch import current_watch
 from ops.run.job import Job
 
 
@@ -88,9 +90,11 @@ def held_lock(
     """Keep other runs on the same source in the same store off while the block runs; yield what was noticed.
 
     First this machine's lock, then the store's own where it has files here. Raises LockHeldError when one of them is
-    still held after `wait_s` seconds. Where this machine's state folder cannot be used, that is a warning, and
+    still held after `wait_s` seconds, and StoreError where the store is not the one that was there. Where this machine's state folder cannot be used, that is a warning, and
     StateError for a run that `deletes`.
     """
+    if current_watch() is not None:
+        read_identity(to.store)  # before the lock makes a folder where a disk should be mounted
     until, findings = time.monotonic() + wait_s, list[Finding]()
     with contextlib.ExitStack() as stack:
         if to.state is not None:

@@ -33,6 +33,7 @@ from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
 from ops.repository.find import find_backup, latest_of_name
 from ops.repository.repository import Repository
+from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
 from ops.tasks.streams import open_missing_streams, silence_output
@@ -40,6 +41,16 @@ from ops.tasks.streams import open_missing_streams, silence_output
 _NAMED: Final = {"backup.restore": "backup.restore --from", "backup.drill": "backup.drill --from"}
 """How tasks are called with the name of a backup, where it is no argument."""
 _REMEMBERING: Final = {"backup.create", "backup.adopt", "doctor"}
+_WRITING: Final = {
+    "backup.create",
+    "backup.adopt",
+    "backup.prune",
+    "store.check",
+    "store.pull",
+    "store.push",
+    "store.reencrypt",
+}
+"""Tasks that write to stores, after which it is remembered which ones those were."""
 _FORMATS: Final = ("text", "json")
 _BY_SIGNAL: Final = 128
 _PATIENCE: Final = 2
@@ -217,7 +228,12 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
         try:
             config = read_config(flags.config or None, os.environ, Path.cwd())
             job = Job(sink=make_sink(os.environ, quiet=flags.quiet, verbose=flags.verbose), progress=progress)
-            body(Session(flags, config, job, outcome, task in _REMEMBERING))
+            watch = StoreWatch(config.state, writes=task in _WRITING)
+            try:
+                with watching_stores(watch):
+                    body(Session(flags, config, job, outcome, task in _REMEMBERING))
+            finally:
+                outcome.notice(watch.said)
         finally:
             if isinstance(progress, TerminalProgress):
                 progress.close()

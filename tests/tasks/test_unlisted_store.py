@@ -13,7 +13,7 @@ from ops.errors import StoreError
 from ops.ports.store import StoredFile
 from ops.report.outcome import Outcome
 from ops.run.job import Job
-from ops.stores.local import LocalStore
+from ops.stores.local.store import LocalStore
 from ops.tasks.backup.list import list_all
 from ops.tasks.command import Flags
 from ops.tasks.session import Session

@@ -21,6 +21,7 @@ from ops.report.documents import backup_document, evidence_document, findings_do
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text, findings_text, taken_text
 from ops.repository.backup import Backup
+from ops.repository.identity import read_identity
 from ops.repository.origin import SWAPPED
 from ops.run.job import Job
 from ops.tasks.flag_values import seconds
@@ -103,6 +104,7 @@ def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[St
 
 def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    read_identity(store)
     estimate, found = source.estimate(), source.probe()
     document = {
         "source": configured.name,

@@ -16,6 +16,7 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
 from ops.repository.capacity import examine_capacity
 from ops.repository.catalog import read_catalogue
+from ops.repository.examine import examine_devices
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
 from ops.repository.locks import in_use
@@ -68,6 +69,7 @@ def doctor(session: Session, source: str) -> None:
             findings, [name for name in configured.stores if listings.get(name) is None]
         )
         findings += _examine_copies(session, configured, listings)
+        findings += examine_devices([session.config.stores[name] for name in configured.stores])
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",

@@ -1,21 +1,28 @@
-"""The task `store.check`: what a store promises, tried out."""
+"""The task `store.check`: what a store promises, tried out; and a new store where another one was."""
 
 from __future__ import annotations
 
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
 from ops.repository.check_store import check_store
+from ops.repository.identity import create_store, read_identity
 from ops.tasks.session import Session
 
 
-def check(session: Session, name: str) -> None:
-    """Try out each store, or the one that is named."""
+def check(session: Session, name: str, *, create: bool = False) -> None:
+    """Try out each store, or the one that is named, which is begun first with `create`."""
+    if create and not name:
+        raise ConfigError(
+            "--create begins one store", code="usage.bad_value", hint="say which with --store NAME"
+        )
     stores = [session.config.store(name)] if name else list(session.config.stores.values())
     for store in stores:
         try:
-            findings = check_store(store, session.job.of_source(""))
+            findings = create_store(store) if create else []
+            read_identity(store)  # before anything is written where a disk should be mounted
+            findings += check_store(store, session.job.of_source(""))
         except OpsError as error:
             session.outcome.fail(error)
             continue

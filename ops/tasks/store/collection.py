@@ -10,16 +10,22 @@ from invoke.collection import Collection
 from ops.tasks.command import BACKUP, WAIT, Flags, command
 
 
-@command(help={"store": "only this store (default: all)"})
+@command(
+    help={
+        "store": "only this store (default: all)",
+        "create": "begin a new store there, where the one that this machine knew is gone",
+    }
+)
 def check(
     flags: Flags,
     store: str = "",
+    create: bool = False,
 ) -> None:
     """Try out what every store must do, with files that are removed again."""
     from ops.tasks.session import conduct
     from ops.tasks.store import check as work
 
-    conduct("store.check", flags, lambda session: work.check(session, store))
+    conduct("store.check", flags, lambda session: work.check(session, store, create=create))
 
 
 @command(
