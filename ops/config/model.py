@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from ops.config.ingest import IngestConfig
@@ -56,13 +57,16 @@ class ConfiguredSource:
 class StoreSettings:
     """What was said of a store beside where it is.
 
-    Its own retention (None: each source's), how much it may hold, and what copies in it are sealed with.
+    Its own retention (None: each source's), how much it may hold, and what copies in it are sealed with. `offline`: it is
+    not always here, and should get copies `every` so often.
     """
 
     policy: Policy | None = None
     limit: int | None = None
     cipher: Cipher | None = None
     plain_measures: bool = False
+    offline: bool = False
+    every: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,11 @@ class Config:
     def policy_of(self, source: ConfiguredSource, store: str) -> Policy:
         """What keeps the source's backups in that store: the store's own policy before the source's."""
         return self.settings_of(store).policy or source.policy
+
+    @property
+    def offline(self) -> frozenset[str]:
+        """The names of the stores that are not always here."""
+        return frozenset(name for name, said in self.store_settings.items() if said.offline)
 
     def further_stores(self, source: ConfiguredSource) -> list[str]:
         """The stores that get copies of the source's backups."""

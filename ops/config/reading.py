@@ -16,7 +16,7 @@ from ops.config.assertions import read_assertion
 from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
 from ops.config.known import read_known
-from ops.config.model import Config, ConfiguredSource
+from ops.config.model import Config, ConfiguredSource, StoreSettings
 from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
 from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
 from ops.config.snapshots import read_snapshots
@@ -133,6 +133,8 @@ def _build_config(
     sources = {
         name: _source(name, table, environ, place, known) for name, table in _named(document, "source", place)
     }
+    for name, item in sources.items():
+        _require_always_here(item.stores[0], settings, Place(place.file, f"source.{name}", place.folder))
     if not sources and "store" not in document:
         hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
         raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
@@ -269,6 +271,13 @@ def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Pl
     if len(set(names)) < len(names):
         raise ConfigError(f"{place}, stores: a store is named twice", code="config.duplicate_place")
     return names or (next(iter(stores)),)
+
+
+def _require_always_here(first: str, settings: Mapping[str, StoreSettings], place: Place) -> None:
+    """Return when backups are made in a store that is always here; raises ConfigError."""
+    if settings[first].offline:
+        hint = "name a store that is always here before it; backups are made there, and copied"
+        raise ConfigError(f"{place}, stores: the first store, {first!r}, is offline", hint=hint)
 
 
 def _objectives(table: _SourceTable) -> Objectives:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any, Final
 
 from ops.config.model import StoreSettings
@@ -13,7 +14,7 @@ from ops.ports.cipher import Cipher
 from ops.repository.retention import Policy
 from ops.units import Size
 
-STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt", "plain_measures"))
+STORE_KEYS: Final = frozenset(("kind", "policy", "limit", "encrypt", "plain_measures", "offline", "every"))
 """The keys that every store may have; its kind adds its own."""
 
 
@@ -23,6 +24,8 @@ class _StoreTable:
     limit: Size | None = None
     encrypt: str | None = None
     plain_measures: bool = False
+    offline: bool = False
+    every: timedelta | None = None
 
 
 def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
@@ -52,8 +55,17 @@ def read_store_settings(name: str, table: dict[str, Any], place: Place, named: N
     common = build(_StoreTable, {key: table[key] for key in keys if key in table}, here)
     policy = None if common.policy is None else known_policy(common.policy, named.policies, here)
     cipher = None if common.encrypt is None else _known_cipher(common.encrypt, named.ciphers, here)
+    if common.offline != (common.every is not None):
+        hint = "a store that is not always here says both: after `every` without a copy there, doctor warns"
+        missing = "every" if common.offline else "offline"
+        raise ConfigError(f"{here}: key {missing!r} is needed", code="config.missing_key", hint=hint)
     return StoreSettings(
-        policy=policy, limit=common.limit, cipher=cipher, plain_measures=common.plain_measures
+        policy=policy,
+        limit=common.limit,
+        cipher=cipher,
+        plain_measures=common.plain_measures,
+        offline=common.offline,
+        every=common.every,
     )
 
 

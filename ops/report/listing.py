@@ -18,7 +18,7 @@ _SEALED: Final = {"": "", "yes": " (sealed)", "no": " (sealed, never opened)"}
 _OPENED: Final = {"": None, "yes": True, "no": False}
 NONE: Final = "There is no backup yet: take one with backup.create --verify"
 NONE_OF_OURS: Final = "There is no backup of this series yet: take one with backup.create --verify"
-UNLISTED: Final = "No backup is in what could be listed; a store that could not be is told above"
+UNLISTED: Final = "No backup is in what could be listed; a store that could not be is told, too"
 UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
 _PER_SECOND: Final = 1_000_000
 

@@ -29,6 +29,7 @@ _ALWAYS_SHOWN: Final = {
     "series.adopted",
     "host.generated",
     "store.made_anew",
+    "store.offline",
 }
 _SHORT_DIGEST: Final = 12
 

@@ -10,6 +10,7 @@ from ops.errors import BackupError
 from ops.formats.adoption import AdoptionRecord, from_json, to_json
 from ops.model.findings import Finding
 from ops.ports.store import OWN_PREFIX, Store
+from ops.repository.identity import read_identity
 from ops.repository.integrity import critical
 from ops.repository.transfer import put_text
 from ops.units import format_stamp
@@ -65,7 +66,8 @@ def key_of(record: AdoptionRecord) -> str:
 
 
 def put_record(store: Store, record: AdoptionRecord) -> None:
-    """Store the record; fine where it is there already."""
+    """Store the record; fine where it is there already. Raises StoreError, also where the store is not the one that was there."""
+    read_identity(store)
     put_text(store, key_of(record), to_json(record))
 
 

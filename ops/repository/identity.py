@@ -61,8 +61,14 @@ def ensure_identity(store: Store) -> StoreIdentity:
 
 def _ensured(store: Store) -> tuple[StoreIdentity, list[Finding]]:
     """The identity, and what there is to say where it was given now."""
+    read_identity(store)
+    return _given(store)
+
+
+def _given(store: Store) -> tuple[StoreIdentity, list[Finding]]:
+    """The same, whatever this machine knew there."""
     for _ in range(_TRIES):
-        known = read_identity(store)
+        known = _read(store)
         if known is not None:
             return known, []
         new = StoreIdentity(secrets.token_hex(16), FORMAT, _MIN_VERSION)
@@ -105,7 +111,7 @@ def create_store(store: Store) -> list[Finding]:
     known, watch = _read(store), current_watch()
     if known is None and watch is not None:
         watch.forget(store)
-    identity = known or ensure_identity(store)
+    identity = known or _given(store)[0]
     done = "is there already, and stays as it is" if known else "begins here"
     place = mount_of(folder_of(store)) if isinstance(store, LocalFiles) else None
     on = f" on {place}" if place else ""

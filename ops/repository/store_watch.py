@@ -41,10 +41,13 @@ class StoreWatch:
     def compare(self, store: Store, found: str | None) -> None:
         """Compare the id that was found with what is remembered; remember it where that may be.
 
-        Raises StoreError (`store.missing`) where there is none, and the place is another one than it was.
+        Raises StoreError (`store.missing`) where there is none, and the place is another one than it was, or such a store
+        is not always here.
         """
         seen = recall_store(self.state, store.location)
         if found is None:
+            if store.name in self.rotated:
+                raise _absent(store)
             if seen is not None and not self._was_deleted(store, seen):
                 raise _missing(store, seen)
             return
@@ -143,6 +146,12 @@ def _missing(store: Store, seen: SeenStore) -> StoreError:
         " Nothing was made"
     )
     hint += "; where a new store is to begin there:"
+    return StoreError(message, code=MISSING, hint=hint, command=f"store.check --store {store.name} --create")
+
+
+def _absent(store: Store) -> StoreError:
+    message = f"store {store.name!r} ({store.location}) is not here: it is offline, and has no .drillbook/store.json there now"
+    hint = "bring its disk or tape; a new one begins with:"
     return StoreError(message, code=MISSING, hint=hint, command=f"store.check --store {store.name} --create")
 
 

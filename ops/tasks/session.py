@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
@@ -32,6 +32,7 @@ from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
 from ops.repository.find import find_backup, latest_of_name
+from ops.repository.offline import examine_absent, is_absent
 from ops.repository.repository import Repository
 from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
@@ -196,6 +197,20 @@ class Session:
         configured = self.config.sources.get(backup.manifest.source.name)
         return configured.series if configured else ""
 
+    def absent(self, stores: Iterable[str]) -> list[str]:
+        """Return those of the stores that are offline and not here now."""
+        offline = self.config.offline
+        return [name for name in stores if name in offline and is_absent(self.config.stores[name])]
+
+    def said_of_absent(self, configured: ConfiguredSource) -> list[Finding]:
+        """Return how old the newest copy of the source is in each of its stores that are offline and not here now."""
+        now = self.job.clock()
+        return [
+            examine_absent(self.config.stores[name], configured.name, every, now)
+            for name in self.absent(configured.stores)
+            if (every := self.config.settings_of(name).every) is not None
+        ]
+
     def repository(self, store: Store) -> Repository:
         """The store with what the configuration says of it."""
         said = self.config.settings_of(store.name)
@@ -228,7 +243,7 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
         try:
             config = read_config(flags.config or None, os.environ, Path.cwd())
             job = Job(sink=make_sink(os.environ, quiet=flags.quiet, verbose=flags.verbose), progress=progress)
-            watch = StoreWatch(config.state, writes=task in _WRITING)
+            watch = StoreWatch(config.state, writes=task in _WRITING, rotated=config.offline)
             try:
                 with watching_stores(watch):
                     body(Session(flags, config, job, outcome, task in _REMEMBERING))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -19,6 +20,7 @@ from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.identity import create_store, ensure_identity
 from ops.repository.listing import list_backups
+from ops.repository.offline import is_absent
 from ops.repository.repository import Repository
 from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
@@ -179,3 +181,29 @@ def test_a_local_store_on_another_mount(store: LocalStore, state: StateDir, watc
     with pytest.raises(StoreError, match=r"before ext4 of /dev/sdb1 at /mnt/usb") as caught:
         read_catalogue(store)
     assert caught.value.code == "store.missing"
+
+
+class _Answering(MemoryStore):
+    """A store that answers with an error."""
+
+    code = ""
+
+    def open(self, key: str) -> BinaryIO:
+        """Raises it."""
+        raise StoreError("an answer", code=self.code)
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        ("store.unreachable", True),
+        ("store.no_bucket", True),
+        ("store.unreadable", False),
+        ("store.refused", False),
+    ],
+)
+def test_a_bucket_that_does_not_answer_is_away(code: str, away: bool) -> None:
+    """A bucket that is not there or does not answer is away; one that refuses or cannot be read is not, and is told."""
+    store = _Answering("tape")
+    store.code = code
+    assert is_absent(store) is away

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ops.host.seen_stores import recall_store, remember_store
+from ops.host.state_dir import StateDir
 from tests.conftest import execute, files_below, run_drillbook
 
 pytestmark = pytest.mark.needs_root
@@ -237,3 +241,103 @@ def test_a_state_folder_that_cannot_be_used(only: Site) -> None:
     (only.folder / "state").write_text("not a folder")
     assert only.do("backup.list")[0] == 0
     assert only.do("backup.create")[0] == 1
+
+
+OFFLINE = """
+offline = true
+every = "7d"
+"""
+
+
+@pytest.fixture
+def rotated(tmp_path: Path) -> Iterator[Site]:
+    """The second store is on disks that are rotated."""
+    for site in _site(tmp_path, '"home", "usb"'):
+        with (tmp_path / "ops.toml").open("a") as config:
+            config.write(OFFLINE)
+        yield site
+
+
+WITHOUT_IT = (
+    ("backup.create",),
+    ("backup.list",),
+    ("backup.show", "latest"),
+    ("backup.verify",),
+    ("backup.verify", "--all"),
+    ("backup.prune", "--yes"),
+    ("store.push",),
+    ("store.check",),
+)
+
+
+def aged(site: Site, days: int) -> None:
+    """As if the newest copy had been made so many days ago."""
+    state, location = StateDir(site.folder / "state"), str(site.point / "drillbook")
+    seen = recall_store(state, location)
+    assert seen is not None
+    made = datetime.now(UTC) - timedelta(days=days)
+    remember_store(state, dataclasses.replace(seen, newest={"app": made}))
+
+
+def test_an_offline_store_that_is_away(rotated: Site) -> None:
+    """Without its disk nothing is wrong and nothing is made there; with a new disk, which is begun by hand, all copies come."""
+    rotated.take_away()
+    code, said = rotated.do("backup.create")
+    assert (code, "copies of app wait; this machine knows of none there" in said) == (0, True), said
+    for words in WITHOUT_IT:
+        code, said = rotated.do(*words)
+        assert (code, list(rotated.point.iterdir())) == (0, []), (words, said)
+    rotated.mount()
+    assert rotated.do("store.push")[0] == 0
+    assert list(rotated.point.iterdir()) == []
+    assert rotated.do("store.check", "--store", "usb", "--create")[0] == 0
+    assert rotated.do("store.push")[0] == 0
+    names = {path.name for path in (rotated.folder / "home").iterdir() if path.suffix == ".db"}
+    assert {path.name for path in (rotated.point / "drillbook").iterdir() if path.suffix == ".db"} == names
+    rotated.take_away()
+    assert "its newest one is" in rotated.do("backup.create")[1]
+
+
+def test_an_offline_store_that_is_overdue(rotated: Site) -> None:
+    """Only a newest copy that is older than was promised is told: as a warning, and beyond twice that as critical."""
+    assert rotated.do("store.check", "--store", "usb", "--create")[0] == 0
+    assert rotated.do("backup.create")[0] == 0
+    rotated.take_away()
+    for days, code in ((6, 0), (8, 1), (15, 2)):
+        aged(rotated, days)
+        for words in (("backup.list",), ("backup.show", "latest"), ("store.push",)):
+            found, said = rotated.do(*words)
+            assert found == code, (words, said)
+            assert f"its newest one is {days}" in said
+        assert ("store.offline_overdue" in rotated.codes("doctor")) == bool(code)
+
+
+def test_two_disks_in_turn(rotated: Site) -> None:
+    """Each of two rotated disks gets what it lacks, and neither is called another store."""
+    for _ in range(2):
+        assert rotated.do("store.check", "--store", "usb", "--create")[0] == 0
+        assert rotated.do("backup.create")[0] == 0
+        shutil.copytree(
+            rotated.point / "drillbook", rotated.folder / f"disk-{len(list(rotated.folder.glob('disk-*')))}"
+        )
+        rotated.take_away()
+        rotated.mount()
+    for number in range(2):
+        shutil.copytree(rotated.folder / f"disk-{number}", rotated.point / "drillbook")
+        code, said = rotated.do("backup.create")
+        assert (code, "another one" in said) == (0, False), said
+        rotated.take_away()
+        rotated.mount()
+
+
+def test_only_a_further_store_may_be_offline(rotated: Site) -> None:
+    """Backups are made in a store that is always here; `offline` and `every` are given together: else a configuration error."""
+    text = (rotated.folder / "ops.toml").read_text()
+    for old, new, said in (
+        ('"home", "usb"', '"usb", "home"', "the first store, 'usb', is offline"),
+        ('every = "7d"', "", "key 'every' is needed"),
+        ("offline = true", "", "key 'offline' is needed"),
+    ):
+        (rotated.folder / "ops.toml").write_text(text.replace(old, new))
+        code, output = rotated.do("backup.list")
+        assert (code, said in output) == (2, True), output

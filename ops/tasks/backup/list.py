@@ -46,6 +46,9 @@ def list_all(session: Session, source: str, *, everything: bool = False) -> None
         said, foreign = _apart(session, listings, source)
         foreign = set() if everything else foreign
         empty = NONE_OF_OURS if foreign else NONE
+        said += [
+            item for configured in _chosen(session, source) for item in session.said_of_absent(configured)
+        ]
         if len(listings) < len(session.config.stores):
             empty = UNLISTED
         if _unread(listings):
@@ -79,7 +82,7 @@ def _apart(
     said: list[Finding] = []
     foreign: set[tuple[str, str]] = set()
     ours: set[tuple[str, str]] = set()
-    chosen = session.chosen(source) if session.config.sources else []
+    chosen = _chosen(session, source)
     for name, listing in listings.items():
         mine = [item for item in chosen if name in item.stores]
         try:
@@ -97,6 +100,10 @@ def _apart(
     return said, foreign - ours
 
 
+def _chosen(session: Session, source: str) -> list[ConfiguredSource]:
+    return session.chosen(source) if session.config.sources else []
+
+
 def _of_source(session: Session, configured: ConfiguredSource, name: str, listing: Listing) -> OfSource:
     whose = session.whose(configured)
     return of_source(listing, session.config.stores[name], whose, session.job.clock())
@@ -105,7 +112,10 @@ def _of_source(session: Session, configured: ConfiguredSource, name: str, listin
 def _read_all(session: Session) -> dict[str, Listing]:
     """What each store says; one that can not be read is an error, and the others may be the only ones left."""
     cache, listings = cache_folder(os.environ), {}
+    away = session.absent(session.config.stores)
     for name, store in session.config.stores.items():
+        if name in away:
+            continue
         try:
             listings[name] = list_backups(store, cache)
         except OpsError as error:

@@ -36,7 +36,12 @@ def prune_all(session: Session, wanted: Wanted) -> None:
     # Who has seen the plan and typed yes has been asked.
     many = wanted.many or not wanted.yes
     for configured in _chosen(session, wanted):
+        absent = session.absent(configured.stores)
         for store in configured.stores:
+            if store in absent:
+                text = f"{configured.name} in {store}: not here (offline), nothing was looked at"
+                session.outcome.text.append(text)
+                continue
             try:
                 pruned = _prune_one(
                     session, configured, store, wanted, dry_run=wanted.dry_run, many=many, wait_s=wait_s
@@ -103,7 +108,8 @@ def _confirmed(session: Session, wanted: Wanted) -> bool:
         return False
     now = session.job.clock()
     for configured in _chosen(session, wanted):
-        for store in configured.stores:
+        absent = session.absent(configured.stores)
+        for store in (name for name in configured.stores if name not in absent):
             plan = _prune_one(session, configured, store, wanted, dry_run=True)
             sys.stderr.write(pruned_text(plan, now, dry_run=True) + "\n\n")
     sys.stderr.write("Delete them? Type yes: ")

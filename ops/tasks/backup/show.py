@@ -31,3 +31,6 @@ def show(session: Session, reference: str, source: str) -> None:
     document = {**shown_document(backup, manifest), "findings": findings_document(amiss)}
     text = "\n".join([shown_text(backup), *filter(None, [findings_text(amiss)])])
     session.outcome.add(document, text, exit_code_of(amiss))
+    configured = session.config.sources.get(backup.manifest.source.name)
+    if configured is not None:
+        session.outcome.notice(session.said_of_absent(configured))

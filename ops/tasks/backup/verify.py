@@ -19,7 +19,8 @@ from ops.tasks.session import Session
 def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
     backups: list[Backup] = []
     findings: list[Finding] = []
-    for store in session.config.stores.values():
+    absent = session.absent(session.config.stores)
+    for store in (store for name, store in session.config.stores.items() if name not in absent):
         try:
             catalogue = read_catalogue(store)
         except OpsError as error:

@@ -69,7 +69,9 @@ def doctor(session: Session, source: str) -> None:
             findings, [name for name in configured.stores if listings.get(name) is None]
         )
         findings += _examine_copies(session, configured, listings)
-        findings += examine_devices([session.config.stores[name] for name in configured.stores])
+        findings += session.said_of_absent(configured)
+        here = [name for name in configured.stores if listings.get(name) is not None]
+        findings += examine_devices([session.config.stores[name] for name in here])
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
@@ -84,6 +86,8 @@ def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
         configured = session.config.sources.get(source)
         return session.config.policy_of(configured, name) if configured else Policy(forever=True)
 
+    if session.absent([name]):
+        return None
     listing = None
     try:
         limit = session.config.settings_of(name).limit

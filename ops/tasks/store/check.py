@@ -18,7 +18,11 @@ def check(session: Session, name: str, *, create: bool = False) -> None:
             "--create begins one store", code="usage.bad_value", hint="say which with --store NAME"
         )
     stores = [session.config.store(name)] if name else list(session.config.stores.values())
+    absent = [] if name else session.absent(session.config.stores)
     for store in stores:
+        if store.name in absent:
+            session.outcome.text.append(f"{printable(store.name)}: not here (offline), nothing was tried")
+            continue
         try:
             findings = create_store(store) if create else []
             read_identity(store)  # before anything is written where a disk should be mounted

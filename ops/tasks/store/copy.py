@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ops.model.findings import Finding
 from ops.report.documents import backup_document
 from ops.report.text import printable
 from ops.repository.backup import Backup
+from ops.repository.offline import remember_copies
 from ops.repository.replicate import copy_backup
 from ops.tasks.session import Session
 
@@ -26,10 +28,17 @@ class Wanted:
 
 
 def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
-    """Copy to these stores what of the source's backups should be there and is not."""
-    further = [session.repository(session.config.stores[name]) for name in names]
-    home = session.repository(session.config.home_of(configured))
-    return copy_missing(session.whose(configured), home, further, session.job.of_source(configured.name))
+    """Copy to these stores what of the source's backups should be there and is not; what waits for those that are away."""
+    absent = session.absent(names)
+    waiting = [item for item in session.said_of_absent(configured) if item.where in absent]
+    further = [session.repository(session.config.stores[name]) for name in names if name not in absent]
+    home, whose = session.repository(session.config.home_of(configured)), session.whose(configured)
+    findings = copy_missing(whose, home, further, session.job.of_source(configured.name))
+    for repository in further:
+        if repository.name in session.config.offline:
+            with contextlib.suppress(OpsError):  # that it cannot be read was told by the copying
+                remember_copies(whose, repository)
+    return [*findings, *waiting]
 
 
 def _copy(session: Session, backup: Backup, name: str) -> None:

@@ -68,7 +68,7 @@ def _sealed_stores(session: Session, configured: ConfiguredSource, name: str) ->
     return [
         (config.stores[item], cipher)
         for item, cipher in ciphers.items()
-        if cipher is not None and (not name or item == name)
+        if cipher is not None and (item == name if name else not session.absent([item]))
     ]
 
 
