@@ -250,7 +250,12 @@ MUTATIONS = [
     Mutation("ops/ingest_monitor/providers.py", "and time.monotonic() - asking.begun < limit_s + _GRACE_S", "", PROVIDERS),
     Mutation("ops/ingest_monitor/provider_answer.py", "    if asking.attempts > 1:", "    if False:", PROVIDERS),
     # The store's own word, the command line, and servers that are others.
-    Mutation("ops/repository/identity.py", "            continue\n        return new", "        return new", "tests/repository/test_identity.py"),
+    Mutation("ops/repository/identity.py", "            continue\n        watch = current_watch()", "        watch = current_watch()", "tests/repository/test_identity.py"),
+    Mutation("ops/repository/store_watch.py", "if seen is not None and not self._was_deleted(store, seen):", "if False:", "tests/repository/test_store_watch.py"),
+    Mutation("ops/repository/store_watch.py", "            if store.name in self.rotated:\n                raise _absent(store)\n", "", "tests/tasks/test_mounts.py"),
+    Mutation("ops/repository/locks.py", "        read_identity(to.store)  # before", "        pass  # before", "tests/tasks/test_mounts.py"),
+    Mutation("ops/host/mounts.py", "return mine == (other.point,", "return mine[:1] == (other.point,) or mine == (other.point,", "tests/repository/test_store_watch.py"),
+    Mutation("ops/driverkit/spoken_names.py", "error.message = spoken(error.message, error.code, name)", "pass", "tests/tasks/test_temporary_paths.py"),
     Mutation("ops/repository/catalog.py", "        *(payload_gone(name) for name in sorted(whole - keys)),\n", "", "tests/repository/test_listing.py"),
     Mutation("ops/repository/find.py", "        except BackupError as error:\n            if", "        except KeyError as error:\n            if", "tests/repository/test_listing.py"),
     Mutation("ops/tasks/session.py", "    if heard:\n", "    if False:\n", "tests/tasks/test_command_line.py"),

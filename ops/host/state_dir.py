@@ -1,5 +1,4 @@
-"""The folder in which one user of one machine remembers what no store can tell: the locks of the machine, the name under which it made its first
-backup, which store was where.
+"""The folder in which one user of one machine remembers what no store can tell: locks, its first name, which store was where.
 
 It may be lost at any time, and nothing of a backup is lost with it: it is made anew by the next run.
 """

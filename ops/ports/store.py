@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, NamedTuple, Protocol, Self, runtime_checkabl
 
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.leftovers import Leftover
+from ops.model.findings import Finding
 from ops.run.progress import Progress
 
 OWN_PREFIX: Final = ".drillbook/"
@@ -92,6 +93,18 @@ class Streaming(Protocol):
 
         Raises StoreError when the writer fails; then, as after every error, nothing is there.
         """
+
+
+@runtime_checkable
+class Tried(Protocol):
+    """A store of which `store.check` has more to try and to say than of every store: the driver declares it."""
+
+    @property
+    def in_pieces(self) -> int:
+        """A size in bytes above which a file is sent in more than one piece; 0 where none is."""
+
+    def examine(self) -> Sequence[Finding]:
+        """What protects what it holds, and what this server cannot promise: a finding each, also where it may not be asked."""
 
 
 @runtime_checkable

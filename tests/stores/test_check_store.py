@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import errno
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from ops.errors import StoreError
-from ops.model.findings import Severity
-from ops.ports.store import Store
+from ops.model.findings import Finding, Severity
+from ops.ports.store import Store, StoredFile
+from ops.repository.check_folder import examine_file_system
 from ops.repository.check_store import check_store
 from ops.run.job import Job
 from ops.stores.local.store import LocalOptions, LocalStore
@@ -29,8 +34,11 @@ def test_our_stores_keep_their_promises(
     elif kind == "local":
         store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
     findings = check_store(store, job)
-    assert {(finding.severity, finding.code) for finding in findings} == {(Severity.OK, "promise.kept")}
-    assert len({finding.message for finding in findings}) == 9
+    assert {finding.severity for finding in findings} == {Severity.OK}
+    kept = {finding.message for finding in findings if finding.code == "promise.kept"}
+    assert len(kept) == (18 if kind == "local" else 14)
+    others = {finding.code for finding in findings} - {"promise.kept"}
+    assert others == ({"store.place"} if kind == "local" else {"store.can_delete"})
     assert list(store.list()) == []
 
 
@@ -59,12 +67,52 @@ class _Deaf(MemoryStore):
         """Do nothing."""
 
 
+class _Stale(MemoryStore):
+    """A store whose listing is one removal late."""
+
+    late: ClassVar[dict[str, bytes]] = {}
+
+    def delete(self, key: str) -> None:
+        """Remembers what was there."""
+        type(self).late = dict(self.files)
+        super().delete(key)
+
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """What was there a moment ago."""
+        known = [
+            StoredFile(key, len(content)) for key, content in self.late.items() if key.startswith(prefix)
+        ]
+        return known or super().list(prefix)
+
+
+class _Twice(MemoryStore):
+    """A store that lists each name twice."""
+
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """All of them, and again."""
+        found = [*super().list(prefix)]
+        return [*found, *found]
+
+
+class _Open(MemoryStore):
+    """A store that shows what is its own among the backups."""
+
+    def list(self, prefix: str = "") -> Iterable[StoredFile]:
+        """Everything."""
+        return [
+            StoredFile(key, len(content)) for key, content in self.files.items() if key.startswith(prefix)
+        ]
+
+
 @pytest.mark.parametrize(
     ("make", "code", "word"),
     [
         (_Replacing, "promise.broken", "written once"),
         (_Kept, "promise.left_behind", "drillbook-check-"),
         (_Deaf, "promise.broken", "removed is gone"),
+        (_Stale, "promise.broken", "told as it is now"),
+        (_Twice, "promise.broken", "each name once"),
+        (_Open, "promise.broken", "lies apart"),
     ],
 )
 def test_what_is_not_kept_is_said(make: Callable[[], Store], code: str, word: str, job: Job) -> None:
@@ -72,3 +120,98 @@ def test_what_is_not_kept_is_said(make: Callable[[], Store], code: str, word: st
     found = [finding for finding in check_store(make(), job) if finding.severity is not Severity.OK]
     assert any(finding.code == code and word in finding.message for finding in found)
     assert all(finding.expected and finding.found for finding in found if finding.code == "promise.broken")
+
+
+class _Choosy(MemoryStore):
+    """A store that takes no names but short and plain ones, and removes one thing after the other."""
+
+    def put(self, key: str, file: Path) -> None:
+        """Refuses the others."""
+        if len(key) > 100 or not key.isascii():
+            raise StoreError("not such a name", code="store.refused")
+        super().put(key, file)
+
+
+def test_what_is_worked_around_is_a_warning(job: Job) -> None:
+    """A promise without which backups are safe all the same is a warning that says what follows."""
+    (found,) = [finding for finding in check_store(_Choosy(), job) if finding.severity is not Severity.OK]
+    assert found.severity is Severity.WARNING
+    assert "give none of another kind with --out" in found.message
+
+
+class _InPieces(MemoryStore):
+    """A store that sends large files in pieces, and says so; it may lose the second one."""
+
+    loses = False
+
+    @property
+    def in_pieces(self) -> int:
+        """The size of a piece."""
+        return 3 << 20
+
+    def examine(self) -> Sequence[Finding]:
+        """What it says of itself."""
+        return [Finding(severity=Severity.WARNING, code="store.place", message="old versions end")]
+
+    def put(self, key: str, file: Path) -> None:
+        """Keeps all of it, or one piece."""
+        super().put(key, file)
+        if self.loses and key in self.files:
+            self.files[key] = self.files[key][: self.in_pieces]
+
+
+def test_a_driver_declares_what_it_has_beside(job: Job) -> None:
+    """Files of two pieces are tried where the driver says that it has such, and what it says of itself is told."""
+    store = _InPieces()
+    findings = check_store(store, job)
+    assert "a file that is sent in several pieces arrives whole" in {finding.message for finding in findings}
+    assert [finding.message for finding in findings if finding.severity is Severity.WARNING] == [
+        "old versions end"
+    ]
+    store.loses = True
+    broken = [finding for finding in check_store(store, job) if finding.severity is Severity.CRITICAL]
+    assert [finding.message for finding in broken] == [
+        "not kept: a file that is sent in several pieces arrives whole"
+    ]
+    assert store.files == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "severity", "word"),
+    [
+        ("fcntl.flock", Severity.WARNING, "runs of several machines on this folder are not kept apart"),
+        ("os.fsync", Severity.CRITICAL, "after a power cut"),
+        ("os.link", Severity.CRITICAL, "hard links"),
+    ],
+)
+def test_a_file_system_that_lacks_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, severity: Severity, word: str
+) -> None:
+    """A file system without locks is a warning, one without fsync or links is critical, each with what follows."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    with store.stage("made"):
+        pass
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(f"ops.repository.check_folder.{call}", refuse)
+    monkeypatch.setattr(LocalStore, "stage", _made_by_hand)
+    found = [finding for finding in examine_file_system(store) if finding.severity is not Severity.OK]
+    assert [(finding.severity, word in finding.message) for finding in found] == [(severity, True)]
+
+
+@contextlib.contextmanager
+def _made_by_hand(store: LocalStore, key: str, *, folder: bool) -> Iterator[Path]:
+    """A folder that needs none of what is refused."""
+    assert folder
+    with tempfile.TemporaryDirectory(dir=store.options.path) as place:
+        yield Path(place)
+
+
+def test_a_path_over_a_link(tmp_path: Path) -> None:
+    """Where the path of a store leads over a link, it is said to where."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = LocalStore("l", LocalOptions(path=tmp_path / "link" / "store"))
+    assert any(f"is {tmp_path / 'real' / 'store'}" in item.message for item in examine_file_system(store))
