@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ops import __version__
 from ops.actions.begin_backup import BackupRequest, Begun, begin_backup
+from ops.driverkit.spoken_names import spoken_names
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_closed
 from ops.formats.names import manifest_key
@@ -89,6 +90,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         source = source.building_on(begun.base)
     source = _examined(source, begun, request)
     with (
+        spoken_names(begun.name),
         announced_free(store, begun.name, another, job) as name,
         store.stage(name, folder=folder) as staged,
         sent_ahead(store, name) as ahead,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ops.driverkit.spoken_names import spoken
 from ops.errors import OpsError
+from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
 from ops.ports.store import LocalFiles, Store, Tried
@@ -38,7 +40,7 @@ def check_store(store: Store, job: Job) -> list[Finding]:
 def _tried(trial: Trial, promise: Promise) -> Finding:
     where, words = trial.store.location, promise.words
     try:
-        with trial.job.step("check promise"):
+        with trial.job.step("check promise"), translated_write_errors(trial.folder):
             promise.attempt(trial)
     except BrokenError as broken:
         return Finding(
@@ -50,9 +52,8 @@ def _tried(trial: Trial, promise: Promise) -> Finding:
             found=broken.found,
         )
     except OpsError as error:
-        message = (
-            f"could not be tried: {words}: {error.message}{f'; {promise.follows}' if promise.follows else ''}"
-        )
+        said = spoken(error.message, error.code, "the trial")
+        message = f"could not be tried: {words}: {said}{f'; {promise.follows}' if promise.follows else ''}"
         severity = Severity.WARNING if promise.follows else Severity.CRITICAL
         return Finding(severity=severity, code=error.code, message=message, where=where)
     return Finding(severity=Severity.OK, code="promise.kept", message=words, where=where)

@@ -60,16 +60,17 @@ def _never_replaces(trial: Trial) -> None:
 
 def _one_writer_wins(trial: Trial) -> None:
     key = trial.name()
+    files = [trial.folder / f"writer-{number}" for number in range(_AT_ONCE)]
+    for number, file in enumerate(files):
+        file.write_bytes(b"%d" % number * 1000)
     gate = threading.Barrier(_AT_ONCE)
     won: list[int] = []
     failed: list[OpsError] = []
 
     def write(number: int) -> None:
-        file = trial.folder / f"writer-{number}"
-        file.write_bytes(b"%d" % number * 1000)
         gate.wait()
         try:
-            trial.store.put(key, file)
+            trial.store.put(key, files[number])
             won.append(number)
         except RefusedError:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from ops.driverkit.spoken_names import spoken_names
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import checksum_text, evidence_key, payload_of_record
 from ops.fsio.atomic import translated_write_errors
@@ -16,7 +17,7 @@ _BLOCK = 1 << 20
 
 def put_new(to: Store, key: str, content: bytes) -> None:
     """Put a small file; raises RefusedError (`refused.name_taken`) where one is there."""
-    with to.stage(key) as staged:
+    with spoken_names(key), to.stage(key) as staged:
         with translated_write_errors(staged):
             staged.write_bytes(content)
         to.put(key, staged)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from ops.errors import StoreError
+from ops.fsio.scratch import SCRATCH_PREFIX
 from ops.model.findings import Finding, Severity
 from ops.ports.store import Store, StoredFile
 from ops.repository.check_folder import examine_file_system
@@ -215,3 +216,18 @@ def test_a_path_over_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     store = LocalStore("l", LocalOptions(path=tmp_path / "link" / "store"))
     assert any(f"is {tmp_path / 'real' / 'store'}" in item.message for item in examine_file_system(store))
+
+
+@pytest.mark.needs_root
+def test_no_room_for_trials(
+    small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch, job: Job
+) -> None:
+    """Where the temporary folders are full, that is what is said of each trial, without a path in them."""
+    disk = small_disk(64 << 10)
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while ballast.write(b"x" * 4096):
+            pass
+    monkeypatch.setattr("tempfile.tempdir", str(disk))
+    found = check_store(MemoryStore(), job)
+    assert "space.disk_full" in {finding.code for finding in found}
+    assert not [finding for finding in found if SCRATCH_PREFIX in finding.message]
