@@ -126,7 +126,9 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         _require_own(backup, source, live, target, whose, request)
         with _kept_off(whose, live, target, request, job) as noticed, spoken_names(backup.name):
             restored = _Restore(backup, live, target, request, job, whose).run()
-        return replace(restored, findings=(*unleased, *noticed, *spoken_findings(restored.findings, backup.name)))
+        return replace(
+            restored, findings=(*unleased, *noticed, *spoken_findings(restored.findings, backup.name))
+        )
 
 
 @contextlib.contextmanager

@@ -19,8 +19,9 @@ from typing import Final
 from ops.demo.petshop import DATABASE, petshop_script
 from ops.demo.texts import MARKER
 from ops.errors import RefusedError, SpaceError, ToolError
-from ops.fsio.atomic import remove_tree, staged_file, translated_write_errors
+from ops.fsio.atomic import staged_file, translated_write_errors
 from ops.fsio.durable import fsync_folder
+from ops.fsio.remove import remove_tree
 from ops.proc import run_program
 from ops.sources.postgres.catalog.objects import list_tables
 from ops.sources.postgres.connect.address import Address

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ops.fsio.atomic import (
     PRIVATE_FOLDER,
     publish_folder,
-    remove_tree,
     staged_folder,
     translated_write_errors,
     write_new_file,
 )
+from ops.fsio.remove import remove_tree
 from ops.sources.eventlog.chain.event_hash import event_hash
 from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_path
 

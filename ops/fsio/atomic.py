@@ -12,7 +12,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Final
 
 from ops.errors import RefusedError, SpaceError, StoreError
 from ops.fsio.durable import fsync_file, fsync_folder
+from ops.fsio.remove import remove_tree
 
 STAGED_PREFIX: Final = ".tmp-"
 PRIVATE_FILE: Final = 0o600
@@ -138,14 +138,6 @@ def remove_if_stale(path: Path) -> bool:
         if claimed:
             remove_tree(path)
     return not path.exists()
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file, or a folder with all in it; fine when it is gone already."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
-from ops.repository.identity import read_identity
+from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import critical, payload_gone
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
@@ -46,8 +46,10 @@ def read_catalogue(store: Store) -> Catalogue:
 
     Raises StoreError when the store can not be read.
     """
-    read_identity(store)
+    identity = read_identity(store)
     keys = {top_name(stored.key) for stored in store.list()}
+    if not keys:
+        require_listed(store, identity)
     records = _records(keys)
     backups, findings = [], []
     for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
@@ -95,7 +97,19 @@ def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Ba
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
-    """The manifest at `key`; raises BackupError when it is missing, unreadable, or another payload's."""
+    """The manifest at `key`; raises BackupError when it is missing, unreadable, or another payload's.
+
+    One that seems damaged is read a second time, over connections of its own, before that is said.
+    """
+    try:
+        return _read_manifest_once(store, key)
+    except BackupError as error:
+        if error.code != "backup.manifest_invalid":
+            raise
+    return _read_manifest_once(store.reconnect(), key)
+
+
+def _read_manifest_once(store: Store, key: str) -> Manifest:
     with store.open(key) as file:
         content = file.read(_MOST_MANIFEST_BYTES)
     manifest = manifest_files.from_json(content, key)

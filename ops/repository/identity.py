@@ -36,13 +36,14 @@ def read_identity(store: Store) -> StoreIdentity | None:
 
 def _read(store: Store) -> StoreIdentity | None:
     try:
-        with store.open(IDENTITY_KEY) as file:
-            content = file.read(_MOST_BYTES)
-    except BackupError as error:
-        if error.code != "backup.not_found":
+        identity = _read_once(store)
+    except StoreError as error:
+        if error.code != "store.identity_invalid":
             raise
+        # What came may have been damaged on its way: it is asked for once more, over connections of its own.
+        identity = _read_once(store.reconnect())
+    if identity is None:
         return None
-    identity = from_json(content, f"{IDENTITY_KEY} in store {store.name!r} ({store.location})")
     if not identity.admits(__version__):
         needs = (
             f"has form {identity.format}, and this Drillbook {__version__} knows form {FORMAT}"
@@ -52,6 +53,17 @@ def _read(store: Store) -> StoreIdentity | None:
         message = f"store {store.name!r} {needs}"
         raise StoreError(message, code="store.newer_format", hint="update this machine's Drillbook")
     return identity
+
+
+def _read_once(store: Store) -> StoreIdentity | None:
+    try:
+        with store.open(IDENTITY_KEY) as file:
+            content = file.read(_MOST_BYTES)
+    except BackupError as error:
+        if error.code != "backup.not_found":
+            raise
+        return None
+    return from_json(content, f"{IDENTITY_KEY} in store {store.name!r} ({store.location})")
 
 
 def ensure_identity(store: Store) -> StoreIdentity:
@@ -100,6 +112,18 @@ def give_identity(store: Store) -> list[Finding]:
         return [
             Finding(severity=Severity.WARNING, code="store.no_identity", message=message, where=store.name)
         ]
+
+
+def require_listed(store: Store, identity: StoreIdentity | None) -> None:
+    """Return when a listing without any backup can be believed: it shows at least the word that the store is one.
+
+    Raises StoreError (`store.bad_listing`) otherwise.
+    """
+    if identity is None or any(stored.key == IDENTITY_KEY for stored in store.list(IDENTITY_KEY)):
+        return
+    message = f"store {store.name!r} ({store.location}) lists nothing, not even its own {IDENTITY_KEY}, which is there"
+    hint = "nothing can be said about what is there; look at the server or what stands before it, and run it again"
+    raise StoreError(message, code="store.bad_listing", hint=hint)
 
 
 def create_store(store: Store) -> list[Finding]:

@@ -34,7 +34,7 @@ from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamp, Stam
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import incomplete, read_backup, read_catalogue
-from ops.repository.identity import read_identity
+from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import payload_gone, wrong_size
 from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, listed
@@ -63,7 +63,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
 
     Raises StoreError when the store can not be read.
     """
-    read_identity(store)
+    identity = read_identity(store)
     if not isinstance(store, Stamped):
         catalogue = read_catalogue(store)
         whole = Rows.of([listed(backup) for backup in catalogue.backups])
@@ -76,6 +76,8 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     found = store.stamps(_SUFFIX, lambda: recall().keys)
     known = recall()
     numbers = found.numbers()
+    if not found.keys and not found.others:
+        require_listed(store, identity)
     if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
         return _truthful(Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)

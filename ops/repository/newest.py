@@ -23,7 +23,7 @@ from ops.ports.store import Store
 from ops.repository.adoptions import read_records
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest, with_records
-from ops.repository.identity import read_identity
+from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import critical
 from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
@@ -70,10 +70,12 @@ def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified:
     """
     if not isinstance(store, Stamped):
         return _of_listing(store, whose, cache, identified)
-    read_identity(store)
+    identity = read_identity(store)
     memory = Memory(cache, store.location)
     known = memory.recall()
     found = store.stamps(MANIFEST_SUFFIX, lambda: known.keys)
+    if not found.keys and not found.others:
+        require_listed(store, identity)
     others = _others(found, known)
     if len(others) > _FEW:
         return _of_listing(store, whose, cache, identified)

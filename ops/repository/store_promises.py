@@ -187,7 +187,7 @@ def _removes_several_at_once(trial: Trial) -> None:
         trial.put(key, b"x")
     folder = trial.name()
     trial.put_folder(folder, {"toc": b"1", "data/2": b"22"})
-    _all_at_once(lambda key: lambda: trial.store.delete(key), [*keys, keys[0], folder])
+    _all_at_once(lambda key: lambda: trial.store.delete(key), [*keys, keys[0], folder, folder])
     expect([{}] * (_AT_ONCE + 1), [trial.listed(key) for key in (*keys, folder)], "what is left of each")
 
 

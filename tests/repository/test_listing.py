@@ -16,7 +16,7 @@ from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
-from ops.fsio.atomic import remove_tree
+from ops.fsio.remove import remove_tree
 from ops.model.findings import Finding, Severity
 from ops.ports.stamps import Stamps
 from ops.ports.store import OWN_PREFIX, Store

@@ -116,7 +116,7 @@ def other_size_in_head(request: Request, forward: Forward) -> Answer:
     return replace(answer, length=123_456) if answer.status < 300 else answer
 
 
-@lie(*_OBJECTS, "LIST", "PUT")
+@lie(*_OBJECTS, *_WRITES, "LIST", "DELETE", "BUCKET")
 def clock_an_hour_off(request: Request, forward: Forward) -> Answer:
     """The Date is an hour ahead."""
     return forward(request).header("Date", formatdate(time.time() + 3600, usegmt=True))

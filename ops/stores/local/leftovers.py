@@ -11,9 +11,10 @@ from typing import BinaryIO, Final, Protocol
 from ops.errors import OpsError
 from ops.formats import manifest as manifest_files
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
-from ops.fsio.atomic import STAGED_PREFIX, remove_tree
+from ops.fsio.atomic import STAGED_PREFIX
 from ops.fsio.copy import sha256_of
 from ops.fsio.leftovers import FolderClock, Leftover, claimed_leftover, leftover_at, name_in_mark
+from ops.fsio.remove import remove_tree
 from ops.model.manifest import FileEntry, Manifest
 from ops.ports.store import OWN_PREFIX, StoredFile
 

@@ -22,12 +22,12 @@ from ops.fsio.atomic import (
     make_private_folder,
     publish,
     publish_folder,
-    remove_tree,
     translated_write_errors,
 )
 from ops.fsio.copy import copy_with_sha256
 from ops.fsio.file_stamps import file_sizes, file_stamps, file_stamps_of_child, names_in
 from ops.fsio.leftovers import FolderClock, Leftover, is_marked_by_us, marked_staged
+from ops.fsio.remove import remove_tree
 from ops.ports.stamps import ABSENT, Stamps
 from ops.ports.store import OWN_PREFIX, StoredFile
 from ops.proc import start_copies, worker_count

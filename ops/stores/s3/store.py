@@ -17,6 +17,7 @@ from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, translated_write_error
 from ops.fsio.durable import fsync_descriptor
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
+from ops.model.findings import Finding
 from ops.ports.removal import BucketProtection, ObjectProtection
 from ops.ports.stamps import Stamps
 from ops.ports.store import OWN_PREFIX, StoredFile
@@ -26,6 +27,7 @@ from ops.stores.s3.age import age_of
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.delete import remove_objects
 from ops.stores.s3.download import ObjectStream
+from ops.stores.s3.examine import examine_bucket
 from ops.stores.s3.folder import listed, put_folder, put_large, remove_folder
 from ops.stores.s3.keys import is_key, object_name, top_object_name
 from ops.stores.s3.list_pages import top_stamps, visible
@@ -197,6 +199,15 @@ class S3Store:
         names = self._names_of(object_name(self.options.folder, key))
         found = object_protection(self._connection, names).values()
         return ObjectProtection(locked_until(found), any(each.held for each in found))
+
+    @property
+    def in_pieces(self) -> int:
+        """Files above the size of a part are sent in several."""
+        return int(self.options.part_size)
+
+    def examine(self) -> Sequence[Finding]:
+        """What the server offers, and what the bucket does with what is removed."""
+        return examine_bucket(self._connection)
 
     def try_offers(self, key: str) -> Offers:
         """Try out under the free `key` what the server offers beside storing; nothing stays. Raises StoreError."""

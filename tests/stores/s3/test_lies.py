@@ -131,9 +131,7 @@ ROWS: Final = {
     "XHTML for a payload": Row(lies.xhtml_for_content, READING, undecided("store.bad_answer"), PAYLOAD),
     "HTML for any content": Row(lies.html_for_content, ALL, everywhere("store.bad_answer")),
     "HTML for a HEAD": Row(lies.html_for_a_head, MOST, UNSEEN),
-    "HTML for everything": Row(
-        lies.html_for_everything, ALL, everywhere("store.bad_answer", prune="2 store.bad_listing")
-    ),
+    "HTML for everything": Row(lies.html_for_everything, ALL, everywhere("store.bad_answer")),
     "HTML for writes": Row(lies.html_for_writes, WRITING, {**NOT_PUT, **UNKEPT}),
     "HTML for a removal": Row(lies.html_for_a_removal, WRITING, {"prune": "2 store.bad_answer"}),
     "another region": Row(lies.other_region, MOST, everywhere("store.redirected")),
@@ -157,11 +155,7 @@ ROWS: Final = {
         ("full", "prune", "create", "pull"),
         {"prune": "2 store.unstable prune.refused", "create": "1 store.unstable"},
     ),
-    "nothing is listed": Row(
-        lies.nothing_there,
-        (*LOOKS, "pull", "prune", "create", "push"),
-        {**dict.fromkeys((*LOOKS, "pull"), "2 backup.not_found"), "push": "1 copy.failed"},
-    ),
+    "nothing is listed": Row(lies.nothing_there, ALL, LISTING),
     # Writing.
     "a put is swallowed": Row(lies.swallowed_put, WRITING, {**NOT_PUT, **UNKEPT}),
     "a removal is swallowed": Row(lies.swallowed_delete, WRITING, {"prune": "2 store.unwritable"}),

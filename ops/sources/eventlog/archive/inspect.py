@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import BackupError, SourceError
-from ops.fsio.atomic import remove_tree
+from ops.fsio.remove import remove_tree
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched, FileEntry, Manifest

@@ -10,7 +10,8 @@ from typing import Final
 
 from ops.driverkit.tar_header import MANIFEST
 from ops.errors import BackupError
-from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, remove_tree, translated_write_errors
+from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER, translated_write_errors
+from ops.fsio.remove import remove_tree
 from ops.model.manifest import FileEntry
 from ops.run.progress import Progress, silent
 from ops.sources.eventlog.archive.read import Member, differences, opened_archive, read_members

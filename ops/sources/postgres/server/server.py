@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ops.fsio.atomic import remove_tree, translated_write_errors
+from ops.fsio.atomic import translated_write_errors
 from ops.fsio.process_marks import mark_process
+from ops.fsio.remove import remove_tree
 from ops.proc import run_program
 from ops.sources.postgres.programs.installation import Programs, plain_environment
 from ops.sources.postgres.server.cluster import (

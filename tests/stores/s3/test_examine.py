@@ -1,0 +1,69 @@
+"""What `store.check` says of a bucket and its server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.model.findings import Finding, Severity
+from tests.stores import lies
+from tests.stores.conftest import NewStore
+from tests.stores.lying import Lie, liar_before
+from tests.stores.s3.test_protection import RULE, versioned
+from tests.stores.seaweed import Weed
+
+
+def told(findings: Any) -> dict[str, tuple[Severity, str]]:  # noqa: ANN401 - any iterable of findings
+    """By the beginning of its words each finding."""
+    found: list[Finding] = list(findings)
+    return {item.message.split("(")[0].split(":")[0].strip(): (item.severity, item.code) for item in found}
+
+
+def told_by(weed: Weed, new_store: NewStore, lie: Lie) -> dict[str, tuple[Severity, str]]:
+    """The same of a server that lies so."""
+    with liar_before(weed.port) as (liar, url):
+        store = new_store(endpoint_url=url, retries=0)
+        liar.tell(lie)
+        return told(store.examine())
+
+
+def test_a_server_that_offers_all(new_store: NewStore) -> None:
+    """Where nothing is worked around, nothing is warned of."""
+    assert told(new_store().examine()) == {
+        "the server refuses to replace what is there": (Severity.OK, "store.offers"),
+        "the server refuses what arrives with another SHA-256": (Severity.OK, "store.offers"),
+        "the bucket keeps no versions": (Severity.OK, "store.versions"),
+        "the bucket locks no new objects by itself": (Severity.OK, "store.retention"),
+    }
+    assert list(new_store().list(".drillbook/")) == []
+
+
+def test_a_server_without_conditions(weed: Weed, new_store: NewStore) -> None:
+    """One that ignores the condition, or does not know it, is told with what follows."""
+    for lie in (lies.condition_ignored, lies.condition_not_offered):
+        found = told_by(weed, new_store, lie)
+        assert found["the server would replace what is there"] == (Severity.WARNING, "store.offers")
+
+
+def test_a_server_that_removes_one_by_one(weed: Weed, new_store: NewStore) -> None:
+    """That is told, and no warning."""
+    found = told_by(weed, new_store, lies.wants_md5)
+    assert found["the server removes one object at a time"] == (Severity.OK, "store.offers")
+
+
+def test_a_server_that_does_not_answer(weed: Weed, new_store: NewStore) -> None:
+    """What could not be tried is a warning, not silence."""
+    found = told_by(weed, new_store, lies.too_busy)
+    assert {severity for severity, _ in found.values()} == {Severity.WARNING}
+    assert {code for _, code in found.values()} == {"store.throttled"}
+
+
+def test_versions(weed: Weed, new_store: NewStore) -> None:
+    """Versions that a rule ends are told with the days; without a rule they are a warning."""
+    (severity, code) = told(new_store(bucket=versioned(weed)).examine())[
+        "the bucket keeps versions of what is removed; no rule ends them"
+    ]
+    assert (severity, code) == (Severity.WARNING, "store.versions")
+    found = told(new_store(bucket=versioned(weed, {**RULE, "Filter": {"Prefix": ""}})).examine())
+    assert (
+        found["the bucket keeps versions of what is removed, and ends them after 30 days"][0] is Severity.OK
+    )
