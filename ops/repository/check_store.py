@@ -53,6 +53,9 @@ def _tried(trial: Trial, promise: Promise) -> Finding:
         )
     except OpsError as error:
         said = spoken(error.message, error.code, "the trial")
+        if error.code == "store.object_locked":
+            message = f"not tried, because the store locks what is put there: {words} ({said})"
+            return Finding(severity=Severity.OK, code=error.code, message=message, where=where)
         message = f"could not be tried: {words}: {said}{f'; {promise.follows}' if promise.follows else ''}"
         severity = Severity.WARNING if promise.follows else Severity.CRITICAL
         return Finding(severity=severity, code=error.code, message=message, where=where)

@@ -214,7 +214,11 @@ PROMISES: Final = (
     Promise("a file is listed with its size and read as it was put", _stores_files),
     Promise("a file is fetched privately, with its digest, and never over another", _fetches),
     Promise("a name is written once", _never_replaces),
-    Promise("of several writers of one name, one wins", _one_writer_wins),
+    Promise(
+        "of several writers of one name, one wins",
+        _one_writer_wins,
+        "Drillbook takes names under .drillbook/writing/ before it sends anything; other programs may overwrite there",
+    ),
     Promise("a folder is put as one, and once", _stores_folders),
     Promise("what is being built is not listed", _hides_staged),
     Promise("what is not there is said", _says_what_is_missing),

@@ -93,18 +93,14 @@ class Connection:
                 raise expected(error, answer) from error
             raise translated(error, f"{step} in store {self.store!r}", writing=writing) from error
 
-    def objects(self, prefix: str, *, most: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield name, size, tag and time (as text) of the objects whose names begin with `prefix`.
+    def objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield name, size, tag and time (as text) of the objects whose names begin with `prefix`, in no order.
 
-        `most` ends after so many, whichever those are: not every server has an order. Pages are asked for as they are
-        needed. Raises StoreError (`store.bad_listing`) when something else than a listing comes, or one without an end.
+        Pages are asked for as they are needed, and never smaller than usual: there are servers that fail then (s3rver
+        3.7). Raises StoreError (`store.bad_listing`) when something else than a listing comes, or one without an end.
         """
-        limit: dict[str, Any] = {} if most is None else {"MaxKeys": most}
-        for found in self.pages(Prefix=prefix, **limit):
-            contents = found.get("Contents", ())
-            yield from contents
-            if most is not None and contents:
-                return
+        for found in self.pages(Prefix=prefix):
+            yield from found.get("Contents", ())
 
     def pages(self, order: PageOrder | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - those of list_objects_v2
         """Yield the pages of one listing, asked for as they are needed; raises as `objects` does.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import Final
 
 from ops.errors import OpsError
@@ -77,7 +78,7 @@ def _of_versions(bucket: BucketProtection, store: str) -> Finding:
         message = "the bucket keeps no versions: what these keys remove is gone"
         return _finding(Severity.OK, "store.versions", message, store)
     if ends is not None:
-        message = f"the bucket keeps versions of what is removed, and ends them after {ends.days} days"
+        message = f"the bucket keeps versions of what is removed, and ends them after {_days(ends)}"
         return _finding(Severity.OK, "store.versions", message, store)
     why = (
         "no rule ends them: give it one for noncurrent versions, or what backup.prune removes takes its room for ever"
@@ -95,8 +96,12 @@ def _of_retention(bucket: BucketProtection, store: str) -> Finding:
     elif bucket.retention is None:
         message = "the bucket locks no new objects by itself"
     else:
-        message = f"the bucket locks each new object for {bucket.retention.days} days: backup.prune leaves it until then"
+        message = f"the bucket locks each new object for {_days(bucket.retention)}: backup.prune leaves it until then"
     return _finding(Severity.OK, "store.retention", message, store)
+
+
+def _days(length: timedelta) -> str:
+    return "a day" if length.days == 1 else f"{length.days} days"
 
 
 def _finding(severity: Severity, code: str, message: str, where: str) -> Finding:

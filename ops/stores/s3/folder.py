@@ -107,7 +107,7 @@ def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) ->
     name = marker(prefix, key, _FILES)
     known = label(connection, name, SHA256_LABEL)
     if known is None:
-        if any(connection.objects(f"{prefix}{key}/", most=1)):
+        if any(connection.objects(f"{prefix}{key}/")):
             raise name_taken(key, connection.store)
         try:
             return _put_marker(connection, name, document)

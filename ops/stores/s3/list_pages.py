@@ -36,7 +36,8 @@ def visible(connection: Connection) -> Iterator[Entry]:
     folder = connection.options.folder
     before, around = PageOrder(connection, folder), PageOrder(connection, folder)
     told: set[str] = set()
-    if any(found["Key"] < f"{folder}." for found in connection.objects(folder, most=1)):
+    first = next(connection.objects(folder), None)
+    if first is not None and first["Key"] < f"{folder}.":
         for found in _contents(connection, before, Prefix=folder):
             if found["Key"] >= f"{folder}.":
                 break

@@ -48,6 +48,15 @@ class Content:
         digests = b"".join(base64.b64decode(part.checksum) for part in self.parts)
         return f"{base64.b64encode(hashlib.sha256(digests).digest()).decode()}-{len(self.parts)}"
 
+    def has_checksum(self, told: str) -> bool:
+        """Return whether a server that tells `told` for the object has these bytes.
+
+        AWS tells the SHA-256 of the digests of the parts with their number behind it; other servers leave the number away,
+        or tell that of the whole.
+        """
+        whole = base64.b64encode(bytes.fromhex(self.sha256)).decode()
+        return told in {self.checksum, self.checksum.partition("-")[0], whole}
+
 
 def measured(path: Path, part_size: int) -> Content:
     """The file at `path`, hashed and cut into parts. Raises StoreError when it can not be read."""

@@ -53,7 +53,8 @@ def unfinished_uploads(connection: Connection, prefix: str) -> list[dict[str, An
         page = connection.call(
             "list_multipart_uploads",
             "list unfinished uploads",
-            expect=("denied", "not_offered", "missing"),
+            # Some say that there is no upload where they offer no such list (rclone 1.75).
+            expect=("denied", "not_offered", "missing", "no_upload"),
             **parameters,
         )
         found += page.get("Uploads", ())

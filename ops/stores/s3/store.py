@@ -106,7 +106,7 @@ class S3Store:
 
     def _require_free(self, key: str, name: str, *, folder: bool) -> None:
         """Raise RefusedError when there is an object `name`, or (`folder`) something in a folder of that name."""
-        if is_there(self._connection, name) or (folder and any(self._connection.objects(f"{name}/", most=1))):
+        if is_there(self._connection, name) or (folder and any(self._connection.objects(f"{name}/"))):
             raise name_taken(key, self.name)
 
     def open(self, key: str) -> BinaryIO:
