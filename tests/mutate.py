@@ -42,6 +42,9 @@ RETENTION = "ops/repository/retention.py"
 PRUNE = "ops/actions/prune.py"
 DELETING = "ops/repository/delete.py"
 COPYING = "ops/actions/copy.py"
+LEASED = "tests/actions/test_leased.py tests/repository/test_leases.py"
+WRITERS = "tests/repository/test_writers.py tests/actions/test_cut_anywhere.py"
+KEPT = "tests/actions/test_kept_by_the_store.py"
 PRUNING = "tests/actions/test_prune.py tests/actions/test_prune_safely.py tests/repository/test_retention.py"
 COPIES = "tests/actions/test_copy.py"
 SEALING = "tests/repository/test_encrypt.py"
@@ -128,7 +131,7 @@ MUTATIONS = [
     Mutation(PROMOTE, "        stray.unlink(missing_ok=True)", "        pass", RESTORING),
     Mutation(STAGING, "os.link(staged, final, follow_symlinks=False)", "os.rename(staged, final)", CONTRACT),
     Mutation(STAGING, "yield _lock_now(descriptor) and", "yield", CONTRACT),
-    Mutation("ops/stores/local.py", "if any(not self._is_stored(entry) for entry in manifest.files):", "if False:", CONTRACT),
+    Mutation("ops/stores/local/leftovers.py", "if any(not _is_stored(store, entry) for entry in manifest.files):", "if False:", CONTRACT),
     Mutation("ops/fsio/locks.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", CONDITIONS),
     Mutation("ops/fsio/atomic.py", "PRIVATE_FILE: Final = 0o600", "PRIVATE_FILE: Final = 0o644", CONDITIONS),
     Mutation("ops/repository/series.py", "return others <= whose.machine.names", "return True", SERIES),
@@ -171,9 +174,9 @@ MUTATIONS = [
     Mutation(RETENTION, "    _keep_needed(newest_first, reasons)\n", "", PRUNING),
     Mutation("ops/repository/retention_candidates.py", "good=backup.good if whole else False", "good=backup.good", PRUNING),
     Mutation(DELETING, "        yield claimed", "        yield True", PRUNING),
-    Mutation(DELETING, "if not _is_of(source, store, key):", "if False:", PRUNING),
+    Mutation(DELETING, "if not _is_of(whose, said) and", "if False and", LEASED),
     Mutation(DELETING, "for key in dict.fromkeys([manifest_key(payload), *about, payload]):", "for key in dict.fromkeys([payload, *about, manifest_key(payload)]):", PRUNING),
-    Mutation(DELETING, "            _bury(backup, job)\n", "", PRUNING),
+    Mutation(DELETING, "            _bury(backup, job, how)\n", "", PRUNING),
     Mutation(PRUNE, 'if item.code not in {"backup.pin_invalid", "backup.payload_missing"}', "if False", PRUNING),
     Mutation("ops/repository/fetch.py", "        _require_right(backup, findings)\n", "", COPIES),
     Mutation("ops/repository/replicate.py", "_digest(to, key) == entries[key].sha256", "True", COPIES),
@@ -293,6 +296,23 @@ MUTATIONS = [
     Mutation("ops/repository/locks.py", "                if deletes:", "                if False:", STATE),
     Mutation("ops/repository/locks.py", "        if to.state is not None:\n            try:", "        if False:\n            try:", STATE),
     Mutation(f"{POSTGRES}/connect/route.py", "    if exit_code and not lines:", "    if False:", PG_RELEASES),
+    Mutation("ops/repository/leases.py", "                elif count != seen[lease_id][0]:", "                elif False:", LEASED),
+    Mutation("ops/repository/leases.py", "if any(other < own for other in living) or", "if", LEASED),
+    Mutation("ops/repository/leases.py", "            if fresh or self._is_there(self.key):", "            if True:", LEASED),
+    Mutation("ops/repository/leases.py", "            if not self._is_there(former):\n                return", "            if False:\n                return", LEASED),
+    Mutation(DELETING, "if how.observer is not None else []:", "if False else []:", LEASED),
+    Mutation(DELETING, "            if how.in_two_steps:", "            if False:", LEASED),
+    Mutation("ops/repository/locks.py", "            if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "            if False:", LEASED),
+    Mutation("ops/repository/locks.py", '(f"{whose.name}.{whose.place}", False)', "(whose.name, False)", "tests/repository/test_locks.py"),
+    Mutation("ops/repository/writers.py", "                _require_alone(store, payload, key)", "                pass", WRITERS),
+    Mutation("ops/repository/writers.py", "        if not all(_is_dead(store, payload, key) for key in keys):", "        if False:", WRITERS),
+    Mutation("ops/repository/writers.py", "    if keys & {manifest_key(payload), tombstone_key(payload)}:", "    if False:", WRITERS),
+    Mutation("ops/fsio/leftovers.py", "clock.unchanged_for(path) < FOREIGN_AFTER)", "False)", CONTRACT),
+    Mutation("ops/stores/local/leftovers.py", "if not staged or not _is_ours(folder):", "if not staged:", CONTRACT),
+    Mutation("ops/stores/local/leftovers.py", " or _has_other_writer(manifest, staged)", "", CONTRACT),
+    Mutation("ops/repository/versions.py", "    if kept.held:", "    if False:", KEPT),
+    Mutation("ops/repository/versions.py", "    if bucket.old_versions_end_after is not None:", "    if True:", KEPT),
+    Mutation("ops/repository/identity.py", "    if identity is None or any(", "    if True or any(", "tests/repository/test_read_twice.py"),
 ]  # fmt: skip
 
 

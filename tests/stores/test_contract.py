@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -298,6 +299,18 @@ def test_nothing_is_swept_where_no_backup_is(tmp_path: Path) -> None:
     assert store.sweep() == []
     put(store, "a.db.manifest.json", b"{}")
     assert store.sweep() == [left.name]
+
+
+def test_what_is_locked_is_written(tmp_path: Path) -> None:
+    """A staged file whose lock is held stays, whatever its name says of the writer."""
+    store = LocalStore("l", LocalOptions(path=tmp_path / "store"))
+    put(store, f"{OWN_PREFIX}store.json", b"{}")
+    held = store.options.path / dead_name("a.db")
+    held.write_bytes(b"x")
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert store.sweep() == []
+    assert store.sweep() == [held.name]
 
 
 def test_a_living_writer_keeps_a_published_payload(tmp_path: Path) -> None:
