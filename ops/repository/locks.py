@@ -156,18 +156,22 @@ def holder_of(whose: Whose, to: Repository) -> Holder | str | None:
 
 
 def in_use(store: Store) -> list[Finding]:
-    """Return who reads or deletes backups in the store now, as the leases there say; raises StoreError."""
+    """Return who works in the store now: by the locks of a folder as they are seen here, by the leases of a bucket.
+
+    Raises StoreError.
+    """
     if isinstance(store, LocalFiles):
-        return []
-    return [
-        Finding(
-            severity=Severity.OK,
-            code="store.in_use",
-            message=f"{note.subject} in store {store.name!r} is in use: {note}",
-            where=note.subject,
+        paths = sorted(store.lock_path("source").parent.glob("*.lock"))
+        held = (
+            (path.stem, read_holder(path) or "a run that just started") for path in paths if is_held(path)
         )
-        for note in all_notes(store)
-    ]
+        return [_used(name.partition(".")[0], str(holder), store) for name, holder in held]
+    return [_used(note.subject, str(note), store) for note in all_notes(store)]
+
+
+def _used(subject: str, who: str, store: Store) -> Finding:
+    message = f"{subject} in store {store.name!r} is in use: {who}"
+    return Finding(severity=Severity.OK, code="store.in_use", message=message, where=subject)
 
 
 def _about(whose: Whose, store: Store) -> tuple[str, str, str]:

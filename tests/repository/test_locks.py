@@ -11,7 +11,7 @@ import pytest
 from ops.errors import LockHeldError
 from ops.fsio.locks import source_lock
 from ops.model.series import Machine, Whose
-from ops.repository.locks import held_lock, holder_of
+from ops.repository.locks import held_lock, holder_of, in_use
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.stores.local.store import LocalOptions, LocalStore
@@ -39,6 +39,16 @@ def test_machines_with_one_name_do_not_wait(folder: Repository) -> None:
             held_lock(ONE, folder, 0, Job()),
         ):
             pytest.fail("two work on one place")
+
+
+def test_who_is_at_work_is_shown(folder: Repository) -> None:
+    """A listing of who works in the store names the source and the run, and nobody when there is none."""
+    assert in_use(folder.store) == []
+    with held_lock(ONE, folder, 0, Job(job_id="a")):
+        (found,) = in_use(folder.store)
+        assert (found.code, found.where) == ("store.in_use", "app")
+        assert "(job a)" in found.message
+    assert in_use(folder.store) == []
 
 
 def test_an_older_program_stays_out(folder: Repository) -> None:
