@@ -17,4 +17,4 @@ def gone() -> Writer:
 
 def dead_name(name: str, writer: Writer | None = None) -> str:
     """What such a process called a file while it wrote it."""
-    return f".tmp-{name}.drillbook-{writer or gone()}"
+    return f".tmp-{name}.drillbook-{writer or gone()}-1"

@@ -297,7 +297,6 @@ MUTATIONS = [
     Mutation("ops/repository/locks.py", "        if to.state is not None:\n            try:", "        if False:\n            try:", STATE),
     Mutation(f"{POSTGRES}/connect/route.py", "    if exit_code and not lines:", "    if False:", PG_RELEASES),
     Mutation("ops/repository/leases.py", "                elif count != seen[lease_id][0]:", "                elif False:", LEASED),
-    Mutation("ops/repository/leases.py", "if any(other < own for other in living) or", "if", LEASED),
     Mutation("ops/repository/leases.py", "            if fresh or self._is_there(self.key):", "            if True:", LEASED),
     Mutation("ops/repository/leases.py", "            if not self._is_there(former):\n                return", "            if False:\n                return", LEASED),
     Mutation(DELETING, "if how.observer is not None else []:", "if False else []:", LEASED),

@@ -2,7 +2,7 @@
 
 In a folder where several machines write, a lock may be seen by one of them only, and other programs may have files of
 such names. So a staged name carries a mark of the process that writes it:
-`.tmp-<name>.drillbook-<system>-<process>-<start>`. What has none is never removed.
+`.tmp-<name>.drillbook-<system>-<process>-<start>-<number>`. What has none is never removed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -25,8 +26,11 @@ from ops.fsio.writer_marks import FOREIGN_AFTER, Writer
 
 _MARK: Final = ".drillbook-"
 _MARKED: Final = re.compile(
-    rf"{re.escape(STAGED_PREFIX)}(?P<name>.+){re.escape(_MARK)}(?P<writer>[0-9a-f-]+)", re.DOTALL
+    rf"{re.escape(STAGED_PREFIX)}(?P<name>.+){re.escape(_MARK)}(?P<writer>[0-9a-f]{{8}}-\d+-\d+)-\d+",
+    re.DOTALL,
 )
+_NUMBERS: Final = itertools.count(1)
+"""No two staged files of one process have one name."""
 _LONGEST_NAME: Final = 255
 _CONTINUED: Final = bytes(range(0x80, 0xC0))
 """Bytes with which no character begins in UTF-8."""
@@ -35,14 +39,14 @@ _CONTINUED: Final = bytes(range(0x80, 0xC0))
 def marked_staged(folder: Path, name: str, *, as_folder: bool = False) -> AbstractContextManager[StagedFile]:
     """Return a context with a new empty staged file (or folder) for `name` in `folder` that carries our mark.
 
-    See `ops.fsio.atomic.staged_file`. Two processes may stage the same name: the first that publishes it has it.
+    See `ops.fsio.atomic.staged_file`. Several may stage the same name: the first that publishes it has it.
     """
     return staged_at(folder / marked_name(name), folder=as_folder)
 
 
 def marked_name(name: str) -> str:
     """Return what a file to be called `name` is called while this process writes it; of a long name the end stays."""
-    mark = f"{_MARK}{Writer.here()}"
+    mark = f"{_MARK}{Writer.here()}-{next(_NUMBERS)}"
     room = _LONGEST_NAME - len(STAGED_PREFIX) - len(mark)
     raw = os.fsencode(name)
     if len(raw) > room:
