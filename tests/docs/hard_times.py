@@ -17,7 +17,7 @@ def full_disk(place: Place) -> None:
     demo(place)
     configure(place, 'path = "dados/audit.db"', 'path = "dados/audit.db"\nmin_free = "1"')
     place.backups.mkdir()
-    blocks = (place.folder / "dados" / "audit.db").stat().st_size // 4096 + 3
+    blocks = (place.folder / "dados" / "audit.db").stat().st_size // 4096 + 4
     mount = ["mount", "-t", "tmpfs", "-o", f"size={blocks * 4096},mode=700", "none", str(place.backups)]
     if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
         message = "mounting a small file system needs root on Linux"
