@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -21,73 +20,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from ops.errors import BackupError, LockHeldError, OpsError, StoreError
-from ops.formats.lease import DELETING, READING, Note, from_json, lease_name, parse_lease_name, to_json
-from ops.fsio.writer_marks import Writer
+from ops.errors import LockHeldError, OpsError, StoreError
+from ops.formats.lease import DELETING, READING, Note, lease_name, parse_lease_name, to_json
 from ops.ports.store import OWN_PREFIX, Store
+from ops.repository.notes import active, is_gone, new_note, read_note
 from ops.repository.transfer import put_new
 from ops.run.job import Job
-from ops.units import format_time
 
-LENGTH: Final = timedelta(minutes=1)
 UNRENEWED: Final = timedelta(days=1)
-_MOST_BYTES: Final = 64 << 10
+"""How long a note holds that is written once."""
 _RENEWALS: Final = 3
 """How often a lease is renewed within its length."""
 _LOOKS: Final = 20
 """How often a lease is looked at within its length, by somebody who waits for it."""
 _SETTLE_S: Final = 2.0
 """How long one of two that began together waits for the other to step back."""
-
-
-_ACTIVE: Final[set[str]] = set()
-"""What this process has said in stores and not taken back: of its own word it knows whether it still holds."""
-
-
-@contextlib.contextmanager
-def active(word: str) -> Iterator[None]:
-    """Count the `word` of this process, an id or a key, as living while the block runs."""
-    _ACTIVE.add(word)
-    try:
-        yield
-    finally:
-        _ACTIVE.discard(word)
-
-
-def is_active(word: str) -> bool:
-    """Return whether such a block runs in this process."""
-    return word in _ACTIVE
-
-
-def is_gone(note: Note | None, word: str) -> bool | None:
-    """Return whether the owner of a note is gone; None where that cannot be known here."""
-    writer = None if note is None else Writer.parse(note.writer)
-    if writer is not None and writer == Writer.here():
-        return word not in _ACTIVE
-    return None if writer is None else writer.is_gone
-
-
-def new_note(verb: str, subject: str, job: Job, *, resumable: bool = False) -> Note:
-    """Return a note of this process."""
-    return Note(
-        verb=verb,
-        subject=subject,
-        host=socket.gethostname(),
-        writer=str(Writer.here()),
-        job_id=job.job_id,
-        started_at=format_time(job.clock()),
-        length_s=LENGTH.total_seconds(),
-        resumable=resumable,
-    )
-
-
-def read_note(store: Store, key: str) -> Note | None:
-    """Return what the note at `key` says; None when it is gone, or says nothing sensible."""
-    try:
-        with store.open(key) as file:
-            return from_json(file.read(_MOST_BYTES))
-    except BackupError:
-        return None
 
 
 def _time_s() -> float:

@@ -15,7 +15,8 @@ from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup
 from ops.repository.delete import Deletion
 from ops.repository.identity import read_identity
-from ops.repository.leases import Observer, all_notes, delete_lease, new_note, read_lease
+from ops.repository.leases import Observer, all_notes, delete_lease, read_lease
+from ops.repository.notes import new_note
 from ops.repository.repository import Repository
 from ops.repository.store_watch import current_watch
 from ops.run.job import Job

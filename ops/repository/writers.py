@@ -17,7 +17,7 @@ from ops.formats.names import checksum_key, manifest_key, payload_of_record, tom
 from ops.fsio.writer_marks import FOREIGN_AFTER
 from ops.model.findings import Finding, Severity
 from ops.ports.store import OWN_PREFIX, LocalFiles, Store
-from ops.repository.leases import active, is_active, is_gone, new_note, read_note
+from ops.repository.notes import active, is_active, is_gone, new_note, read_note
 from ops.repository.transfer import put_new
 from ops.run.job import Job
 

@@ -16,7 +16,8 @@ from ops.errors import LockHeldError, OpsError, StoreError
 from ops.formats.lease import DELETING, READING, Note, from_json, lease_name, parse_lease_name, to_json
 from ops.fsio.writer_marks import Writer
 from ops.ports.store import OWN_PREFIX, StoredFile
-from ops.repository.leases import Lease, Observer, all_notes, delete_lease, new_note, read_lease
+from ops.repository.leases import Lease, Observer, all_notes, delete_lease, read_lease
+from ops.repository.notes import new_note
 from ops.repository.transfer import put_new
 from ops.run.job import Job
 from ops.stores.memory import MemoryStore

@@ -12,7 +12,7 @@ from ops.errors import RefusedError, StoreError
 from ops.formats.lease import WRITING, Note, to_json
 from ops.formats.names import checksum_key, manifest_key, tombstone_key
 from ops.ports.store import OWN_PREFIX
-from ops.repository.leases import new_note
+from ops.repository.notes import new_note
 from ops.repository.transfer import put_new
 from ops.repository.writers import announced, is_announced, remove_left
 from ops.run.job import Job
