@@ -22,6 +22,7 @@ from typing import Final
 
 from ops.errors import OpsError
 from ops.fsio.atomic import STAGED_PREFIX, StagedFile, claimed_from_dead, staged_at
+from ops.fsio.remove import remove_tree
 from ops.fsio.writer_marks import FOREIGN_AFTER, Writer
 
 _MARK: Final = ".drillbook-"
@@ -42,6 +43,27 @@ def marked_staged(folder: Path, name: str, *, as_folder: bool = False) -> Abstra
     See `ops.fsio.atomic.staged_file`. Several may stage the same name: the first that publishes it has it.
     """
     return staged_at(folder / marked_name(name), folder=as_folder)
+
+
+@contextlib.contextmanager
+def staged_beside(folder: Path, name: str) -> Iterator[StagedFile]:
+    """Yield a staged file for `name` in a folder of other people, after what dead runs left of that name is removed.
+
+    Nothing else that begins with `.tmp-` is touched. Raises as `ops.fsio.atomic.staged_file` does.
+    """
+    _remove_dead(folder, name)
+    with marked_staged(folder, name) as staged:
+        yield staged
+
+
+def _remove_dead(folder: Path, name: str) -> None:
+    clock = FolderClock(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        left = [Path(entry.path) for entry in entries if name_in_mark(entry.name) == name]
+        for path in left:
+            with claimed_leftover(path, clock) as claimed:
+                if claimed:
+                    remove_tree(path)
 
 
 def marked_name(name: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ops.errors import RefusedError, SnapshotError
 from ops.formats.names import CHECKSUM_SUFFIX
-from ops.fsio.atomic import make_private_folder, staged_file, translated_write_errors
+from ops.fsio.atomic import make_private_folder, translated_write_errors
 from ops.fsio.copy import copy_with_sha256
+from ops.fsio.leftovers import staged_beside
 from ops.fsio.output import opened_file
 from ops.model.findings import Finding
 from ops.snapshots.checksum_file import recorded_digest
@@ -26,7 +27,7 @@ def archive_pair(path: Path, archive: Path) -> Finding | None:
     except SnapshotError as error:
         return critical(error.code, error.message, path.name)
     make_private_folder(archive)
-    with opened_file(path) as source, staged_file(archive, path.name) as staged:
+    with opened_file(path) as source, staged_beside(archive, path.name) as staged:
         with translated_write_errors(staged.path):
             sha256 = copy_with_sha256(source, staged.descriptor, path.stat().st_size)
         if sha256 != recorded:

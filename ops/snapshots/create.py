@@ -10,7 +10,8 @@ from typing import Protocol
 
 from ops.driverkit.row_digest import Row
 from ops.errors import ConfigError
-from ops.fsio.atomic import StagedFile, make_private_folder, staged_file, write_all
+from ops.fsio.atomic import StagedFile, make_private_folder, write_all
+from ops.fsio.leftovers import staged_beside
 from ops.run.job import Job
 from ops.run.progress import Progress
 from ops.snapshots.csv_write import CsvEncoder
@@ -78,7 +79,7 @@ def create_snapshot(live: Live, definition: Definition, request: CreateRequest, 
 
 def _create(live: Live, definition: Definition, path: Path, request: CreateRequest, job: Job) -> Written:
     make_private_folder(path.parent)
-    with staged_file(path.parent, path.name) as staged:
+    with staged_beside(path.parent, path.name) as staged:
         with job.step("snapshot") as facts, selected_rows(live, definition, request.ticker) as selected:
             rows, size, sha256 = write_rows(staged, selected, request.form, job.progress)
             facts.rows, facts.bytes, facts.checksum = rows, size, sha256

@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from ops.errors import SnapshotError, StoreError
-from ops.fsio.atomic import replace_durably, staged_file, translated_write_errors, write_all
+from ops.fsio.atomic import replace_durably, translated_write_errors, write_all
 from ops.fsio.durable import fsync_descriptor
+from ops.fsio.leftovers import staged_beside
 from ops.fsio.output import opened_file
 from ops.units import format_time
 
@@ -183,7 +184,7 @@ def write_manifest(path: Path, prefix: str, entries: Mapping[str, Entry], now: d
     """
     files = {f"{prefix}{inside}": _document(entries[inside]) for inside in sorted(entries)}
     document = {"generated_at": format_time(now), "files": files}
-    with staged_file(path.parent, path.name) as staged:
+    with staged_beside(path.parent, path.name) as staged:
         write_all(staged, json.dumps(document, indent=2).encode("ascii") + b"\n")
         with translated_write_errors(path):
             fsync_descriptor(staged.descriptor)

@@ -22,11 +22,11 @@ from ops.fsio.atomic import (
     StagedFile,
     publish,
     replace_durably,
-    staged_file,
     translated_write_errors,
     write_all,
 )
 from ops.fsio.durable import fsync_descriptor
+from ops.fsio.leftovers import staged_beside
 from ops.fsio.locks import source_lock
 from ops.run.job import Job
 from ops.snapshots.checksum_file import checksum_files_of, checksum_text, digest_of, recorded_digest
@@ -109,7 +109,7 @@ def _differs(final: Path, there: _There, sha256: str) -> RefusedError:
 def _write_checksum(final: Path, sha256: str) -> None:
     """Put the checksum file of `final` in place; one that goes by another suffix goes away, since it says something else."""
     path = final.with_name(final.name + CHECKSUM_SUFFIX)
-    with staged_file(path.parent, path.name) as staged:
+    with staged_beside(path.parent, path.name) as staged:
         write_all(staged, checksum_text(final, sha256))
         with translated_write_errors(path):
             fsync_descriptor(staged.descriptor)

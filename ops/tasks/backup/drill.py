@@ -9,7 +9,8 @@ from pathlib import Path
 from ops.actions.drill import DrillRequest, run_drill
 from ops.config.assertions import expectations_of
 from ops.errors import OpsError
-from ops.fsio.atomic import make_private_folder, replace_durably, staged_file, write_all
+from ops.fsio.atomic import make_private_folder, replace_durably, write_all
+from ops.fsio.leftovers import staged_beside
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Verdict
 from ops.model.requests import Objectives
@@ -102,6 +103,6 @@ def _lasting(session: Session, drills: list[Evidence]) -> list[Finding]:
 
 def _write_junit(path: Path, drills: list[Evidence]) -> None:
     make_private_folder(path.parent)
-    with staged_file(path.parent, path.name) as staged:
+    with staged_beside(path.parent, path.name) as staged:
         write_all(staged, to_junit(drills))
         replace_durably(staged.path, path)
