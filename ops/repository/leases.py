@@ -190,12 +190,17 @@ class Observer:
     store: Store
     _dead: set[str] = field(default_factory=set)
 
-    def living(self, folder: str, own: str = "") -> dict[str, Note]:
+    def living(self, folder: str, own: str = "", among: Collection[str] = ()) -> dict[str, Note]:
         """Return by id the leases below `folder` whose owners live, but for our `own`; dead ones are removed.
 
-        Takes up to the length of a lease where nothing else can be known of its owner.
+        `among`: only those that lie in these folders below it. Takes up to the length of a lease where nothing else can
+        be known of its owner.
         """
-        seen = {key: value for key, value in _ids(self.store, folder).items() if key != own}
+        seen = {
+            lease_id: (count, key)
+            for lease_id, (count, key) in _ids(self.store, folder).items()
+            if lease_id != own and (not among or key.removeprefix(folder).rpartition("/")[0] in among)
+        }
         living: dict[str, Note] = {}
         unknown: dict[str, Note] = {}
         for lease_id, (_, key) in seen.items():
@@ -245,7 +250,7 @@ class Observer:
     def watch_readers(self, payloads: Collection[str]) -> None:
         """Find out at once which leases of readers of the `payloads` are dead."""
         if payloads:
-            self.living(f"{OWN_PREFIX}{READING}")
+            self.living(f"{OWN_PREFIX}{READING}", among=set(payloads))
 
     def readers(self, payload: str) -> list[Note]:
         """Return who reads `payload` now, without waiting: a lease that was not known to be dead lives."""

@@ -112,6 +112,15 @@ def test_one_that_sleeps_is_taken_for_dead() -> None:
     assert observer.readers("a.db") == []
 
 
+def test_nobody_waits_for_readers_of_what_stays() -> None:
+    """A prune finds out only about readers of what it would delete: the lease of another backup costs it no time."""
+    store = MemoryStore()
+    put_lease(store, READERS, note_of(ELSEWHERE, length_s=10**6))
+    observer = Observer(store)
+    observer.watch_readers(["b.db"])
+    assert len(observer.readers("a.db")) == 1
+
+
 def test_the_dead_of_this_machine_are_known_at_once() -> None:
     """Nobody waits for a process of this machine that is gone, however long its lease is; its lease is removed."""
     store = MemoryStore()
