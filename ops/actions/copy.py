@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Self
 
 from ops.errors import OpsError
+from ops.formats.names import MANIFEST_SUFFIX
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
 from ops.repository.adoptions import carry_adoptions
@@ -84,8 +85,8 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
 
     A copy that fails is a warning: the backup is where it was made, and the next run tries again.
     """
-    here = Home.of(whose, home)
-    findings = []
+    here, further = Home.of(whose, home), tuple(further)
+    findings = [_unread(item, home) for item in unread(here.here.catalogue)] if further else []
     for to in further:
         try:
             away = read_catalogue(to.store)
@@ -99,6 +100,19 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
         # What is wrong with the store is said once, not with each backup.
         findings += dict.fromkeys(chain.from_iterable(_copy_one(backup, to, job) for backup in missing))
     return findings
+
+
+def unread(catalogue: Catalogue) -> list[Finding]:
+    """Return what is told of manifests that cannot be read: nobody knows whose backups they are."""
+    return [item for item in catalogue.findings if item.where.endswith(MANIFEST_SUFFIX)]
+
+
+def _unread(item: Finding, home: Repository) -> Finding:
+    message = (
+        f"whether {item.where.removesuffix(MANIFEST_SUFFIX)} in store {home.name!r} is to be copied is not known, because its"
+        f" manifest cannot be read: {item.message}"
+    )
+    return Finding(severity=Severity.WARNING, code="copy.unread", message=message, where=item.where)
 
 
 def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:

@@ -146,6 +146,20 @@ def test_bad_backups_are_not_copied(home: Store, away: FailingStore, scratch: Pa
     assert [item.name for item in read_catalogue(away).backups] == [good.name]
 
 
+def test_a_manifest_that_cannot_be_read_is_told(home: Store, away: FailingStore, scratch: Path) -> None:
+    """Whether such a backup is missing in the further store is not known: that is a warning, never `nothing is missing`."""
+    good, bad = stored_backup(home, NOW - timedelta(days=1)), stored_backup(home, NOW)
+    home.delete(manifest_key(bad.name))
+    put(home, manifest_key(bad.name), b"<html>sign in</html>")
+    findings = update(home, away, scratch)
+    assert [(item.severity, item.code) for item in findings] == [
+        (Severity.WARNING, "copy.unread"),
+        (Severity.OK, "copy.made"),
+    ]
+    assert bad.name in findings[0].message
+    assert [item.name for item in read_catalogue(away).backups] == [good.name]
+
+
 def test_a_tier_gets_what_its_policy_keeps(home: Store, away: FailingStore, scratch: Path) -> None:
     """A monthly tier gets the first backup of each month and no other, however often it is brought up to date."""
     monthly = Policy(keep_monthly=parse_span("2y"))
