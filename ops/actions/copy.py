@@ -94,12 +94,33 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
             refresh_records(here.here.catalogue, away, to.store)
             refresh_sealed(here.here.mine, away, to.store, job)
             carry_adoptions(home.store, to.store)
+            findings += not_whole(here, away, to)
         except OpsError as error:
             findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))
             continue
         # What is wrong with the store is said once, not with each backup.
         findings += dict.fromkeys(chain.from_iterable(_copy_one(backup, to, job) for backup in missing))
     return findings
+
+
+def not_whole(home: Home, away: Catalogue, to: Repository) -> list[Finding]:
+    """Return a warning for each backup that another store does not have, and that is not whole where it was made."""
+    there = {item.manifest.job_id for item in away.backups}
+    lost = [
+        item.name
+        for item in home.here.mine
+        if item.manifest.job_id not in there
+        and any(home.stored.get(entry.path) != entry.size for entry in item.manifest.files)
+    ]
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="copy.failed",
+            message=f"{name} is not in store {to.name!r}, and cannot be copied: it is not whole where it was made",
+            where=name,
+        )
+        for name in lost
+    ]
 
 
 def unread(catalogue: Catalogue) -> list[Finding]:

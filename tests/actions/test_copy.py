@@ -160,6 +160,19 @@ def test_a_manifest_that_cannot_be_read_is_told(home: Store, away: FailingStore,
     assert [item.name for item in read_catalogue(away).backups] == [good.name]
 
 
+def test_what_is_not_whole_is_told(home: Store, away: FailingStore, scratch: Path) -> None:
+    """A backup without its payload that the further store does not have is a warning; one that was copied before is none."""
+    first = stored_backup(home, NOW - timedelta(days=1))
+    update(home, away, scratch)
+    second = stored_backup(home, NOW)
+    for backup in (first, second):
+        home.delete(backup.name)
+    findings = update(home, away, scratch)
+    assert [(item.severity, item.code, item.where) for item in findings] == [
+        (Severity.WARNING, "copy.failed", second.name)
+    ]
+
+
 def test_a_tier_gets_what_its_policy_keeps(home: Store, away: FailingStore, scratch: Path) -> None:
     """A monthly tier gets the first backup of each month and no other, however often it is brought up to date."""
     monthly = Policy(keep_monthly=parse_span("2y"))

@@ -197,6 +197,19 @@ def empty_pages_for_ever(request: Request, forward: Forward) -> Answer:
 
 
 @lie("LIST")
+def new_names_for_ever(request: Request, forward: Forward) -> Answer:
+    """A listing that never ends: one name that was never there before on each page, in order."""
+    answer, number = _without_end(_first_page(request, forward), f"again-{next(_NUMBERS)}"), next(_NUMBERS)
+    prefix = request.query.get("prefix", [""])[0]
+    entry = (
+        f"<Contents><Key>{escape(prefix)}zz{number:09}</Key><LastModified>2026-11-27T22:00:00.000Z</LastModified>"
+        '<ETag>"a"</ETag><Size>1</Size></Contents>'
+    ).encode()
+    body = _ENTRY.sub(b"", answer.body).replace(b"</ListBucketResult>", entry + b"</ListBucketResult>")
+    return replace(answer, body=body)
+
+
+@lie("LIST")
 def more_without_a_token(request: Request, forward: Forward) -> Answer:
     """A listing of version 1: it says that there are more, and tells no token."""
     return _without_end(forward(request), "")

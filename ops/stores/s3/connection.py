@@ -51,6 +51,7 @@ class Connection:
         self._client: Any = None
         self.clock_ahead: timedelta | None = None
         self.ways = Ways()
+        self.takes_small_pages = True
         self.versions: tuple[bool | None] | None = None
 
     def call(
@@ -96,8 +97,7 @@ class Connection:
     def objects(self, prefix: str) -> Iterator[dict[str, Any]]:
         """Yield name, size, tag and time (as text) of the objects whose names begin with `prefix`, in no order.
 
-        Pages are asked for as they are needed, and never smaller than usual: there are servers that fail then (s3rver
-        3.7). Raises StoreError (`store.bad_listing`) when something else than a listing comes, or one without an end.
+        Pages are asked for as they are needed. Raises StoreError (`store.bad_listing`) when something else than a listing comes, or one without an end.
         """
         for found in self.pages(Prefix=prefix):
             yield from found.get("Contents", ())

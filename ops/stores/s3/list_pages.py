@@ -11,6 +11,7 @@ from itertools import chain, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+from ops.errors import StoreError
 from ops.ports.stamps import ABSENT, NOT_A_FILE, UNSETTLED, Stamp, Stamps
 from ops.stores.s3.keys import is_key
 from ops.stores.s3.page import Entry
@@ -36,8 +37,7 @@ def visible(connection: Connection) -> Iterator[Entry]:
     folder = connection.options.folder
     before, around = PageOrder(connection, folder), PageOrder(connection, folder)
     told: set[str] = set()
-    first = next(connection.objects(folder), None)
-    if first is not None and first["Key"] < f"{folder}.":
+    if _first_key(connection, folder) < f"{folder}.":
         for found in _contents(connection, before, Prefix=folder):
             if found["Key"] >= f"{folder}.":
                 break
@@ -52,6 +52,22 @@ def visible(connection: Connection) -> Iterator[Entry]:
         for found in connection.objects(folder):
             if found["Key"] < f"{folder}." and found["Key"] not in told:
                 yield found
+
+
+def _first_key(connection: Connection, folder: str) -> str:
+    """The first name of the bucket's order; any where there is no order, and one behind all where there is none."""
+    if connection.takes_small_pages:
+        try:
+            for page in connection.pages(Prefix=folder, MaxKeys=1):
+                if contents := page.get("Contents", ()):
+                    return str(contents[0]["Key"])
+            return f"{folder}~"
+        except StoreError as error:
+            # There are servers that fail when they are asked for fewer names than usual (s3rver 3.7).
+            if error.code != "store.unreadable":
+                raise
+            connection.takes_small_pages = False
+    return next((str(found["Key"]) for found in connection.objects(folder)), f"{folder}~")
 
 
 def _contents(connection: Connection, order: PageOrder, **parameters: str) -> Iterator[Entry]:

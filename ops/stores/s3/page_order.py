@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _MOST_EMPTY: Final = 100
 """Pages one after the other without any name: servers pass over what was deleted in that way."""
+_MANY_PAGES: Final = 300
+_SPARSE: Final = 10
+"""Names on an average page below which so many pages are no listing: a page has a thousand."""
+_MOST_NAMES: Final = 20_000_000
+"""Names that no store of backups has."""
 _HINT: Final = (
     "look at what answers at endpoint_url (a proxy, a login page, an unfinished server); see docs: s3"
 )
@@ -25,6 +30,7 @@ class PageOrder:
         self._connection, self._prefix = connection, prefix
         self._last = ""
         self._empty = 0
+        self._pages = self._names = 0
         self._seen: set[int] = set()
 
     def take(self, page: dict[str, Any]) -> None:
@@ -32,6 +38,7 @@ class PageOrder:
         self._require_ours(page)
         contents = [item["Key"] for item in page.get("Contents", ())]
         folders = [item["Prefix"] for item in page.get("CommonPrefixes", ())]
+        self._require_end(len(contents) + len(folders))
         if contents or folders:
             self._empty = 0
             self._require_news(contents, folders)
@@ -39,6 +46,14 @@ class PageOrder:
         self._empty += 1
         if self._empty > _MOST_EMPTY:
             raise self.bad(f"{_MOST_EMPTY} pages in a row without any name, and no end")
+
+    def _require_end(self, names: int) -> None:
+        """Count pages and names; raises when so many of them cannot be a listing, and so have no end."""
+        self._pages, self._names = self._pages + 1, self._names + names
+        if self._pages > _MANY_PAGES and self._names < _SPARSE * self._pages:
+            raise self.bad(f"{self._names} names on {self._pages} pages, and no end,")
+        if self._names > _MOST_NAMES:
+            raise self.bad(f"more than {_MOST_NAMES} names, and no end,")
 
     def _require_ours(self, page: dict[str, Any]) -> None:
         told, bucket = page.get("Name"), self._connection.options.bucket

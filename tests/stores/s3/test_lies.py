@@ -141,6 +141,7 @@ ROWS: Final = {
     "the same token for ever": Row(lies.same_token_for_ever, MOST, LISTING),
     "new tokens for ever": Row(lies.new_tokens_for_ever, MOST, LISTING),
     "empty pages for ever": Row(lies.empty_pages_for_ever, ("full", "list", "prune"), LISTING),
+    "new names for ever": Row(lies.new_names_for_ever, ("full", "list"), LISTING),
     "more, and no token": Row(lies.more_without_a_token, MOST, LISTING),
     "a listing without order": Row(lies.without_order, ALL),
     "a listing without sizes": Row(lies.without_sizes, MOST, LISTING),
