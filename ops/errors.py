@@ -127,6 +127,7 @@ CODES: Final[dict[str, str]] = {
     "store.object_locked": "a stored file is locked until a time, or held by a legal hold, and can not be removed before",
     "store.redirected": "the store sends us to another region or address instead of answering",
     "store.refused": "the store refused the credentials, or they may not do that",
+    "store.same": "two stores of a source are one place under two names, or one is a copy of the other with its store.json",
     "store.throttled": "the store was too busy, also after waiting",
     "store.unreachable": "the store does not answer, or the connection broke",
     "store.unreadable": "the store can not be read",

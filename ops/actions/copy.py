@@ -16,6 +16,7 @@ from ops.repository.adoptions import carry_adoptions
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
+from ops.repository.identity import require_another
 from ops.repository.own import OwnBackups, own_backups
 from ops.repository.replicate import copy_backup, refresh_records, refresh_sealed
 from ops.repository.repository import Repository
@@ -89,6 +90,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
     findings = [_unread(item, home) for item in unread(here.here.catalogue)] if further else []
     for to in further:
         try:
+            require_another(home.store, [to.store])
             away = read_catalogue(to.store)
             missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
             refresh_records(here.here.catalogue, away, to.store)
@@ -148,6 +150,8 @@ def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:
 
 def _failed(what: str, error: OpsError) -> Finding:
     then = "the next backup.create or store.push tries again"
+    if error.code == "store.same":
+        then = error.hint
     if error.code == "store.conflict":
         then = (
             f"{error.hint}. Where it is a backup that another machine began in the same second, this one stays where it"

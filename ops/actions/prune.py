@@ -14,6 +14,7 @@ from ops.model.series import Whose
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import Deletion, beside, delete_backup, finish_deletions
+from ops.repository.identity import require_another
 from ops.repository.locks import deleting, held_lock
 from ops.repository.own import (
     Elsewhere,
@@ -89,8 +90,9 @@ def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
     """Apply the policy to the backups of one source in one store.
 
     Raises LockHeldError when another run works on the source, StateError when this machine cannot keep others off,
-    StoreError when the store can not be read.
+    StoreError when the store can not be read, or is also one of those `elsewhere`.
     """
+    require_another(repository.store, (item.store for item in request.elsewhere))
     how = Deletion()
     with contextlib.ExitStack() as stack:
         if not request.dry_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ops.errors import OpsError
@@ -12,6 +12,7 @@ from ops.host.mounts import device_of
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
 from ops.ports.store import LocalFiles, Store
+from ops.repository.identity import require_another
 from ops.repository.locks import holder_of
 from ops.repository.repository import Repository
 from ops.repository.store_watch import folder_of
@@ -56,6 +57,19 @@ def examine_devices(stores: Iterable[Store]) -> list[Finding]:
         for names in together.values()
         if len(names) > 1
     ]
+
+
+def examine_sameness(stores: Sequence[Store]) -> list[Finding]:
+    """Return a critical finding for each store that is another one of them under a second name."""
+    findings = []
+    for number, store in enumerate(stores):
+        try:
+            require_another(store, stores[:number])
+        except OpsError as error:
+            if error.code == "store.same":
+                message = f"{error.message}; {error.hint}"
+                findings.append(_finding(Severity.CRITICAL, error.code, message, store.name))
+    return findings
 
 
 def examine_lock(repository: Repository, whose: Whose) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from ops import __version__
@@ -112,6 +113,33 @@ def give_identity(store: Store) -> list[Finding]:
         return [
             Finding(severity=Severity.WARNING, code="store.no_identity", message=message, where=store.name)
         ]
+
+
+def require_another(store: Store, others: Iterable[Store]) -> None:
+    """Return when none of the `others` is the same store under another name; one that cannot be asked is taken for another.
+
+    Raises StoreError (`store.same`): what is deleted in one of them is gone in both.
+    """
+    known = read_identity(store)
+    for other in others if known is not None else ():
+        if _identity_or_none(other) != known:
+            continue
+        message = (
+            f"stores {store.name!r} ({store.location}) and {other.name!r} ({other.location}) are one place, or one was copied"
+            f" from the other with its {IDENTITY_KEY}: a backup there is no second copy"
+        )
+        hint = (
+            "give one of them a place of its own in the configuration; where it was copied by hand, remove that file from the"
+            " copy"
+        )
+        raise StoreError(message, code="store.same", hint=hint)
+
+
+def _identity_or_none(store: Store) -> StoreIdentity | None:
+    try:
+        return read_identity(store)
+    except OpsError:
+        return None
 
 
 def require_listed(store: Store, identity: StoreIdentity | None) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from ops.actions.copy import copy_missing
+from ops.actions.prune import PruneRequest, prune
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import checksum_key, manifest_key
 from ops.model.findings import Finding, Severity, Verdict
 from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
+from ops.repository.examine import examine_sameness
 from ops.repository.find import find_backup
+from ops.repository.identity import ensure_identity
 from ops.repository.pins import keep_backup
 from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
@@ -158,6 +161,27 @@ def test_a_manifest_that_cannot_be_read_is_told(home: Store, away: FailingStore,
     ]
     assert bad.name in findings[0].message
     assert [item.name for item in read_catalogue(away).backups] == [good.name]
+
+
+def test_one_place_under_two_names(tmp_path: Path, scratch: Path) -> None:
+    """A store that is the first one under another name gets no copies, is told, and nothing is pruned in either."""
+    home = LocalStore("home", LocalOptions(path=tmp_path / "home"))
+    for days in (2, 1):
+        looked_at(stored_backup(home, NOW - timedelta(days=days)))
+    ensure_identity(home)
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    same = LocalStore("cp", LocalOptions(path=tmp_path / "link"))
+    findings = copy_missing(WHOSE, Repository(store=home), [Repository(store=same)], Job(clock=lambda: NOW))
+    assert [(item.severity, item.where) for item in findings] == [(Severity.WARNING, "store.same")]
+    assert [item.code for item in examine_sameness([home, same])] == ["store.same"]
+    request = PruneRequest(whose=WHOSE, policy=Policy(keep_last=1), elsewhere=(Repository(store=home),))
+    with pytest.raises(StoreError) as caught:
+        prune(Repository(store=same), request, Job(clock=lambda: NOW))
+    assert caught.value.code == "store.same"
+    assert len(read_catalogue(home).backups) == 2
+    other = LocalStore("other", LocalOptions(path=tmp_path / "other"))
+    ensure_identity(other)
+    assert examine_sameness([home, other]) == []
 
 
 def test_what_is_not_whole_is_told(home: Store, away: FailingStore, scratch: Path) -> None:

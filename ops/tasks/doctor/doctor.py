@@ -16,7 +16,7 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
 from ops.repository.capacity import examine_capacity
 from ops.repository.catalog import read_catalogue
-from ops.repository.examine import examine_devices
+from ops.repository.examine import examine_devices, examine_sameness
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups
 from ops.repository.locks import in_use
@@ -71,7 +71,8 @@ def doctor(session: Session, source: str) -> None:
         findings += _examine_copies(session, configured, listings)
         findings += session.said_of_absent(configured)
         here = [name for name in configured.stores if listings.get(name) is not None]
-        findings += examine_devices([session.config.stores[name] for name in here])
+        here_stores = [session.config.stores[name] for name in here]
+        findings += [*examine_sameness(here_stores), *examine_devices(here_stores)]
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
