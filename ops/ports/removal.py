@@ -14,7 +14,7 @@ class BucketProtection:
 
     `versioning`: whether it keeps what is removed as a version; None: unknown. `retention`: for how long it locks
     each new object by itself. `old_versions_end_after`: after which time a rule of the bucket removes what was removed
-    from it; None: no rule does.
+    from it; None: no rule does. `expires_after`: after which time a rule removes what nobody removed; None: none does.
     """
 
     versioning: bool | None
@@ -22,6 +22,7 @@ class BucketProtection:
     retention_known: bool
     old_versions_end_after: timedelta | None
     lifecycle_known: bool
+    expires_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

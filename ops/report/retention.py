@@ -75,7 +75,9 @@ def _row(item: Decision, refusal: str | None, pruned: Pruned, now: datetime, *, 
 
 
 def _summary(pruned: Pruned, *, dry_run: bool) -> str:
-    total = sum(len(plan.decisions) for plan in pruned.plans.values())
+    planned = {item.candidate.name for plan in pruned.plans.values() for item in plan.decisions}
+    # What a run that was cut off had begun to delete is planned by nobody any more.
+    total = len(planned.union(pruned.deleted))
     if not total:
         return f"There is no backup of {pruned.source} in {pruned.store}."
     if dry_run:

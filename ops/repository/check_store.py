@@ -53,8 +53,8 @@ def _tried(trial: Trial, promise: Promise) -> Finding:
         )
     except OpsError as error:
         said = spoken(error.message, error.code, "the trial")
-        if error.code == "store.object_locked":
-            message = f"not tried, because the store locks what is put there: {words} ({said})"
+        if error.code == "store.object_locked" or (promise.removes and error.code == "store.refused"):
+            message = f"not tried, because what was put may not be removed: {words} ({said})"
             return Finding(severity=Severity.OK, code=error.code, message=message, where=where)
         message = f"could not be tried: {words}: {said}{f'; {promise.follows}' if promise.follows else ''}"
         severity = Severity.WARNING if promise.follows else Severity.CRITICAL
@@ -64,12 +64,13 @@ def _tried(trial: Trial, promise: Promise) -> Finding:
 
 def _clean_up(trial: Trial) -> list[Finding]:
     """Whether the names that were used are gone again; where they may not be removed, which stay."""
-    left, why = [], ""
+    left, why, removed = [], "", 0
     for key in trial.used:
         try:
             if trial.listed(key):
                 trial.store.delete(key)
                 trial.store.delete(key)
+                removed += 1
         except OpsError as error:
             left.append(key)
             why = f"{error.code}: {error.message}"
@@ -92,6 +93,8 @@ def _clean_up(trial: Trial) -> list[Finding]:
                 found=found,
             )
         ]
+    if not removed:
+        return []
     kept = Finding(severity=Severity.OK, code="promise.kept", message=promise, where=where)
     return [kept] if isinstance(trial.store, LocalFiles) else [kept, _can_delete(where)]
 

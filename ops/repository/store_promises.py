@@ -24,11 +24,15 @@ _UNSAFE: Final = ("../x", "a/../b", "/a", "a//b", "a\0b", ".tmp-x", "")
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise in words, how it is tried, and what follows where it is not kept and backups are safe all the same."""
+    """One promise in words, how it is tried, and what follows where it is not kept and backups are safe all the same.
+
+    `removes`: keys that may not delete cannot try it.
+    """
 
     words: str
     attempt: Callable[[Trial], None]
     follows: str = ""
+    removes: bool = False
 
 
 def _stores_files(trial: Trial) -> None:
@@ -223,9 +227,11 @@ PROMISES: Final = (
     Promise("what is being built is not listed", _hides_staged),
     Promise("what is not there is said", _says_what_is_missing),
     Promise("a name that leads out of the store is refused", _refuses_unsafe_names),
-    Promise("what was put or removed a moment ago is told as it is now", _tells_at_once),
+    Promise("what was put or removed a moment ago is told as it is now", _tells_at_once, removes=True),
     Promise("a listing tells each name once, also those with one beginning alone", _lists_each_once),
-    Promise("what is no backup lies apart, and no listing of backups tells it", _keeps_own_apart),
+    Promise(
+        "what is no backup lies apart, and no listing of backups tells it", _keeps_own_apart, removes=True
+    ),
     Promise(
         "names of 200 characters, with spaces, quotes and letters beyond ASCII, are kept as they are",
         _takes_long_and_odd_names,
@@ -235,6 +241,7 @@ PROMISES: Final = (
         "several removals at once, also of one file, all end well",
         _removes_several_at_once,
         "backup.prune may have to be run again before all is removed",
+        removes=True,
     ),
 )
 IN_PIECES: Final = Promise("a file that is sent in several pieces arrives whole", _stores_in_pieces)

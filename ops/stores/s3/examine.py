@@ -66,7 +66,14 @@ def _of_server(offers: Offers, store: str) -> list[Finding]:
 
 
 def _of_bucket(bucket: BucketProtection, store: str) -> list[Finding]:
-    return [_of_versions(bucket, store), _of_retention(bucket, store)]
+    found = [_of_versions(bucket, store), _of_retention(bucket, store)]
+    if bucket.expires_after is not None:
+        message = (
+            f"a rule of the bucket deletes what lies there after {_days(bucket.expires_after)}, whatever your policy keeps:"
+            " take it away, and leave deleting to backup.prune"
+        )
+        found.append(_finding(Severity.WARNING, "store.expires", message, store))
+    return found
 
 
 def _of_versions(bucket: BucketProtection, store: str) -> Finding:

@@ -20,9 +20,14 @@ _YEAR_DAYS: Final = 365
 def bucket_protection(connection: Connection) -> BucketProtection:
     """Ask the bucket how it keeps what is removed. Raises StoreError when it cannot be reached."""
     retention, retention_known = _default_retention(connection)
-    ends, lifecycle_known = _end_of_old_versions(connection)
+    ends, expires, lifecycle_known = _lifecycle(connection)
     return BucketProtection(
-        has_versions(connection), retention, retention_known, ends, lifecycle_known=lifecycle_known
+        has_versions(connection),
+        retention,
+        retention_known,
+        ends,
+        lifecycle_known=lifecycle_known,
+        expires_after=expires,
     )
 
 
@@ -60,30 +65,51 @@ def _default_retention(connection: Connection) -> tuple[timedelta | None, bool]:
     return (timedelta(days=days) if days else None), True
 
 
-def _end_of_old_versions(connection: Connection) -> tuple[timedelta | None, bool]:
+def _lifecycle(connection: Connection) -> tuple[timedelta | None, timedelta | None, bool]:
+    """After which time rules end old versions, and objects themselves; whether that may be asked."""
     expect = (*_MAY_NOT_ASK, "no_rule", "missing")
     try:
         answer = connection.call(
             "get_bucket_lifecycle_configuration", "ask the bucket for its rules", expect=expect
         )
     except ExpectedAnswerError as error:
-        return None, error.answer in {"no_rule", "missing"}
-    folder = connection.options.folder
-    days = [ends for rule in answer.get("Rules", ()) if (ends := _days(rule, folder)) is not None]
-    return (timedelta(days=min(days)) if days else None), True
+        return None, None, error.answer in {"no_rule", "missing"}
+    rules, folder = answer.get("Rules", ()), connection.options.folder
+    old = [days for rule in rules if (days := _days(rule, folder)) is not None]
+    # Also one for a part of what is there: a backup that lies in it is gone all the same.
+    objects = [
+        days for rule in rules if (days := rule.get("Expiration", {}).get("Days")) and _touches(rule, folder)
+    ]
+    return (
+        timedelta(days=min(old)) if old else None,
+        timedelta(days=min(objects)) if objects else None,
+        True,
+    )
 
 
 def _days(rule: dict[str, Any], folder: str) -> int | None:
     """After how many days a rule removes old versions of all that is in `folder`; None when it does not."""
-    about, ends = rule.get("Filter", {}), rule.get("NoncurrentVersionExpiration", {})
-    narrower = set(about) - {"Prefix"}
-    prefix = about.get("Prefix", rule.get("Prefix", ""))
+    ends = rule.get("NoncurrentVersionExpiration", {})
     # A name is written once: a rule that keeps the newest old versions keeps all of them.
-    keeps = ends.get("NewerNoncurrentVersions", 0)
-    if rule.get("Status") != "Enabled" or narrower or keeps or not folder.startswith(prefix):
+    if ends.get("NewerNoncurrentVersions", 0) or not _is_for_all_of(rule, folder):
         return None
     days: int | None = ends.get("NoncurrentDays")
     return days
+
+
+def _prefix(rule: dict[str, Any]) -> str:
+    about = rule.get("Filter", {})
+    return str(about.get("Prefix", about.get("And", {}).get("Prefix", rule.get("Prefix", ""))))
+
+
+def _is_for_all_of(rule: dict[str, Any], folder: str) -> bool:
+    narrower = set(rule.get("Filter", {})) - {"Prefix"}
+    return rule.get("Status") == "Enabled" and not narrower and folder.startswith(_prefix(rule))
+
+
+def _touches(rule: dict[str, Any], folder: str) -> bool:
+    prefix = _prefix(rule)
+    return rule.get("Status") == "Enabled" and (folder.startswith(prefix) or prefix.startswith(folder))
 
 
 def object_protection(connection: Connection, names: Iterable[str]) -> dict[str, ObjectProtection]:

@@ -67,3 +67,18 @@ def test_versions(weed: Weed, new_store: NewStore) -> None:
     assert (
         found["the bucket keeps versions of what is removed, and ends them after 30 days"][0] is Severity.OK
     )
+
+
+def test_a_rule_that_deletes_backups(weed: Weed, new_store: NewStore) -> None:
+    """A rule that removes what nobody removed, in a part of the place too, is a warning with its days; one elsewhere is none."""
+    bucket, client = weed.bucket(), weed.client()
+
+    def rule(prefix: str) -> None:
+        rules = [{"ID": "old", "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": 7}}]
+        client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+    words = "a rule of the bucket deletes what lies there after 7 days, whatever your policy keeps"
+    for prefix, told_of in (("", True), ("ops/backup-", True), ("else/", False)):
+        rule(prefix)
+        found = told(new_store(bucket=bucket, prefix="ops").examine())
+        assert (found.get(words) == (Severity.WARNING, "store.expires")) is told_of
