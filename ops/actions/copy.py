@@ -17,6 +17,7 @@ from ops.repository.backup import Backup, Catalogue
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.identity import require_another
+from ops.repository.listing import unread_manifests
 from ops.repository.own import OwnBackups, own_backups
 from ops.repository.replicate import copy_backup, refresh_records, refresh_sealed
 from ops.repository.repository import Repository
@@ -87,7 +88,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
     A copy that fails is a warning: the backup is where it was made, and the next run tries again.
     """
     here, further = Home.of(whose, home), tuple(further)
-    findings = [_unread(item, home) for item in unread(here.here.catalogue)] if further else []
+    findings = [_unread(item, home) for item in unread_manifests(here.here.catalogue)] if further else []
     for to in further:
         try:
             require_another(home.store, [to.store])
@@ -125,11 +126,6 @@ def not_whole(home: Home, away: Catalogue, to: Repository) -> list[Finding]:
     ]
 
 
-def unread(catalogue: Catalogue) -> list[Finding]:
-    """Return what is told of manifests that cannot be read: nobody knows whose backups they are."""
-    return [item for item in catalogue.findings if item.where.endswith(MANIFEST_SUFFIX)]
-
-
 def _unread(item: Finding, home: Repository) -> Finding:
     message = (
         f"whether {item.where.removesuffix(MANIFEST_SUFFIX)} in store {home.name!r} is to be copied is not known, because its"
@@ -150,15 +146,13 @@ def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:
 
 def _failed(what: str, error: OpsError) -> Finding:
     then = "the next backup.create or store.push tries again"
-    if error.code == "store.same":
+    if error.code in {"store.same", MISSING}:
         then = error.hint
     if error.code == "store.conflict":
         then = (
             f"{error.hint}. Where it is a backup that another machine began in the same second, this one stays where it"
             " was made: let the two begin at different times"
         )
-    if error.code == MISSING:
-        then = f"{error.hint} {error.command}"
     message = f"{what}: {error.message}; {then}"
     severity = Severity.CRITICAL if error.code == MISSING else Severity.WARNING
     return Finding(severity=severity, code="copy.failed", message=message, where=error.code)

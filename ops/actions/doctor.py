@@ -145,7 +145,15 @@ def examine_copies(
         there = {item.manifest.job_id for item in away.backups}
         here = home.here.mine
         wanted = missing + sum(item.manifest.job_id in there for item in here)
-        bad = [item.name for item in home.here.among(away) if item.good is False]
+        theirs = home.here.among(away)
+        bad = [item.name for item in theirs if item.good is False]
+        if theirs and not here:
+            message = (
+                f"store {name!r} has {len(theirs)} backups of this source, and where they are made there is none:"
+                f" bring them back with store.pull {name}:latest"
+            )
+            findings.append(_warning("copy.only", message, name))
+            continue
         if bad:
             message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
             findings.append(_critical("copy.failed_look", message, name))

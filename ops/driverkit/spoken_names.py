@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,7 +13,9 @@ from ops.errors import OpsError
 from ops.fsio.scratch import SCRATCH_PREFIX
 from ops.model.findings import Finding
 
-_PATH: Final = re.compile(rf"(?:/[^\s/'\"]+)*/{SCRATCH_PREFIX}\w+(?:/[^\s'\":,;()]*)?")
+_INSIDE: Final = re.compile(rf"/{SCRATCH_PREFIX}\w+(?:/[^\s'\":,;()]*)?")
+_BEFORE_PATH: Final = " '\"(:="
+"""What stands before a path in a message."""
 
 
 def spoken(text: str, code: str, name: str) -> str:
@@ -20,7 +23,17 @@ def spoken(text: str, code: str, name: str) -> str:
 
     What a cipher says is about the file as it is stored; all else about the copy of it on this machine.
     """
-    return _PATH.sub(lambda _: name if code.startswith("cipher.") else f"the temporary copy of {name}", text)
+    said, kept, end = name if code.startswith("cipher.") else f"the temporary copy of {name}", "", 0
+    for found in _INSIDE.finditer(text):
+        kept += text[end : _start_of_path(text, found.start())] + said
+        end = found.end()
+    return kept + text[end:]
+
+
+def _start_of_path(text: str, end: int) -> int:
+    """Where the path of the folder begins that ends there: it may have spaces in it, so the folders themselves are asked."""
+    starts = (at for at in range(end) if text[at] == "/" and (at == 0 or text[at - 1] in _BEFORE_PATH))
+    return next((at for at in starts if os.path.isdir(text[at:end])), end)  # noqa: PTH112 - no path yet
 
 
 def spoken_findings(findings: Iterable[Finding], name: str) -> list[Finding]:

@@ -27,7 +27,8 @@ STAGED_PREFIX: Final = ".tmp-"
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says when there is no room."""
 _NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -282,7 +283,7 @@ def translated_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             message = f"the disk ran full while writing {path}"
             hint = "nothing half written was kept; free some space (see the runbook, 'Disk full') and run it again"
             raise SpaceError(message, code="space.disk_full", hint=hint) from error

@@ -22,6 +22,7 @@ from typing import Final
 
 from ops.errors import OpsError
 from ops.fsio.atomic import STAGED_PREFIX, StagedFile, claimed_from_dead, staged_at
+from ops.fsio.locks import is_held
 from ops.fsio.remove import remove_tree
 from ops.fsio.writer_marks import FOREIGN_AFTER, Writer
 
@@ -146,9 +147,8 @@ def leftover_at(path: Path, clock: FolderClock) -> Leftover | None:
     writer = Writer.parse(marked["writer"]) if marked else None
     if writer is not None and (writer.is_gone is False or clock.unchanged_for(path) >= FOREIGN_AFTER):
         return None  # at work, or removed by the next run
-    with claimed_from_dead(path) as unlocked:
-        if not unlocked:
-            return None
+    if is_held(path):
+        return None
     try:
         size = sum(one.lstat().st_size for one in (path, *path.rglob("*")) if not one.is_dir())
     except OSError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,11 +23,12 @@ class Outcome:
     """Results of a task so far. `text` is for people, the rest for machines.
 
     `findings` are about no single result: what lies in a store and should not, for instance. `answer`: what the JSON
-    of a task has at its top beside what all have. `ended_with`: the exit code where a signal decided it.
+    of a task has at its top beside what all have. `program`, `flags`: what commands that are shown begin and end with. `ended_with`: the exit code where a signal decided it.
     """
 
     task: str
     program: str = "drillbook"
+    flags: str = ""
     results: list[Mapping[str, object]] = field(default_factory=list)
     findings: list[Mapping[str, object]] = field(default_factory=list)
     errors: list[Mapping[str, object]] = field(default_factory=list)
@@ -45,11 +46,15 @@ class Outcome:
 
     def fail(self, error: OpsError, source: str = "", *, exit_code: int | None = None) -> None:
         """One thing that could not be done; `exit_code` where that is less serious than the error says."""
-        self.errors.append(error_document(error, source, self.program))
+        self.errors.append(error_document(error, source, self.typed))
         code = error.exit_code if exit_code is None else exit_code
         word = "WARNING" if code == WARNING else "CRITICAL"
-        self.text.append(error_text(error, source, self.program, word))
+        self.text.append(error_text(error, source, self.typed, word))
         self.exit_code = max(self.exit_code, code)
+
+    def typed(self, command: str) -> str:
+        """Return a command as it is to be typed here, with the configuration that was named."""
+        return f"{self.program} {command}{self.flags}"
 
     def notice(self, findings: Sequence[Finding]) -> None:
         """Findings about no single result."""
@@ -72,14 +77,14 @@ class Outcome:
         return json.dumps(document, indent=2)
 
 
-def error_document(error: OpsError, source: str, program: str) -> dict[str, object]:
+def error_document(error: OpsError, source: str, typed: Callable[[str], str]) -> dict[str, object]:
     """An error as plain JSON values; `hint` and `command` are null where there is none, `choices` empty."""
     return {
         "code": error.code,
         "message": error.message,
         "hint": error.hint or None,
-        "command": f"{program} {error.command}" if error.command else None,
-        "choices": [{"command": f"{program} {command}", "about": about} for command, about in error.choices],
+        "command": typed(error.command) if error.command else None,
+        "choices": [{"command": typed(command), "about": about} for command, about in error.choices],
         "source": source or None,
     }
 

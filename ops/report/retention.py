@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ops.actions.prune import Pruned
 from ops.model.evidence import Pin
+from ops.model.findings import Severity, worst
 from ops.report.documents import findings_document
 from ops.report.text import facts, findings_text, printable, table
 from ops.repository.backup import Backup
@@ -79,7 +80,8 @@ def _summary(pruned: Pruned, *, dry_run: bool) -> str:
     # What a run that was cut off had begun to delete is planned by nobody any more.
     total = len(planned.union(pruned.deleted))
     if not total:
-        return f"There is no backup of {pruned.source} in {pruned.store}."
+        read = "" if worst(list(pruned.findings)) is Severity.OK else " that could be read"
+        return f"There is no backup of {pruned.source} in {pruned.store}{read}."
     if dry_run:
         doomed = [item for plan in pruned.plans.values() for item in plan.doomed]
         size = format_size(sum(item.size for item in doomed))

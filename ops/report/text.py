@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ops.errors import BackupError, OpsError
@@ -60,16 +60,16 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<{width}}  {printable(value)}" for name, value in pairs)
 
 
-def error_text(error: OpsError, source: str = "", program: str = "drillbook", word: str = "CRITICAL") -> str:
-    """An error with its code, the next move, and the command to run under the name `program`; `word`: how bad it is."""
+def error_text(error: OpsError, source: str, typed: Callable[[str], str], word: str) -> str:
+    """An error with its code, the next move, and the command to run as it is to be `typed`; `word`: how bad it is."""
     about = f" ({source})" if source else ""
     lines = [f"{word}{about}: {printable(error.message)}", f"  code  {error.code}"]
     if error.hint:
         lines.append(f"  next  {printable(error.hint)}")
     if error.command:
-        lines.append(f"  run   {program} {error.command}")
+        lines.append(f"  run   {printable(typed(error.command))}")
     for command, about in error.choices:
-        lines += [f"  {printable(about)}:", f"    {program} {printable(command)}"]
+        lines += [f"  {printable(about)}:", f"    {printable(typed(command))}"]
     return "\n".join(lines)
 
 

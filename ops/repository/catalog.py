@@ -30,7 +30,8 @@ from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.identity import read_identity, require_listed
-from ops.repository.integrity import critical, payload_gone
+from ops.repository.integrity import critical, payload_gone, undecided
+from ops.repository.transfer import is_stored
 
 _MOST_MANIFEST_BYTES: Final = 64 << 20
 _MOST_TOMBSTONE_BYTES: Final = 1 << 20
@@ -144,13 +145,27 @@ def incomplete(keys: set[str], store: Store) -> list[Finding]:
     deleted = "is being deleted; if no prune is at work, run backup.prune again"
     alone = "has no manifest: it is no backup, and is never used as one"
     return [
-        *(payload_gone(name) for name in sorted(whole - keys)),
+        *(unlisted(store, name) for name in sorted(whole - keys)),
         *(
             _later(name) if waits_for_readers(store, name) else _warning("prune.unfinished", name, deleted)
             for name in sorted(doomed - whole)
         ),
         *(_warning("backup.incomplete", name, alone) for name in sorted(payloads - doomed - whole)),
     ]
+
+
+def unlisted(store: Store, payload: str) -> Finding:
+    """Return what to say of a payload that no listing shows: a file that is there all the same is not called gone."""
+    try:
+        there = is_stored(store, payload) or any(True for _ in store.list(f"{payload}/"))
+    except OpsError as error:
+        return undecided(error, payload)
+    if not there:
+        return payload_gone(payload)
+    message = f"store {store.name!r} does not list {payload}, which is there: its listing is not complete"
+    return Finding(
+        severity=Severity.WARNING, code="store.unstable", message=message, where=payload, blocking=True
+    )
 
 
 def tombstone_in(store: Store, key: str) -> Mapping[str, Any] | None:

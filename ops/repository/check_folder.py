@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import OpsError
+from ops.fsio.atomic import FULL
+from ops.fsio.durable import fsync_file, fsync_folder
 from ops.fsio.space import free_bytes
 from ops.host.mounts import mount_of
 from ops.model.findings import Finding, Severity
@@ -62,6 +64,9 @@ def _tried(words: str, attempt: Callable[[Path], None], follows: str, place: Pat
     try:
         attempt(place)
     except OSError as error:
+        if error.errno in FULL:
+            message = f"could not be tried, because the disk is full: {words}"
+            return Finding(severity=Severity.WARNING, code="space.disk_full", message=message, where=where)
         severity = Severity.WARNING if attempt is _locks else Severity.CRITICAL
         message = f"not kept: {words} ({error.strerror or error}); {follows}"
         return Finding(
@@ -72,12 +77,8 @@ def _tried(words: str, attempt: Callable[[Path], None], follows: str, place: Pat
 
 def _syncs(place: Path) -> None:
     (place / "synced").write_bytes(b"x")
-    for path in (place / "synced", place):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    fsync_file(place / "synced")
+    fsync_folder(place)
 
 
 def _links(place: Path) -> None:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from ops.errors import OpsError
 from ops.fsio.space import free_bytes
 from ops.host.mounts import device_of
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
-from ops.ports.store import LocalFiles, Store
+from ops.ports.store import OWN_PREFIX, LocalFiles, Store
 from ops.repository.identity import require_another
 from ops.repository.locks import holder_of
 from ops.repository.repository import Repository
 from ops.repository.store_watch import folder_of
+from ops.repository.transfer import put_text
 from ops.units import format_size
+
+_PROBE: Final = f"{OWN_PREFIX}doctor-probe"
 
 
 def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]:
     """Look whether the store can be written, is private, and has `reserve` bytes free.
 
-    Nothing where the store has no files here; no look at the space without a reserve.
+    Elsewhere only whether it can be written; no look at the space without a reserve.
     """
     store, findings = repository.store, []
     if not isinstance(store, LocalFiles):
-        return []
+        return _examine_writing(store)
     folder = store.path_of("payload").parent
     try:
         with store.stage("doctor-probe") as staged:
@@ -39,6 +43,16 @@ def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]
         message = f"{folder} can be read by others (mode {mode:04o}); chmod 700 it"
         findings.append(_finding(Severity.WARNING, "doctor.permissions", message, str(folder)))
     return [*findings, *([] if reserve is None else [examine_room(folder, reserve, "the next backup")])]
+
+
+def _examine_writing(store: Store) -> list[Finding]:
+    """Look whether a small file can be put: always the same one, which stays, so that nothing gathers there."""
+    try:
+        put_text(store, _PROBE, b"")
+    except OpsError as error:
+        message = f"store {store.name!r} can not be written: {error.message}"
+        return [_finding(Severity.CRITICAL, error.code, message, store.name)]
+    return []
 
 
 def examine_devices(stores: Iterable[Store]) -> list[Finding]:

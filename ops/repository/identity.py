@@ -161,11 +161,16 @@ def create_store(store: Store) -> list[Finding]:
     state folder cannot be used.
     """
     known, watch = _read(store), current_watch()
-    if known is None and watch is not None:
-        watch.forget(store)
+    moved = known is None and watch is not None and watch.forget(store)
     identity = known or _given(store)[0]
     done = "is there already, and stays as it is" if known else "begins here"
     place = mount_of(folder_of(store)) if isinstance(store, LocalFiles) else None
     on = f" on {place}" if place else ""
     message = f"store {store.name!r} {done} ({store.location}{on}; id {identity.id[:SHOWN_DIGITS]})"
-    return [Finding(severity=Severity.OK, code="store.created", message=message, where=store.name)]
+    if not moved:
+        return [Finding(severity=Severity.OK, code="store.created", message=message, where=store.name)]
+    message += (
+        "; the store that was there lay on a disk of its own. Where that disk is only not mounted, remove this folder's"
+        f" {OWN_PREFIX}, mount it, and run this again"
+    )
+    return [Finding(severity=Severity.WARNING, code="store.created", message=message, where=store.name)]

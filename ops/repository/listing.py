@@ -28,14 +28,14 @@ from ops.formats.names import (
     payload_of_pin,
     top_name,
 )
-from ops.model.findings import Finding
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry
 from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
 from ops.ports.store import LocalFiles, Store
-from ops.repository.backup import Backup
-from ops.repository.catalog import incomplete, read_backup, read_catalogue
+from ops.repository.backup import Backup, Catalogue
+from ops.repository.catalog import incomplete, read_backup, read_catalogue, unlisted
 from ops.repository.identity import read_identity, require_listed
-from ops.repository.integrity import payload_gone, wrong_size
+from ops.repository.integrity import wrong_size
 from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, listed
 
@@ -69,7 +69,9 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
         whole = Rows.of([listed(backup) for backup in catalogue.backups])
         sizes = _sizes_by_top_name(store)
         return _truthful(
-            Listing(whole, catalogue.findings), lambda names: [sizes.get(name, ABSENT) for name in names]
+            store,
+            Listing(whole, catalogue.findings),
+            lambda names: [sizes.get(name, ABSENT) for name in names],
         )
     memory = Memory(cache, store.location)
     recall = functools.cache(memory.recall)
@@ -79,7 +81,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     if not found.keys and not found.others:
         require_listed(store, identity)
     if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
-        return _truthful(Listing(known.rows, ()), found.sizes)
+        return _truthful(store, Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)
     renewal = _Renewal(store, known, by_key(found.keys, numbers))
     try:
@@ -87,7 +89,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     finally:
         # Also what was read until somebody lost patience.
         renewal.remember(memory, _NEVER if lacking else found.others)
-    return _truthful(Listing(Rows.of(rows), (*findings, *lacking)), found.sizes)
+    return _truthful(store, Listing(Rows.of(rows), (*findings, *lacking)), found.sizes)
 
 
 def _sizes_by_top_name(store: Store) -> dict[str, int]:
@@ -97,30 +99,31 @@ def _sizes_by_top_name(store: Store) -> dict[str, int]:
     }
 
 
-def _truthful(listing: Listing, sizes: Callable[[Sequence[str]], Sequence[int]]) -> Listing:
+def _truthful(store: Store, listing: Listing, sizes: Callable[[Sequence[str]], Sequence[int]]) -> Listing:
     """The listing, in which nothing is called verified or proven that is not there, or has another size."""
     names, recorded = listing.rows.column("name"), listing.rows.column("size")
     amiss = {
-        name: _payload_amiss(name, size, now)
+        name: _payload_amiss(store, name, size, now)
         for name, size, now in zip(names, recorded, sizes(names), strict=True)
         if now not in (size, NOT_A_FILE)
     }
     if not amiss:
         return listing
+    lost = {name for name, finding in amiss.items() if finding.severity is Severity.CRITICAL}
     rows = [
-        row._replace(verified=NOT_WHOLE, drilled=NOT_WHOLE) if row.name in amiss else row
+        row._replace(verified=NOT_WHOLE, drilled=NOT_WHOLE) if row.name in lost else row
         for row in listing.rows.as_list()
     ]
     return Listing(Rows.of(rows), tuple(dict.fromkeys((*listing.findings, *amiss.values()))))
 
 
-def _payload_amiss(name: str, size: int, now: int) -> Finding:
-    return payload_gone(name) if now == ABSENT else wrong_size(FileEntry(name, size, ""), now)
+def _payload_amiss(store: Store, name: str, size: int, now: int) -> Finding:
+    return unlisted(store, name) if now == ABSENT else wrong_size(FileEntry(name, size, ""), now)
 
 
-def unread_manifests(listing: Listing) -> list[Finding]:
+def unread_manifests(there: Listing | Catalogue) -> list[Finding]:
     """Return what is told of manifests that cannot be read: nobody knows whose backups they are."""
-    return [item for item in listing.findings if item.where.endswith(MANIFEST_SUFFIX)]
+    return [item for item in there.findings if item.where.endswith(MANIFEST_SUFFIX)]
 
 
 def _incomplete(store: Store, found: Stamps) -> list[Finding]:

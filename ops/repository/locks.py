@@ -19,6 +19,7 @@ from ops.repository.leases import Observer, all_notes, delete_lease, read_lease
 from ops.repository.notes import new_note
 from ops.repository.repository import Repository
 from ops.repository.store_watch import current_watch
+from ops.repository.transfer import is_stored
 from ops.run.job import Job
 
 
@@ -69,14 +70,11 @@ def _unleased(backup: Backup, error: OpsError) -> Finding:
 
 
 def _is_gone(backup: Backup) -> bool:
-    """Whether the store says that its manifest is not there: asked for it, because a listing may be stale."""
+    """Whether the store says that its manifest is not there."""
     try:
-        backup.store.open(manifest_key(backup.name)).close()
-    except BackupError as error:
-        return error.code == "backup.not_found"
+        return not is_stored(backup.store, manifest_key(backup.name))
     except OpsError:
         return False
-    return False
 
 
 def _deleted(backup: Backup) -> BackupError:

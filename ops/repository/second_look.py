@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ops.errors import OpsError
 from ops.formats.names import manifest_key
@@ -26,6 +27,9 @@ from ops.repository.integrity import (
 from ops.run.progress import Progress
 
 Look = Callable[[Backup], Sequence[Finding]]
+
+
+_ABOUT_SIZE: Final = {"backup.size_mismatch", "backup.payload_missing"}
 
 
 def judged(error: OpsError, where: str = "") -> Finding:
@@ -76,12 +80,31 @@ def confirmed(backup: Backup, first: Sequence[Finding], again: Look) -> list[Fin
         if (now.job_id, now.files) != (before.job_id, before.files):
             return [*rest, _unstable(backup, "its manifest is another one than a moment ago")]
         second = again(other)
+        contradiction = _contradiction(other, first)
     except OpsError as error:
         return [*rest, undecided(error)]
+    if contradiction:
+        return [*rest, _unstable(backup, contradiction)]
     if _facts(first) == _facts(second):
         return [*first]
     said = next(item for item in first if item.severity is Severity.CRITICAL)
     return [*rest, _unstable(backup, f"one look found that {said.message}, and another one did not")]
+
+
+def _contradiction(backup: Backup, findings: Iterable[Finding]) -> str:
+    """Return in what a store contradicts itself that lists a file as it was stored, and gives less, more or nothing.
+
+    What was cut off, filled up or hidden on its way says nothing of what is stored. Empty where it does not. Raises
+    StoreError.
+    """
+    doubtful = {item.where for item in findings if item.code in _ABOUT_SIZE}
+    listed = {stored.key: stored.size for stored in backup.store.list(backup.name)} if doubtful else {}
+    for entry in backup.manifest.files:
+        if entry.path in doubtful and listed.get(entry.path) == entry.size:
+            return (
+                f"it lists {entry.path} with {entry.size} bytes, as it was stored, and does not give as many"
+            )
+    return ""
 
 
 def _facts(findings: Iterable[Finding]) -> set[tuple[str, str, str, str]]:

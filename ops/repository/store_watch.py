@@ -50,6 +50,8 @@ class StoreWatch:
                 raise _absent(store)
             if seen is not None and not self._was_deleted(store, seen):
                 raise _missing(store, seen)
+            if seen is not None and not self.writes:
+                self._say(_deleted(store, seen))
             return
         rotated = store.name in self.rotated
         if seen is not None and found not in seen.ids and not rotated:
@@ -80,13 +82,13 @@ class StoreWatch:
         if seen is not None and self.writes and seen.newest.get(source) != made_at:
             remember_store(self.state, replace(seen, newest={**seen.newest, source: made_at}))
 
-    def known(self, store: Store) -> SeenStore | None:
-        """Return what is remembered of the store."""
-        return recall_store(self.state, store.location)
-
-    def forget(self, store: Store) -> None:
-        """Forget the store, so that it may be made anew; raises StateError."""
+    def forget(self, store: Store) -> bool:
+        """Forget the store, so that it may be made anew; return whether its disk was mounted elsewhere. Raises StateError."""
+        seen = recall_store(self.state, store.location)
         forget_store(self.state, store.location)
+        before = None if seen is None else seen.mount
+        now = mount_of(folder_of(store)) if isinstance(store, LocalFiles) else None
+        return before is not None and now is not None and before.point != now.point
 
     def _was_deleted(self, store: Store, seen: SeenStore) -> bool:
         """Whether the folder lies where it lay: then it was deleted, and its disk is there."""
@@ -145,14 +147,25 @@ def _missing(store: Store, seen: SeenStore) -> StoreError:
         f"store {store.name!r} ({store.location}) is not the one that was there: its .drillbook/store.json is gone, and {why}."
         " Nothing was made"
     )
-    hint += "; where a new store is to begin there:"
-    return StoreError(message, code=MISSING, hint=hint, command=f"store.check --store {store.name} --create")
+    return StoreError(message, code=MISSING, hint=f"{hint}. {_begin_anew(store)}")
 
 
 def _absent(store: Store) -> StoreError:
     message = f"store {store.name!r} ({store.location}) is not here: it is offline, and has no .drillbook/store.json there now"
-    hint = "bring its disk or tape; a new one begins with:"
-    return StoreError(message, code=MISSING, hint=hint, command=f"store.check --store {store.name} --create")
+    return StoreError(message, code=MISSING, hint=f"bring its disk or tape. {_begin_anew(store)}")
+
+
+def _begin_anew(store: Store) -> str:
+    """In words, and not as the command to run next: with the disk away it would make a store below its mount point."""
+    return f"Only where a new, empty store is to begin there: store.check --store {store.name} --create"
+
+
+def _deleted(store: Store, seen: SeenStore) -> Finding:
+    message = (
+        f"store {store.name!r} ({store.location}) was deleted: the one that this machine knew there"
+        f" ({seen.ids[-1][:SHOWN_DIGITS]}) is gone, with all backups in it; the next backup makes it anew"
+    )
+    return _finding(Severity.WARNING, "store.deleted", message, store.name)
 
 
 def _exchanged(store: Store, before: str, now: str) -> Finding:

@@ -40,6 +40,17 @@ def content_of(store: Store, key: str) -> bytes:
         return b"".join(iter(lambda: file.read(_BLOCK), b""))
 
 
+def is_stored(store: Store, key: str) -> bool:
+    """Return whether the file is there: asked for itself, because a listing may be older. Raises StoreError."""
+    try:
+        store.open(key).close()
+    except BackupError as error:
+        if error.code != "backup.not_found":
+            raise
+        return False
+    return True
+
+
 def checksum_content(manifest: Manifest) -> bytes:
     """The checksum file of the payload."""
     return checksum_text(manifest.files).encode("utf-8", "surrogateescape")

@@ -18,7 +18,7 @@ from ops.fsio.writer_marks import FOREIGN_AFTER
 from ops.model.findings import Finding, Severity
 from ops.ports.store import OWN_PREFIX, LocalFiles, Store
 from ops.repository.notes import active, is_active, is_gone, new_note, read_note
-from ops.repository.transfer import put_new
+from ops.repository.transfer import is_stored, put_new
 from ops.run.job import Job
 
 _PREFIX: Final = f"{OWN_PREFIX}{WRITING}"
@@ -88,13 +88,21 @@ def _notes(store: Store, prefix: str) -> list[str]:
     return [stored.key for stored in store.list(prefix)]
 
 
+def _is_ended(store: Store, payload: str, note: Note | None) -> bool | None:
+    """Whether the run that wrote the note has ended; None where that cannot be known here."""
+    return is_gone(note, "" if note is None else f"{store.location} {payload} {note.job_id}")
+
+
 def _is_dead(store: Store, payload: str, key: str) -> bool:
-    """Whether the run that wrote the note has ended, or left it unchanged for so long that it must have."""
+    """Whether what the run that wrote the note has left may go: it has ended, and no later run will go on with it.
+
+    Where that cannot be known it has seven days, and as long what a later run may go on with.
+    """
     note = read_note(store, key)
-    gone = is_gone(note, "" if note is None else f"{store.location} {payload} {note.job_id}")
-    if gone and not (note and note.resumable):
+    ended = _is_ended(store, payload, note)
+    if ended and not (note and note.resumable):
         return True
-    return gone is not False and (store.age(key) or timedelta()) >= FOREIGN_AFTER
+    return ended is not False and (store.age(key) or timedelta()) >= FOREIGN_AFTER
 
 
 def remove_left(store: Store, most: int = _MOST) -> list[Finding]:
@@ -107,25 +115,47 @@ def remove_left(store: Store, most: int = _MOST) -> list[Finding]:
         announcements[key.removeprefix(_PREFIX).rpartition("/")[0]].append(key)
     findings = []
     for payload in sorted(announcements, reverse=True)[:most]:
-        keys = announcements[payload]
-        if not all(_is_dead(store, payload, key) for key in keys):
-            continue
+        settled = _is_settled(store, payload)
         try:
-            removed = _remove(store, payload)
-            for key in keys:
-                store.delete(key)
+            if settled:
+                _forget_ended(store, payload, announcements[payload])
+            elif all(_is_dead(store, payload, key) for key in announcements[payload]):
+                findings += [_swept(payload)] if _remove(store, payload) else []
+                _forget(store, announcements[payload])
         except StoreError as error:
-            findings.append(_stays(payload, error))
-            continue
-        findings += [_swept(payload)] if removed else []
+            # That the word of a backup stays says nothing of it.
+            findings += [] if settled else [_stays(payload, error)]
+            if error.code == "store.refused":
+                break  # keys that may not delete: no other name can be cleared either
     return findings
 
 
+def _is_settled(store: Store, payload: str) -> bool:
+    """Whether it is a backup, or is being deleted by a run that will go on with that.
+
+    The store is asked for the files themselves: a listing may be older than they are. Raises StoreError.
+    """
+    return any(is_stored(store, key) for key in (manifest_key(payload), tombstone_key(payload)))
+
+
+def _forget_ended(store: Store, payload: str, keys: Sequence[str]) -> None:
+    """Take back the word of runs that have ended; when nobody writes any more, no upload of that name is of use."""
+    ended = [key for key in keys if _is_ended(store, payload, read_note(store, key))]
+    if len(ended) == len(keys):
+        store.abort_uploads(payload)
+    _forget(store, ended)
+
+
+def _forget(store: Store, keys: Sequence[str]) -> None:
+    for key in keys:
+        store.delete(key)
+
+
 def _remove(store: Store, payload: str) -> bool:
-    """Whether something was there that was no backup; it is gone now, unfinished uploads as well."""
+    """Whether something was there that was no backup; it is gone now, unfinished uploads as well. Raises StoreError."""
+    if _is_settled(store, payload):
+        return False
     keys = {stored.key for stored in store.list(payload)}
-    if keys & {manifest_key(payload), tombstone_key(payload)}:
-        return False  # it became a backup, or is being deleted by a run that will go on with that
     uploads: Sequence[str] = store.abort_uploads(payload)
     beside = sorted(key for key in keys if key == checksum_key(payload) or payload_of_record(key) == payload)
     for key in [*beside, payload]:

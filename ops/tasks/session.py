@@ -74,7 +74,7 @@ class Session:
     @property
     def config_flag(self) -> str:
         """` --config FILE` when the configuration was named, for commands that are shown."""
-        return f" --config {shlex.quote(self.flags.config)}" if self.flags.config else ""
+        return config_flag(self.flags)
 
     def chosen(self, name: str) -> list[ConfiguredSource]:
         """The source of that name, or all; raises ConfigError when there is none."""
@@ -115,7 +115,29 @@ class Session:
     def latest(self, store: Store, configured: ConfiguredSource | None) -> Backup:
         """The newest backup of the source (None: of all) in the store; raises BackupError when there is none."""
         whose = self.whose(configured) if configured else None
-        return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
+        try:
+            return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
+        except BackupError as error:
+            if configured is None or error.code != "backup.not_found":
+                raise
+            raise self._naming_copies(error, store, configured) from error
+
+    def _naming_copies(self, error: BackupError, store: Store, configured: ConfiguredSource) -> BackupError:
+        """The same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
+        choices = []
+        for name in configured.stores:
+            if name == store.name:
+                continue
+            with contextlib.suppress(OpsError):
+                whose = self.whose(configured)
+                copy = find_backup(self.config.stores[name], "latest", whose=whose, cache=self.cache)
+                about = f"newest copy in {name!r}, {copy.manifest.created_at:%Y-%m-%d %H:%M}Z"
+                choices.append((f"{self.named_task} {name}:latest --source {configured.name}", about))
+                choices.append((f"store.pull {name}:latest --source {configured.name}", "bring it back"))
+        if not choices:
+            return error
+        hint = "copies are in other stores: use one, or bring it back first"
+        return BackupError(error.message, code=error.code, hint=hint, choices=choices)
 
     @property
     def named_task(self) -> str:
@@ -263,7 +285,7 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
 
 def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
     open_missing_streams()
-    outcome = Outcome(task, program_name())
+    outcome = Outcome(task, program_name(), config_flag(flags))
     heard: list[signal.Signals] = []
     try:
         _take_signals(heard)
@@ -292,6 +314,11 @@ def _interrupted(outcome: Outcome, flags: Flags, number: signal.Signals) -> NoRe
         outcome.ended_with = _BY_SIGNAL + number
         _emit(outcome, flags.format)
     raise Exit(message, _BY_SIGNAL + number) from None
+
+
+def config_flag(flags: Flags) -> str:
+    """` --config FILE` when the configuration was named, for commands that are shown."""
+    return f" --config {shlex.quote(flags.config)}" if flags.config else ""
 
 
 def program_name() -> str:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
+import pytest
+
 from ops.fsio.atomic import publish, write_all
-from ops.fsio.leftovers import is_marked_by_us, marked_name, name_in_mark, staged_beside
+from ops.fsio.leftovers import (
+    FolderClock,
+    Leftover,
+    is_marked_by_us,
+    leftover_at,
+    marked_name,
+    name_in_mark,
+    staged_beside,
+)
 from tests.dead import ELSEWHERE, dead_name
 
 
@@ -30,3 +41,19 @@ def test_others_files_stay(tmp_path: Path) -> None:
         publish(staged.path, tmp_path / "a.csv")
     assert {path.name for path in tmp_path.iterdir()} == {*stay, "a.csv"}
     assert (tmp_path / "a.csv").read_bytes() == b"new"
+
+
+def test_looking_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program that wants its own file's lock is never refused because of a look at what is left."""
+    asked: list[int] = []
+    really = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        asked.append(operation)
+        really(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / ".tmp-theirs").write_bytes(b"123")
+    found = leftover_at(tmp_path / ".tmp-theirs", FolderClock(tmp_path))
+    assert found == Leftover(".tmp-theirs", 3, ours=False)
+    assert not [operation for operation in asked if operation & fcntl.LOCK_EX]

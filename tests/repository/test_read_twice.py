@@ -12,10 +12,12 @@ import pytest
 
 from ops.errors import BackupError, StoreError
 from ops.formats.names import manifest_key
+from ops.model.findings import Severity
 from ops.ports.store import StoredFile
 from ops.repository.catalog import read_catalogue, read_manifest
 from ops.repository.identity import IDENTITY_KEY, ensure_identity, read_identity
 from ops.repository.listing import list_backups
+from ops.repository.listing_row import NOT_WHOLE
 from ops.stores.memory import MemoryStore
 from tests.histories import stored_backup
 
@@ -81,3 +83,30 @@ def test_a_listing_that_hides_everything_is_not_believed() -> None:
         with pytest.raises(StoreError) as caught:
             look(store)
         assert caught.value.code == "store.bad_listing"
+
+
+@dataclass(slots=True)
+class Hiding(MemoryStore):
+    """A store whose listings hide a file, and which may not have it either."""
+
+    hidden: str = ""
+
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
+        """All but that."""
+        return iter([stored for stored in MemoryStore.list(self, prefix) if stored.key != self.hidden])
+
+
+def test_a_payload_that_is_not_listed_is_asked_for() -> None:
+    """What no listing shows and the store has is not called gone, in a catalogue and in a list; what it has not, is."""
+    store = Hiding()
+    backup = stored_backup(store, NOW)
+    store.hidden = backup.name
+    for findings in (read_catalogue(store).findings, list_backups(store, None).findings):
+        assert {(item.code, item.severity) for item in findings} == {("store.unstable", Severity.WARNING)}
+    assert list_backups(store, None).rows.as_list()[0].verified == ""
+    del store.files[backup.name]
+    for findings in (read_catalogue(store).findings, list_backups(store, None).findings):
+        assert {(item.code, item.severity) for item in findings} == {
+            ("backup.payload_missing", Severity.CRITICAL)
+        }
+    assert list_backups(store, None).rows.as_list()[0].verified == NOT_WHOLE
