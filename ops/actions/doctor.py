@@ -33,7 +33,7 @@ from ops.repository.freshness import (
 )
 from ops.repository.integrity import critical
 from ops.repository.listing import Listing, list_backups, unread_manifests
-from ops.repository.own import of_source
+from ops.repository.own import of_source, own_backups
 from ops.repository.private_memory import known_manifest
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
@@ -145,15 +145,7 @@ def examine_copies(
         there = {item.manifest.job_id for item in away.backups}
         here = home.here.mine
         wanted = missing + sum(item.manifest.job_id in there for item in here)
-        theirs = home.here.among(away)
-        bad = [item.name for item in theirs if item.good is False]
-        if theirs and not here:
-            message = (
-                f"store {name!r} has {len(theirs)} backups of this source, and where they are made there is none:"
-                f" bring them back with store.pull {name}:latest"
-            )
-            findings.append(_warning("copy.only", message, name))
-            continue
+        bad = [item.name for item in home.here.among(away) if item.good is False]
         if bad:
             message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
             findings.append(_critical("copy.failed_look", message, name))
@@ -163,6 +155,19 @@ def examine_copies(
         else:
             message = f"store {name!r} has all {wanted} backups that should be there"
             findings.append(_ok("copy.complete", message))
+    return findings
+
+
+def examine_only_copies(whose: Whose, further: Iterable[Repository]) -> list[Finding]:
+    """Return a warning for each further store that has backups of a source of which none is where they are made."""
+    findings = []
+    for to in further:
+        if mine := own_backups(whose, to.store).mine:
+            message = (
+                f"store {to.name!r} has {len(mine)} backups of this source, and where they are made there is none:"
+                f" bring them back with store.pull {to.name}:latest"
+            )
+            findings.append(_warning("copy.only", message, to.name))
     return findings
 
 

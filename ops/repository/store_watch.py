@@ -83,12 +83,12 @@ class StoreWatch:
             remember_store(self.state, replace(seen, newest={**seen.newest, source: made_at}))
 
     def forget(self, store: Store) -> bool:
-        """Forget the store, so that it may be made anew; return whether its disk was mounted elsewhere. Raises StateError."""
+        """Forget the store, so that it may be made anew; return whether its disk seems not mounted. Raises StateError."""
         seen = recall_store(self.state, store.location)
         forget_store(self.state, store.location)
         before = None if seen is None else seen.mount
         now = mount_of(folder_of(store)) if isinstance(store, LocalFiles) else None
-        return before is not None and now is not None and before.point != now.point
+        return before is not None and now is not None and Path(now.point) in Path(before.point).parents
 
     def _was_deleted(self, store: Store, seen: SeenStore) -> bool:
         """Whether the folder lies where it lay: then it was deleted, and its disk is there."""

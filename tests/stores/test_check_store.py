@@ -232,3 +232,15 @@ def test_no_room_for_trials(
     found = check_store(MemoryStore(), job)
     assert "space.disk_full" in {finding.code for finding in found}
     assert not [finding for finding in found if SCRATCH_PREFIX in finding.message]
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_is_no_broken_promise(small_disk: Callable[[int], Path], job: Job) -> None:
+    """Where the disk is full nothing is said of what its file system can do."""
+    place = small_disk(256 << 10)
+    store = LocalStore("l", LocalOptions(path=place))
+    with contextlib.suppress(OSError):
+        (place / "filler").write_bytes(bytes(1 << 20))
+    found = check_store(store, job)
+    assert "promise.broken" not in {item.code for item in found}
+    assert any(item.code == "space.disk_full" for item in found)

@@ -60,11 +60,15 @@ class Site:
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout + done.stderr
 
-    def codes(self, *words: str) -> set[str]:
-        """The codes of everything that a task says, as JSON."""
+    def documents(self, *words: str) -> list[dict[str, object]]:
+        """Everything with a code that a task says, as JSON."""
         environment = {"OPS_STATE_DIR": str(self.folder / "state"), "OPS_HOST": "here"}
         done = run_drillbook(*words, "--format", "json", cwd=self.folder, environment=environment)
-        return {str(item["code"]) for item in _findings(json.loads(done.stdout))}
+        return list(_findings(json.loads(done.stdout)))
+
+    def codes(self, *words: str) -> set[str]:
+        """The codes of all that."""
+        return {str(item["code"]) for item in self.documents(*words)}
 
 
 def _findings(value: object) -> Iterator[dict[str, object]]:
@@ -176,11 +180,11 @@ def test_a_disk_with_another_store(only: Site) -> None:
 
 
 def test_a_folder_that_was_deleted(only: Site) -> None:
-    """A folder that was deleted on its disk is made anew by the next backup, which says so; reading it says that it is empty."""
+    """A folder that was deleted on its disk is made anew by the next backup, which says so; reading it warns that it was deleted."""
     assert only.do("backup.create")[0] == 0
     shutil.rmtree(only.point / "drillbook")
     code, said = only.do("backup.list")
-    assert (code, "There is no backup yet" in said) == (0, True)
+    assert (code, "There is no backup yet" in said, "was deleted" in said) == (1, True, True)
     code, said = only.do("backup.create")
     assert code == 0
     assert "was made anew: the one that this machine knew there" in said
@@ -341,3 +345,43 @@ def test_only_a_further_store_may_be_offline(rotated: Site) -> None:
         (rotated.folder / "ops.toml").write_text(text.replace(old, new))
         code, output = rotated.do("backup.list")
         assert (code, said in output) == (2, True), output
+
+
+def test_a_missing_disk_is_never_answered_by_a_command_to_run(only: Site) -> None:
+    """While the disk is away no error gives `store.check --create` as what to run next: it would begin a store below it."""
+    assert only.do("backup.create")[0] == 0
+    only.take_away()
+    for words in (("backup.create",), ("backup.drill",), ("backup.list",)):
+        done = only.documents(*words)
+        (error,) = [item for item in done if item["code"] == "store.missing"]
+        assert error.get("command") is None
+        assert "mount its disk" in str(error["hint"])
+
+
+def test_a_store_that_begins_below_a_mount_point_warns(only: Site) -> None:
+    """Begun where another disk was mounted, it says so as a warning, and what to do; in its own place it does not."""
+    assert only.do("backup.create")[0] == 0
+    only.take_away()
+    code, said = only.do("store.check", "--store", "usb", "--create")
+    assert (code, "lay on a disk of its own" in said) == (1, True), said
+    shutil.rmtree(only.point / "drillbook")
+    only.mount()
+    assert only.do("store.check", "--store", "usb", "--create")[0] == 0
+
+
+def test_a_deleted_store_is_told_until_it_is_made_anew(both: Site) -> None:
+    """Verbs that read warn that the store is gone with all backups, and of its copies; the next backup makes it anew."""
+    assert both.do("backup.create")[0] == 0
+    shutil.rmtree(both.folder / "home")
+    for words in (("backup.list",), ("doctor",)):
+        code, said = both.do(*words)
+        assert (code, "was deleted: the one that this machine knew there" in said) == (1, True), said
+    assert {"store.deleted", "copy.only"} <= both.codes("doctor")
+    code, said = both.do("backup.drill")
+    assert code == 2
+    assert "backup.drill --from usb:latest --source app" in said
+    assert "store.pull usb:latest --source app" in said
+    assert "backup.create" not in said
+    assert both.do("store.pull", "usb:latest", "--source", "app")[0] == 0
+    assert both.do("backup.drill")[0] == 0
+    assert "store.deleted" not in both.codes("doctor")

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ops.actions.copy import Home
-from ops.actions.doctor import Patient, examine, examine_copies, examine_known, examine_machine
+from ops.actions.doctor import (
+    Patient,
+    examine,
+    examine_copies,
+    examine_known,
+    examine_machine,
+    examine_only_copies,
+)
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.model.findings import Finding, Severity
@@ -127,6 +134,10 @@ def _examine_copies(
     names = [name for name in config.further_stores(configured) if listings.get(name) is not None]
     if listings.get(home.name) is None or not names:
         return []
-    further = {name: (read_catalogue(config.stores[name]), config.settings_of(name).policy) for name in names}
     here = Home.of(session.whose(configured), session.repository(home))
+    if not here.here.mine:
+        return examine_only_copies(
+            here.here.whose, (session.repository(config.stores[name]) for name in names)
+        )
+    further = {name: (read_catalogue(config.stores[name]), config.settings_of(name).policy) for name in names}
     return examine_copies(here, further, config.policies, session.job.clock())

@@ -137,3 +137,30 @@ def test_nothing_but_the_bucket_and_the_key(weed: Weed, database: Path, tmp_path
     listed = run_drillbook("backup.list", "--format", "json", cwd=bare, environment=keys)
     (result,) = json.loads(listed.stdout)["results"]
     assert (result["proven"], result["copies"][0]["opened"]) == (True, True)
+
+
+def test_keys_that_only_read(weed: Weed, database: Path, tmp_path: Path) -> None:
+    """Doctor says that backups cannot be made there; verify and drill go on without a lease and say so; nothing is called deletable."""
+    (tmp_path / "ops.toml").write_text(CONFIG.format(database=database, bucket=weed.bucket(), url=weed.url))
+    (tmp_path / "ops.toml").write_text(
+        (tmp_path / "ops.toml")
+        .read_text()
+        .replace('["printf", "SK-full"]', '["sh", "-c", "printf $OFFSITE_SECRET"]')
+    )
+
+    def run(who: str, *words: str) -> tuple[int, str]:
+        environment = {"OFFSITE_ACCESS": f"AK-{who}", "OFFSITE_SECRET": f"SK-{who}"}
+        ended = run_drillbook(*words, cwd=tmp_path, environment=environment)
+        assert "Traceback" not in ended.stderr
+        return ended.returncode, ended.stdout + ended.stderr
+
+    assert run("full", "backup.create")[0] == 0
+    assert "can not be written" not in run("full", "doctor")[1]
+    code, said = run("reader", "doctor")
+    assert (code, "store 'offsite' can not be written" in said) == (2, True), said
+    code, said = run("reader", "backup.verify", "--level", "full")
+    assert (code, "passed" in said) == (1, True), said
+    code, said = run("reader", "store.check")
+    assert (code, "these keys can delete" in said, "what is removed is gone" in said) == (2, False, False), (
+        said
+    )
