@@ -46,7 +46,7 @@ def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]
 
 
 def _examine_writing(store: Store) -> list[Finding]:
-    """Look whether a small file can be put: always the same one, which stays, so that nothing gathers there."""
+    """Look whether a small file can be put: always the same one, which stays, so that names do not gather."""
     try:
         put_text(store, _PROBE, b"")
     except OpsError as error:
