@@ -28,31 +28,10 @@ from ops.stores.local.store import LocalOptions, LocalStore
 from tests.conftest import ask, execute
 from tests.histories import looked_at, stored_backup
 from tests.keys import Keys
+from tests.killing import run_and_kill
 
 OPERATION = Path(__file__).with_name("operation.py")
 KILLS = 20
-
-
-def run_and_kill(action: str, database: Path, store: Path, name: str, after_s: float | None) -> float:
-    """Run the operation and kill it after `after_s` seconds (None: never); how long it ran."""
-    arguments: list[str | Path] = [sys.executable, OPERATION, action, database, store, name]
-    with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        started = time.monotonic()
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        if after_s is None:
-            assert process.stdout.readline() == b"done\n"
-        else:
-            time.sleep(after_s)
-            process.kill()
-        elapsed = time.monotonic() - started
-        process.communicate()
-    return elapsed
 
 
 def make_bank(path: Path, mark: str, rows: int = 60_000) -> None:
@@ -74,9 +53,9 @@ def kill_creates(tmp_path: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     database, folder = tmp_path / "bank.db", tmp_path / "backups"
     make_bank(database, "a")
-    duration = run_and_kill("create", database, folder, "-", None)
+    duration = run_and_kill(OPERATION, "create", database, folder, "-", after_s=None)
     for _ in range(kills):
-        run_and_kill("create", database, folder, "-", chance.uniform(0, duration * 1.05))
+        run_and_kill(OPERATION, "create", database, folder, "-", after_s=chance.uniform(0, duration * 1.05))
     source = SqliteSource("bank", SqliteOptions(path=database))
     store = LocalStore("local", LocalOptions(path=folder))
     # The next run cleans up after the dead.
@@ -103,12 +82,14 @@ def test_sealed_create_killed_at_ten_moments(tmp_path: Path) -> None:
     database, folder, scratch = tmp_path / "bank.db", tmp_path / "backups", tmp_path / "scratch"
     scratch.mkdir()
     make_bank(database, "canary", rows=20_000)
-    duration = run_and_kill("seal", database, folder, keys.recipient, None)
+    duration = run_and_kill(OPERATION, "seal", database, folder, keys.recipient, after_s=None)
     for _ in range(KILLS // 2):
-        run_and_kill("seal", database, folder, keys.recipient, chance.uniform(0, duration * 1.05))
+        run_and_kill(
+            OPERATION, "seal", database, folder, keys.recipient, after_s=chance.uniform(0, duration * 1.05)
+        )
         assert not [path for path in folder.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
     # The next run cleans up after the dead, in the store and in the scratch place.
-    run_and_kill("seal", database, folder, keys.recipient, None)
+    run_and_kill(OPERATION, "seal", database, folder, keys.recipient, after_s=None)
     assert list(folder.glob(".tmp-*")) == []
     assert list(scratch.iterdir()) == []
     source = SqliteSource("bank", SqliteOptions(path=database))
@@ -138,7 +119,7 @@ def kill_restores(tmp_path: Path, kills: int, seed: int) -> None:
         shutil.copy(old, database)
         leave_log(database)
         moment = None if duration is None else chance.uniform(0, duration * 1.05)
-        elapsed = run_and_kill("restore", database, folder, name, moment)
+        elapsed = run_and_kill(OPERATION, "restore", database, folder, name, after_s=moment)
         duration = duration or elapsed
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -151,7 +132,7 @@ def kill_restores(tmp_path: Path, kills: int, seed: int) -> None:
     assert "new" in seen
     # An interrupted restore can be run again, and leaves nothing of the interrupted ones.
     shutil.copy(old, database)
-    run_and_kill("restore", database, folder, name, None)
+    run_and_kill(OPERATION, "restore", database, folder, name, after_s=None)
     assert ask(database, "SELECT min(mark) FROM t") == "new"
     assert sorted(file.name for file in database.parent.iterdir()) == ["bank.db"]
 

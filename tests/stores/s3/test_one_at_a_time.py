@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +28,7 @@ from ops.units import Size
 from tests.conftest import execute
 from tests.histories import whose
 from tests.keys import Keys
+from tests.killing import run_and_kill
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
@@ -97,28 +95,14 @@ def test_killed_at_any_moment(
     options = store.options
     assert options.access_key_file is not None
     script = Path(__file__).with_name("creating.py")
-    command = [
-        sys.executable, str(script), weed.url, shared_bucket, options.prefix, str(options.access_key_file.parent),
-        str(tmp_path / "app" / "data.db"), str(scratch), *([keys.recipient] if sealed else []),
+    arguments: list[str | Path] = [
+        weed.url, shared_bucket, options.prefix, options.access_key_file.parent,
+        tmp_path / "app" / "data.db", scratch, *([keys.recipient] if sealed else []),
     ]  # fmt: skip
-    chance, usual_s = random.Random(random.randrange(10**6)), 0.0
-    for turn in range(6):
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            started = time.monotonic()
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-            if turn:
-                time.sleep(chance.uniform(0, usual_s))
-                process.kill()
-            else:
-                assert process.stdout.readline().startswith(b"backup-")
-                usual_s = time.monotonic() - started
-            process.communicate()
+    chance = random.Random(random.randrange(10**6))
+    usual_s = run_and_kill(script, *arguments, after_s=None)
+    for _ in range(5):
+        run_and_kill(script, *arguments, after_s=chance.uniform(0, usual_s))
     to = Repository(store=store, scratch=scratch)
     last = make(source, to, BackupRequest(), None, Job()).taken.backup.name
     names = require_whole(new_store(), source, scratch)
