@@ -122,7 +122,8 @@ class TestTwoMachines:
             item["backup"] for item in alpha.tell(0, "backup.drill", "--from", "second:latest")["results"]
         ] == [first]
         alpha.execute("UPDATE who SET name = 'lost'")
-        alpha.do(0, "backup.restore", "--from", "second:latest", "--yes")
+        restored = alpha.tell(1, "backup.restore", "--from", "second:latest", "--yes")
+        assert codes(restored)["store.deleted"] == "warning"
         assert alpha.ask() == "alpha"
         assert alpha.do(0, "store.pull", "second:latest")
         assert first in alpha.names()
