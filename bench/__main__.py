@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.catalogue import measure_listing
 from bench.create import measure_create
 from bench.data import database_of
-from bench.digesting import measure_digest
 from bench.eventlog import measure_eventlog
 from bench.growth import measure_growth
 from bench.ingest import measure_ingest
@@ -28,7 +27,7 @@ from ops.units import parse_size
 
 PARTS = (
     *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed", "snapshot", "ingest"),
-    *("list", "listing", "memory", "litestream", "digest"),
+    *("list", "listing", "memory", "litestream"),
 )
 ON_REQUEST = ("eventlog-growth",)
 """Parts that take long and are measured with `--only` alone."""
@@ -44,7 +43,6 @@ MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),
     "memory": lambda database, _: measure_memory(database),
     "litestream": measure_litestream,
-    "digest": measure_digest,
 }
 SHOPS = {part.name: part for part in (PETSHOP, PLAIN_SHOP)}
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"

@@ -11,7 +11,7 @@ from bench.timing import Candidate, Details, Timing, in_turns
 
 COMMAND = "nox -s bench -- --only create"
 OWN = "own"
-COUNTS, DIGESTS = "create, counts only", "create, content digests"
+CREATE = "create"
 COPY, HASH = "copy + fsync", "SHA-256 (OpenSSL, 1 MiB blocks)"
 BUSY, IDLE = "`.backup` + `sha256sum`", "`.backup` + `sha256sum`, nobody writing"
 
@@ -29,11 +29,7 @@ def measure_create(database: Path, rounds: int) -> Section:
 
 def _targets(timings: dict[str, Timing]) -> list[Target]:
     limit = (timings[COPY], timings[HASH])
-    return [
-        against(timing.name, 1.15, timing, limit)
-        for name in (COUNTS, DIGESTS)
-        for timing in _with_own(timings[name])
-    ]
+    return [against(timing.name, 1.15, timing, limit) for timing in _with_own(timings[CREATE])]
 
 
 def _own(name: str) -> str:
@@ -63,12 +59,9 @@ def _candidates(place: Place) -> Iterator[Candidate]:
     yield work(HASH, lambda: rivals.sha256(live), "nothing: there is no copy")
     yield work("`sha256sum`", lambda: rivals.sha256sum(live), "nothing: there is no copy", _beside(place))
     yield work(
-        COUNTS, lambda: _create(place, digests=False), "consistent, durable, SHA-256, rows of each table"
-    )
-    yield work(
-        DIGESTS,
-        lambda: _create(place, digests=True),
-        "the same and a digest of each table's content, compared by every full verify and drill",
+        CREATE,
+        lambda: _create(place),
+        "consistent, durable, SHA-256, rows of each table, compared with what SQLite saw",
     )
     yield work(
         "backup API in one step + `sha256sum`", lambda: rivals.api_backup(live, stored), "consistent, SHA-256"
@@ -97,8 +90,8 @@ def _beside(place: Place) -> Callable[[], Callable[[], None]]:
     return prepare
 
 
-def _create(place: Place, *, digests: bool) -> Details:
-    document = json.loads(place.drillbook("backup.create", digests=digests))
+def _create(place: Place) -> Details:
+    document = json.loads(place.drillbook("backup.create"))
     return {OWN: own_seconds(document)}
 
 
@@ -122,8 +115,7 @@ def _explain(timings: dict[str, Timing]) -> str:
         "The limit is the larger of copying the file with fsync and hashing it once (here: "
         f"{limit}); nothing that promises both a durable copy and its SHA-256 can be quicker, and both at once "
         "need two cores. Ours are given as whole processes, interpreter and imports included, and as the action alone "
-        "(`duration_ms` of its result). Content digests are the default; `digests = false` turns them off. Counting rows reads the smallest index of each table. Content digests read and hash "
-        "every row of the copy in Python: that is computing, not disk, and grows with the cores."
+        "(`duration_ms` of its result). Counting rows reads the smallest index of each table."
     )
     if timings[BUSY].gave_up:
         text += (

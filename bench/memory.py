@@ -61,7 +61,7 @@ def _mib(kib: int) -> str:
 
 def _peak_of_task(place: Place, arguments: Sequence[str]) -> Peak:
     say(f"  memory of {' '.join(arguments)}")
-    return peak_of([*drillbook(*arguments), "--config", str(place.config(digests=True)), "--format", "json"])
+    return peak_of([*drillbook(*arguments), "--config", str(place.config), "--format", "json"])
 
 
 def peak_of(argv: Sequence[str]) -> Peak:

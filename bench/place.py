@@ -20,7 +20,6 @@ CONFIG = """scratch_dir = "scratch"
 [source.bench]
 kind = "sqlite"
 path = "data.db"
-digests = {digests}
 
 [store.local]
 kind = "local"
@@ -46,13 +45,14 @@ class Place:
     def scratch(self) -> Path:
         return self.folder / "scratch"
 
-    def config(self, *, digests: bool) -> Path:
-        """The configuration with or without content digests."""
-        return self.folder / ("digests.toml" if digests else "counts.toml")
+    @property
+    def config(self) -> Path:
+        """The configuration."""
+        return self.folder / "ops.toml"
 
-    def drillbook(self, *arguments: str, digests: bool = True) -> str:
+    def drillbook(self, *arguments: str) -> str:
         """What one task of ours prints as JSON."""
-        return program(*drillbook(*arguments), "--config", self.config(digests=digests), "--format", "json")
+        return program(*drillbook(*arguments), "--config", self.config, "--format", "json")
 
     def empty(self) -> None:
         """Remove what the runs made; the database stays."""
@@ -97,10 +97,7 @@ def place_for(database: Path) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="run-", dir=database.parent) as folder:
         place = Place(Path(folder))
         place.empty()
-        for digests in (True, False):
-            place.config(digests=digests).write_text(
-                CONFIG.format(digests=str(digests).lower()), encoding="utf-8"
-            )
+        place.config.write_text(CONFIG, encoding="utf-8")
         _warm_up(database, place)
         shutil.copyfile(database, place.database)
         place.database.chmod(0o600)

@@ -42,7 +42,7 @@ EXPLANATION = (
     "By hand, one after another: `sqlite3 .backup`, fsync, `sha256sum`; to verify, `sha256sum -c`, `cp` to a "
     "scratch place, `PRAGMA integrity_check`, `PRAGMA foreign_key_check`, `select count(*)` of each table; to "
     "drill, `cp`, `sha256sum -c` and the same checks again. Nobody writes meanwhile, since `.backup` does not end "
-    "under a writer. Drillbook's times contain more: content digests of all tables are taken at create and "
+    "under a writer. Drillbook's times contain more: rows of all tables are counted at create and "
     "compared at verify and drill, copies are durable, evidence is written. Below both lies `integrity_check`, "
     "which visits every index entry and its row: it is computing on one core for each table, so the largest "
     "table with its indexes is the limit, and after that the number of cores."

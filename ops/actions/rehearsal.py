@@ -50,21 +50,22 @@ def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Prog
 def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:
     """All checks of the kind on a restored copy, and its measures against those of the manifest.
 
-    Both run at once: one mostly inside the database library, the other in worker processes.
+    Both run at once, mostly inside the database.
     """
     progress.step("checking and measuring the restored copy")
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(copy.check)
-        measured = _compare(copy, copy.expected(recorded))
+        measured = _compare(copy, recorded)
         return [*copy.findings, *checking.result(), *measured]
 
 
 def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
     try:
-        found = copy.measure(recorded)
+        expected = copy.expected(recorded)
+        found = copy.measure(expected)
     except OpsError as error:
         return [judged(error, "measure")]
-    return compare_measures(recorded, found)
+    return compare_measures(expected, found)
 
 
 def with_needed(source: _S, needed: Sequence[Fetched]) -> _S:

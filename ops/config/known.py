@@ -9,7 +9,7 @@ from datetime import date
 
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
-from ops.model.complaints import ACCEPTABLE, Known
+from ops.model.complaints import KNOWABLE, Known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class KnownTable:
 def read_known(values: Mapping[str, object], here: Place) -> Known:
     """Return what a table says is known; raises ConfigError for a code of which nobody may say that."""
     table = build(KnownTable, values, here)
-    if table.code not in ACCEPTABLE:
-        close = difflib.get_close_matches(table.code, ACCEPTABLE, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(sorted(ACCEPTABLE))}"
+    if table.code not in KNOWABLE:
+        close = difflib.get_close_matches(table.code, KNOWABLE, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(sorted(KNOWABLE))}"
         raise ConfigError(f"{here}, code: {table.code!r} cannot be known", hint=hint)
     for key in ("where", "reason"):
         if not getattr(table, key).strip():

@@ -5,11 +5,8 @@ Each row is some bytes, each row's bytes are hashed with SHA-256, and the hashes
 A table's digest is the SHA-256 of a JSON array: the algorithm's name, the column names, the row count and the
 sum as 64 hexadecimal digits.
 
-Two kinds of row bytes are in use, and never compared with each other:
-
-`records-sha256-1` stands in manifests: the row's record as SQLite stores it (see `ops.sources.sqlite.btree`).
-`encode_row` is for rows that were read through SQL, inside a transaction that is not yet in the file. It is
-unambiguous over SQLite's storage classes, little-endian throughout:
+A row's bytes are those of `encode_row`, for rows that were read through SQL. They are unambiguous over SQLite's storage
+classes, little-endian throughout:
 
     row      "(" u32 number-of-values, then the values
     NULL     "N"
@@ -28,7 +25,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-ALGORITHM: Final = "records-sha256-1"
+_ALGORITHM: Final = "records-sha256-1"
 _MODULUS: Final = 2**256 - 1
 _DIGEST: Final = operator.methodcaller("digest")
 _I32: Final = 2**31
@@ -68,13 +65,8 @@ def _encode_integer(value: int) -> bytes:
 
 
 def sum_rows(rows: Sequence[Row]) -> int:
-    """`sum_encoded` of rows of Python values, each encoded by `encode_row`."""
-    return sum_encoded(map(encode_row, rows))
-
-
-def sum_encoded(rows: Iterable[bytes]) -> int:
     """The sum of the hashes of `rows`, modulo 2**256 - 1; sums of parts can be added with `add_sums`."""
-    hashes = map(_DIGEST, map(hashlib.sha256, rows))
+    hashes = map(_DIGEST, map(hashlib.sha256, map(encode_row, rows)))
     # In base 2**256 the joined hashes are the digits of one number, and a number is congruent to the sum of
     # its digits modulo base - 1: one big-integer division instead of a Python addition for each row.
     return int.from_bytes(b"".join(hashes), "little") % _MODULUS
@@ -87,7 +79,7 @@ def add_sums(sums: Iterable[int]) -> int:
 
 def table_digest(columns: Sequence[str], rows: int, row_sum: int) -> str:
     """The hex digest of a table from its column names in order, its row count and the sum of its rows' hashes."""
-    content = json.dumps([ALGORITHM, list(columns), rows, f"{row_sum:064x}"], separators=(",", ":"))
+    content = json.dumps([_ALGORITHM, list(columns), rows, f"{row_sum:064x}"], separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,28 +20,21 @@ from ops.ingest_monitor.table_columns import Columns, entry_of, find_columns, mi
 from ops.ingest_monitor.timestamp_forms import SLACK, UNCLEAR, Form, forms_since, is_iso
 from ops.ingest_monitor.timestamps import EPOCH
 from ops.model.findings import Finding, Severity
-from ops.sources.sqlite.capture import remove_empty_log
-from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
+from ops.sources.sqlite.connection import translated_errors
+from ops.sources.sqlite.read_live import reading
 from ops.sources.sqlite.schema import quoted
 
 
 @contextlib.contextmanager
 def opened_table(path: Path, settings: IngestSettings, timeout_s: float) -> Iterator[TableHistory]:
     """The history in the database at `path`; raises SourceError when it can not be read, or is not there."""
-    path = Path(os.path.realpath(path))
-    require_database_file(path)
-    had_log = path.with_name(f"{path.name}-wal").exists()
-    try:
-        with (
-            translated_errors(path, "reading the ingest history"),
-            contextlib.closing(connect_live(path, timeout_s=timeout_s)) as connection,
-        ):
-            connection.execute("PRAGMA temp_store=MEMORY")
-            connection.text_factory = lambda text: text.decode("utf-8", "replace")
-            yield TableHistory(connection, find_columns(connection, settings, str(path)))
-    finally:
-        if not had_log:
-            remove_empty_log(path)
+    with (
+        reading(path, timeout_s=timeout_s) as connection,
+        translated_errors(path, "reading the ingest history"),
+    ):
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        yield TableHistory(connection, find_columns(connection, settings, str(path)))
 
 
 class TableHistory:

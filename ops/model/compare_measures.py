@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Measures
+from ops.model.manifest import IN_PAYLOAD, Measures
 
 
 def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
@@ -30,8 +30,11 @@ def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
                 found=found.digest_algorithm or "",
             )
         )
-    what = "rows and content" if digested else "rows"
+    by_payload = found.digest_algorithm == IN_PAYLOAD
+    what = "rows and content" if digested and not by_payload else "rows"
     message = f"{what} of {len(recorded.tables)} tables as measured in the backup's snapshot"
+    if by_payload:
+        message += ", their content by the payload's SHA-256"
     return [
         *findings,
         Finding(severity=Severity.OK, code="measure.equal", message=message, found=f"{found.rows} rows"),

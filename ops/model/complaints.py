@@ -35,7 +35,10 @@ DIFFERENCES: Final = frozenset(
 )
 """In what a copy may differ from the manifest after a load that ended clean; an unclean one is never accepted."""
 ACCEPTABLE: Final = COMPLAINTS | DIFFERENCES
-"""All that may be known or accepted: never bytes, a key, a manifest or a chain."""
+"""All that may be accepted: never bytes, a key, a manifest or a chain."""
+_UNLOOKED: Final = frozenset(("sqlite.not_counted", "sqlite.not_installed"))
+KNOWABLE: Final = ACCEPTABLE | _UNLOOKED
+"""All that may be known: beside that, what cannot be looked at without what only the application has."""
 REMAINS: Final = "backup.checksum_mismatch"
 """What a restore into a new place may be told to accept, to take out what is left of a damaged only copy."""
 ACCEPTED: Final = "ACCEPTED: "
@@ -120,7 +123,7 @@ def _inherited(item: Finding, manifest: Manifest, recorded: frozenset[tuple[str,
 
 
 def _known(item: Finding, manifest: Manifest, known: Sequence[Known], today: date) -> Finding:
-    if item.severity is Severity.OK or not may_be_accepted(item, manifest):
+    if item.severity is Severity.OK or not (item.code in _UNLOOKED or may_be_accepted(item, manifest)):
         return item
     if item.code in DAMAGE and not item.inherited:
         # Known is the source's damage, and nobody has seen that this is the source's.

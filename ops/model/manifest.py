@@ -34,12 +34,16 @@ class TableMeasure:
     digest: str | None = None
 
 
+IN_PAYLOAD: Final = "payload-sha256"
+"""Stands for the digest of tables whose rows are in the payload byte for byte: its SHA-256 has compared them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
     """Comparable facts about a live or restored source.
 
     `digest_algorithm` names how `TableMeasure.digest` was made; digests of different algorithms are not
-    compared. `facts` are further scalar facts of the kind (for SQLite: `schema`, `user_version`, …) that
+    compared. A copy whose content was compared with its payload says `IN_PAYLOAD`, which no manifest records. `facts` are further scalar facts of the kind (for SQLite: `schema`, `user_version`, …) that
     must be equal in a restored copy; `engine` says what measured and is not compared.
     """
 

@@ -12,7 +12,7 @@ from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
-from ops.model.manifest import Manifest
+from ops.model.manifest import Manifest, Measures
 from ops.report.tables import lay_out
 from ops.units import format_duration, format_size, format_time
 
@@ -71,6 +71,15 @@ def error_text(error: OpsError, source: str, typed: Callable[[str], str], word: 
     for command, about in error.choices:
         lines += [f"  {printable(about)}:", f"    {printable(typed(command))}"]
     return "\n".join(lines)
+
+
+def _tables(measures: Measures) -> str:
+    """Rows of each table, and its digest where the backup has digests."""
+    names = measures.tables.items()
+    if not any(item.digest for item in measures.tables.values()):
+        return table(["Table", "Rows"], [[name, str(item.rows)] for name, item in names])
+    rows = [[name, str(item.rows), (item.digest or "-")[:_SHORT_DIGEST]] for name, item in names]
+    return table(["Table", "Rows", "Content"], rows)
 
 
 def _counted(manifest: Manifest) -> str:
@@ -193,10 +202,6 @@ def shown_text(backup: Backup) -> str:
         ("engine", ", ".join(f"{name} {value}" for name, value in manifest.measures.engine.items())),
         *((name, str(value)) for name, value in manifest.measures.facts.items()),
     ]
-    rows = [
-        [name, str(measure.rows), (measure.digest or "-")[:_SHORT_DIGEST]]
-        for name, measure in manifest.measures.tables.items()
-    ]
     history = [
         [
             item.action,
@@ -206,7 +211,7 @@ def shown_text(backup: Backup) -> str:
         ]
         for item in backup.evidence
     ]
-    counted = _counted(manifest) if is_closed(manifest) else table(["Table", "Rows", "Content"], rows)
+    counted = _counted(manifest) if is_closed(manifest) else _tables(manifest.measures)
     parts = [printable(backup.name), facts(pairs), "", counted, ""]
     looks = (
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"

@@ -23,8 +23,8 @@ from typing import Final
 from ops.driverkit.row_digest import Row
 from ops.errors import OpsError, SnapshotError, SpaceError
 from ops.snapshots.definition import Definition, key_values
-from ops.sources.sqlite.capture import remove_empty_log
-from ops.sources.sqlite.connection import connect_live, require_database_file, translate
+from ops.sources.sqlite.connection import translate
+from ops.sources.sqlite.read_live import reading
 from ops.sources.sqlite.schema import quoted
 
 BATCH: Final = 1000
@@ -58,17 +58,8 @@ def selected_rows(live: Live, definition: Definition, ticker: str | None) -> Ite
     SpaceError when there is no room for sorting.
     """
     path = Path(os.path.realpath(live.path))
-    require_database_file(path)
-    had_log = path.with_name(f"{path.name}-wal").exists()
-    try:
-        with (
-            _translated(path),
-            contextlib.closing(connect_live(path, timeout_s=live.timeout_s)) as connection,
-        ):
-            yield _select(connection, definition, ticker)
-    finally:
-        if not had_log:
-            remove_empty_log(path)
+    with reading(path, timeout_s=live.timeout_s) as connection, _translated(path):
+        yield _select(connection, definition, ticker)
 
 
 @contextlib.contextmanager

@@ -78,25 +78,26 @@ def test_damage_turns_it_red(backup: Backup, source: SqliteSource, store: LocalS
 
 
 def test_every_drill_says_what_it_counted(backup: Backup, source: SqliteSource, scratch: Path) -> None:
-    """The digests in the manifest are compared, not only the counts."""
+    """The counts in the manifest are compared, and what proves the content is said."""
     evidence = drill(backup, source, scratch)
-    assert "measure.equal" in {finding.code for finding in evidence.findings}
+    (equal,) = [finding for finding in evidence.findings if finding.code == "measure.equal"]
+    assert "content by the payload's SHA-256" in equal.message
     tables = {**backup.manifest.measures.tables}
-    tables["notes"] = replace(tables["notes"], digest="1" * 64)
+    tables["notes"] = replace(tables["notes"], rows=tables["notes"].rows - 1)
     lying = replace(
         backup, manifest=replace(backup.manifest, measures=replace(backup.manifest.measures, tables=tables))
     )
     assert drill(lying, source, scratch).verdict is Verdict.FAILED
 
 
-def test_counts_only(source: SqliteSource, store: LocalStore, scratch: Path) -> None:
-    """A backup with `digests = false` is drilled by its counts, and says so."""
-    plain = replace(source, options=replace(source.options, digests=False))
-    backup = take_backup(plain, Repository(store=store), BackupRequest(), Job()).backup
-    assert backup.manifest.measures.tables["notes"].digest is None
-    evidence = drill(backup, source, scratch)
+def test_digests_of_earlier_versions(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """A manifest that has digests of tables is drilled by its counts and its SHA-256, which say more."""
+    measures = backup.manifest.measures
+    tables = {name: replace(table, digest="1" * 64) for name, table in measures.tables.items()}
+    older = replace(measures, tables=tables, digest_algorithm="records-sha256-1")
+    evidence = drill(replace(backup, manifest=replace(backup.manifest, measures=older)), source, scratch)
     assert evidence.verdict is Verdict.PASSED
-    assert "measure.rows_only" in {finding.code for finding in evidence.findings}
+    assert {finding.severity for finding in evidence.findings} == {Severity.OK}
 
 
 @pytest.mark.parametrize(

@@ -125,33 +125,24 @@ def test_swapped_manifests_are_refused(source: SqliteSource, tiny: SqliteSource,
     assert caught.value.code == "backup.manifest_invalid"
 
 
-@pytest.mark.parametrize(
-    ("table", "field", "value", "code"),
-    [
-        ("notes", "rows", 199, "measure.rows_differ"),
-        ("notes", "digest", "0" * 64, "measure.content_differs"),
-    ],
-)
 def test_lying_manifest(
     source: SqliteSource,
     store: LocalStore,
     scratch: Path,
     job: Job,
-    table: str,
-    field: str,
-    value: object,
-    code: str,
 ) -> None:
-    """A manifest that claims other counts or digests, correctly sealed, fails a full verify and says where."""
+    """A manifest that claims other counts, correctly sealed, fails a full verify and says where."""
     backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
     path = store.path_of(manifest_key(backup.name))
     document = json.loads(path.read_bytes())
-    document["measures"]["tables"][table][field] = value
+    document["measures"]["tables"]["notes"]["rows"] = 199
     document["seal"] = document_seal(document)
     path.write_text(json.dumps(document))
     evidence = look(find_backup(store, backup.name), source, scratch, Level.FULL)
     assert evidence.verdict is Verdict.FAILED
-    assert code in {finding.code for finding in evidence.findings if finding.where == table}
+    assert {finding.code for finding in evidence.findings if finding.where == "notes"} == {
+        "measure.rows_differ"
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make
 from ops.ciphers.age.driver import AgeCipher
 from ops.config.reading import store_at
-from ops.driverkit.row_digest import ALGORITHM
 from ops.errors import CipherError, SourceError, StoreError
 from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Captured, Copied, Measures
@@ -91,7 +90,7 @@ def test_a_plain_backup_is_sent_while_it_is_measured(
     measured_after(monkeypatch, lambda: seen.append(bucket.asked.wait(_PATIENCE_S)))
     make(source, Repository(store=bucket), BackupRequest(), None, Job())
     assert seen == [True]
-    assert find_backup(bucket, "latest").manifest.measures.digest_algorithm == ALGORITHM
+    assert find_backup(bucket, "latest").manifest.measures.rows > 0
     assert read_catalogue(bucket).findings == ()
 
 

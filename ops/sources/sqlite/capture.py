@@ -1,7 +1,9 @@
 """A consistent copy of a live SQLite database at the speed of the disk, with the source untouched.
 
 The plan: hold a read transaction through SQLite, so that its locks protect the snapshot; have SQLite look at the
-source in it, so that its complaints about the copy can be told from the source's own; copy the raw file beside it; put the log's pages on top (WAL mode only); let the source go while the rest is still hashed.
+source in it, so that its complaints about the copy can be told from the source's own, and remember what it sees; copy the
+raw file beside it; put the log's pages on top (WAL mode only); let the source go while the rest is still hashed; compare
+the copy with what SQLite saw.
 Whatever does not fit that plan (no access to `-shm`, a giant log, a file system without POSIX locks) goes
 through SQLite's own backup API. Both ways give a plain database file. Why: docs/adr/0004.
 
@@ -14,34 +16,46 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from ops.errors import SourceError
-from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
-from ops.fsio.durable import fsync_descriptor
+from ops.fsio.copy import sha256_of
 from ops.model.manifest import Copied, FileEntry
 from ops.run.progress import Progress
+from ops.sources.sqlite.at_rest import at_rest, copy_at_rest, probe_at_rest
 from ops.sources.sqlite.complain import ForeignKeys
-from ops.sources.sqlite.connection import connect_live, require_database_file, translated_errors
+from ops.sources.sqlite.connection import (
+    connect_live,
+    decode_any,
+    translated_errors,
+)
 from ops.sources.sqlite.look import look_at_source
-from ops.sources.sqlite.wal import Overlay, UnstableLogError, read_overlay
+from ops.sources.sqlite.other_names import OtherNames, require_own_log
+from ops.sources.sqlite.own_view import own_view, require_seen
+from ops.sources.sqlite.raw_copy import RawPlan, copy_planned, open_to_read, require_same_file
+from ops.sources.sqlite.read_live import leaving_nothing
+from ops.sources.sqlite.wal import Commit, UnstableLogError, newest_commit, read_overlay
+
+_TRIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureOptions:
     """How to capture: seconds to wait for a lock, and whether the raw copy may be used.
 
-    `foreign_keys`, `asked`: how the source itself is looked at, see `look_at_source`.
+    `foreign_keys`, `asked`: how the source itself is looked at, see `look_at_source`; `other_names`: see `require_own_log`.
     """
 
     busy_timeout_s: float
     raw_copy: bool = True
     foreign_keys: ForeignKeys = "check"
     asked: bool = False
+    other_names: OtherNames = "refuse"
 
 
 def capture_database(
@@ -53,47 +67,51 @@ def capture_database(
     not be written (the caller knows what a full disk means).
     """
     path = Path(os.path.realpath(path))
-    require_database_file(path)
+    require_own_log(path, options.other_names)
+    if (rest := at_rest(path)) is not None:
+        keys, asked = options.foreign_keys, options.asked
+        if captured := copy_at_rest(path, rest, into, keys, clock, progress, asked=asked):
+            return captured
     if options.raw_copy and (captured := _capture_raw(path, into, options, clock, progress)):
         return captured
     return _capture_through_api(path, into, options, clock, progress)
 
 
-def probe_database(path: Path, *, timeout_s: float) -> str:
+def probe_database(path: Path, options: CaptureOptions) -> str:
     """The journal mode of the database at `path`, after a snapshot of it could be taken.
 
     Raises SourceError for all that would stop a capture at its beginning.
     """
     path = Path(os.path.realpath(path))
-    require_database_file(path)
-    had_log = _beside(path, "-wal").exists()
-    with _snapshot_connection(path, CaptureOptions(busy_timeout_s=timeout_s)) as connection:
+    require_own_log(path, options.other_names)
+    if at_rest(path) is not None:
+        probe_at_rest(path)
+        return "journal mode wal, at rest"
+    with leaving_nothing(path), _snapshot_connection(path, options) as connection:
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if not had_log:
-        remove_empty_log(path)
     return f"journal mode {mode}"
 
 
 def _capture_raw(
     path: Path, into: Path, options: CaptureOptions, clock: Callable[[], datetime], progress: Progress
 ) -> Copied | None:
-    had_log = _beside(path, "-wal").exists()
-    with contextlib.ExitStack() as descriptors:
-        source = _open(descriptors, path)
+    plan = None
+    with leaving_nothing(path), contextlib.ExitStack() as descriptors:
+        source = open_to_read(descriptors, path)
         with _snapshot_connection(path, options) as connection:
-            moment = clock()
-            _require_same_file(source, path)
-            plan = _plan_raw_copy(connection, descriptors, path)
+            require_same_file(source, path)
+            with contextlib.suppress(UnstableLogError):
+                plan = _plan_raw_copy(connection, descriptors, path, clock)
             if plan is not None:
                 progress.step("looking at the source")
                 complaints = look_at_source(connection, path, options.foreign_keys, asked=options.asked)
-                digest = _copy_planned(plan, source, into, connection.close, progress)
-    if not had_log:
-        remove_empty_log(path)
+                with translated_errors(path, "reading"):
+                    view = own_view(connection, random.SystemRandom())
+                digest = copy_planned(plan, source, into, connection.close, progress)
     if plan is None:
         return None
-    method = "raw" if plan.overlay is None else "raw+wal"
-    return Copied(FileEntry(into.name, plan.size, digest), moment, method, tuple(complaints))
+    require_seen(into, view)
+    return Copied(FileEntry(into.name, plan.size, digest), plan.moment, plan.method, tuple(complaints))
 
 
 @contextlib.contextmanager
@@ -101,89 +119,67 @@ def _snapshot_connection(path: Path, options: CaptureOptions) -> Iterator[sqlite
     """A read-only connection inside the read transaction whose locks protect the copy."""
     with translated_errors(path, "opening"):
         connection = connect_live(path, timeout_s=options.busy_timeout_s)
+    connection.text_factory = decode_any
     try:
         with translated_errors(path, "starting to read"):
-            connection.execute("BEGIN")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            begin_to_read(connection)
         yield connection
     finally:
         connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _RawPlan:
-    size: int
-    overlay: Overlay | None
-    log: int
+def begin_to_read(connection: sqlite3.Connection) -> None:
+    """Begin a read transaction: what `connection` reads from now on is of one moment. Raises sqlite3.Error."""
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
 
 
 def _plan_raw_copy(
-    connection: sqlite3.Connection, descriptors: contextlib.ExitStack, path: Path
-) -> _RawPlan | None:
-    """How to copy the snapshot that `connection` holds from the raw files; None when that can not be done."""
+    connection: sqlite3.Connection,
+    descriptors: contextlib.ExitStack,
+    path: Path,
+    clock: Callable[[], datetime],
+) -> RawPlan | None:
+    """How to copy the snapshot that `connection` holds from the raw files; None when that can not be done.
+
+    In WAL mode it begins its transaction anew. Raises UnstableLogError when no snapshot of the log could be named.
+    """
+    moment = clock()
     with translated_errors(path, "reading the header"):
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         (page_size,) = connection.execute("PRAGMA page_size").fetchone()
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if mode != "wal":
-        return _RawPlan(pages * page_size, None, -1)
+        return RawPlan(moment, pages * page_size)
     shm, wal = _beside(path, "-shm"), _beside(path, "-wal")
     if not os.access(shm, os.R_OK | os.W_OK):
         # SQLite may then keep a private index in memory, and the shared one says nothing about our snapshot.
         return None
-    index, log = _open(descriptors, shm), _open(descriptors, wal)
-    try:
-        overlay = read_overlay(index, log, page_size=page_size)
-    except UnstableLogError:
-        return None
-    _require_same_file(index, shm)
-    _require_same_file(log, wal)
-    if overlay is None:
-        return _RawPlan(pages * page_size, None, log)
-    return _RawPlan(overlay.pages * page_size, overlay, log)
+    index, log = open_to_read(descriptors, shm), open_to_read(descriptors, wal)
+    with translated_errors(path, "starting to read"):
+        moment, commit = _begin_at_known_commit(connection, index, clock)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    overlay = read_overlay(log, commit, page_size=page_size)
+    require_same_file(index, shm)
+    require_same_file(log, wal)
+    return RawPlan(moment, pages * page_size, overlay, log)
 
 
-def _copy_planned(
-    plan: _RawPlan, source: int, into: Path, release: Callable[[], None], progress: Progress
-) -> str:
-    """Copy by the plan; the SHA-256 of the result. `release` is called when the source is needed no more."""
-    progress.step("copying", plan.size)
-    target = os.open(into, os.O_RDWR | os.O_CLOEXEC)
+def _begin_at_known_commit(
+    connection: sqlite3.Connection, index: int, clock: Callable[[], datetime]
+) -> tuple[datetime, Commit]:
+    """Begin the read transaction anew, so that the commit that it sees is known; a moment before that, and the commit.
 
-    def let_go() -> None:
-        release()
-        # The disk writes while the other thread still hashes: both end at nearly the same time.
-        fsync_descriptor(target)
-
-    try:
-        return copy_with_sha256(
-            source,
-            target,
-            plan.size,
-            amend=None if plan.overlay is None else _amend_from_log(plan.overlay, plan.log, target),
-            copied=let_go,
-            progress=progress,
-        )
-    except ShortSourceError as error:
-        message = "the database file became shorter while it was read"
-        hint = "something other than SQLite writes this file; find out what, then retry"
-        raise SourceError(message, code="source.changed", hint=hint) from error
-    finally:
-        os.close(target)
-
-
-def _amend_from_log(overlay: Overlay, log: int, target: int) -> Callable[[int, int], None]:
-    """A function that puts the log's pages of one part of the target over what the file had there."""
-    size, frames = overlay.page_size, overlay.frames
-    waiting = sorted((page for page in frames if page <= overlay.pages), reverse=True)
-
-    def amend(offset: int, length: int) -> None:
-        while waiting and (waiting[-1] - 1) * size < offset + length:
-            page = waiting.pop()
-            content = os.pread(log, size, frames[page])
-            os.pwrite(target, content, (page - 1) * size)
-
-    return amend
+    Raises UnstableLogError when others commit again and again just then, or the index is of a form that is not known.
+    """
+    for _ in range(_TRIES):
+        connection.execute("COMMIT")
+        moment, before = clock(), newest_commit(index)
+        begin_to_read(connection)
+        after = newest_commit(index)
+        if before is not None and after is not None and before.is_same(after):
+            return moment, after
+    raise UnstableLogError
 
 
 def _capture_through_api(
@@ -217,43 +213,6 @@ def _scratch_target(into: Path) -> sqlite3.Connection:
     target.execute("PRAGMA journal_mode=OFF")
     target.execute("PRAGMA synchronous=OFF")
     return target
-
-
-def remove_empty_log(path: Path) -> None:
-    """Let SQLite remove the empty `-wal` and its `-shm` that reading a database at rest leaves behind.
-
-    Only an ordinary closing may do that: it knows under locks whether somebody else has come meanwhile.
-    """
-    log = _beside(path, "-wal")
-    with contextlib.suppress(OSError, sqlite3.Error):
-        if log.exists() and log.stat().st_size == 0:
-            with contextlib.closing(connect_live(path, timeout_s=0, writable=True)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-
-
-def _open(descriptors: contextlib.ExitStack, path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        message = f"{path} can not be read: {error.strerror}"
-        raise SourceError(message, hint="run as a user who may read it") from error
-    descriptors.callback(os.close, descriptor)
-    return descriptor
-
-
-def _require_same_file(descriptor: int, path: Path) -> None:
-    """Raise SourceError when `path` is another file than the one that was opened."""
-    if not _is_same_file(descriptor, path):
-        message = f"{path} was replaced while it was being opened"
-        raise SourceError(message, code="source.changed", hint="run it again when the replacement is done")
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(descriptor), there)
 
 
 def _beside(path: Path, suffix: str) -> Path:

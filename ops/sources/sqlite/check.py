@@ -122,8 +122,6 @@ def _smoke(connection: sqlite3.Connection) -> list[Finding]:
         except sqlite3.OperationalError as error:
             if NOT_INSTALLED.search(str(error)):
                 findings.append(not_installed(f"{kind} {name}", str(error)))
-            elif "decode" in str(error).lower():
-                continue
             elif kind == "view":
                 # A view can be broken in the source itself (a table was renamed): no loss of data.
                 findings.append(_broken_view(name, str(error)))

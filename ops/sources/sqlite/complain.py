@@ -20,6 +20,8 @@ Check = Callable[[sqlite3.Connection], list[Finding]]
 
 NOT_INSTALLED: Final = re.compile(
     r"no such (module|collation sequence|function)|unknown function|unknown tokenizer|no such tokenizer"
+    # Of a table that is sorted by a collation that is not there.
+    r"|no query solution"
 )
 _MOST_LINES: Final = 1_000_000
 """SQLite stops after a hundred complaints where it is not told another number."""

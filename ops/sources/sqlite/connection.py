@@ -47,7 +47,13 @@ def connect_still(path: Path) -> sqlite3.Connection:
     )
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute("PRAGMA query_only=ON")
+    connection.text_factory = decode_any
     return connection
+
+
+def decode_any(text: bytes) -> str:
+    """Return text as SQLite stores it, also where it is not UTF-8: each such byte stands as a lone surrogate."""
+    return text.decode("utf-8", "surrogateescape")
 
 
 def require_database_file(path: Path) -> bytes:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ops.errors import SourceError
 from ops.model.evidence import Level
 from ops.model.findings import Finding
-from ops.model.manifest import Measures
+from ops.model.manifest import IN_PAYLOAD, Measures, TableMeasure
 from ops.sources.sqlite import queries as questions
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.complain import ForeignKeys
-from ops.sources.sqlite.measures import measure_database
+from ops.sources.sqlite.measures import countable_tables, measure_database, not_counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,30 @@ class SqliteCopy:
         return ()
 
     def expected(self, recorded: Measures) -> Measures:
-        """All of it."""
-        return recorded
+        """Return the row counts of all tables that can be counted here; what rows hold is in the payload's SHA-256.
+
+        Digests of tables, which manifests of earlier versions have, say nothing beyond it.
+        """
+        refused = countable_tables(self.path).refused
+        tables = {
+            name: TableMeasure(table.rows) for name, table in recorded.tables.items() if name not in refused
+        }
+        return replace(recorded, tables=tables, digest_algorithm=IN_PAYLOAD)
 
     def check(self) -> list[Finding]:
-        """All that SQLite's own checks find."""
-        return check_database(self.path, Level.FULL, self.foreign_keys)
+        """All that SQLite's own checks find, and which tables cannot be counted here."""
+        found = check_database(self.path, Level.FULL, self.foreign_keys)
+        try:
+            refused = countable_tables(self.path).refused
+        except SourceError:
+            return found  # measuring says so
+        return [*found, *(not_counted(name, why) for name, why in refused.items())]
 
     def measure(self, like: Measures) -> Measures:
-        """Rows, header facts, and digests where `like` has them."""
-        return measure_database(self.path, digests=like.digest_algorithm is not None)
+        """Return rows of the tables that `like` has, and header facts, to which the schema belongs."""
+        found = measure_database(self.path)
+        tables = {name: table for name, table in found.tables.items() if name in like.tables}
+        return replace(found, tables=tables, digest_algorithm=IN_PAYLOAD)
 
     def count_rows(self, table: str) -> int:
         """Rows of `table`."""

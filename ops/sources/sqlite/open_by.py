@@ -49,7 +49,7 @@ def find_holders(identities: set[tuple[int, int]]) -> list[Occupant]:
     for process in _PROC.glob("[0-9]*"):
         pid = int(process.name)
         if pid != os.getpid() and (writing := _has_open(process, identities)) is not None:
-            occupants.append(Occupant(pid, _name(process), writing))
+            occupants.append(Occupant(pid, name_of(process), writing))
     return occupants
 
 
@@ -72,7 +72,8 @@ def _for_writing(process: Path, descriptor: str) -> bool:
     return True
 
 
-def _name(process: Path) -> str:
+def name_of(process: Path) -> str:
+    """Return the name of the process whose folder in /proc is given."""
     try:
         return (process / "comm").read_text(errors="replace").strip()
     except OSError:

@@ -22,6 +22,7 @@ def answer(path: Path, sql: str) -> list[tuple[object, ...]]:
     try:
         with contextlib.closing(connect_still(path)) as connection:
             connection.set_authorizer(_only_this_file)
+            connection.text_factory = str
             return connection.execute(sql).fetchmany(_MOST_ROWS)
     # What is no text in UTF-8 never reaches SQLite.
     except (sqlite3.Error, UnicodeEncodeError) as error:

@@ -10,7 +10,7 @@ from typing import Final
 from ops.driverkit.row_digest import add_sums, sum_rows, table_digest
 from ops.errors import BackupError, RefusedError
 from ops.model.findings import Finding, Severity
-from ops.sources.sqlite.connection import connect_live, file_uri, translated_errors
+from ops.sources.sqlite.connection import connect_live, decode_any, file_uri, translated_errors
 from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
 
 _BATCH: Final = 500
@@ -109,7 +109,7 @@ def _require_equal(connection: sqlite3.Connection, backup: Path, name: str) -> N
 
 def _digest(connection: sqlite3.Connection, name: str) -> str:
     """The digest of a table's rows as this connection sees them, committed or not."""
-    connection.text_factory = _decode_any
+    connection.text_factory = decode_any
     table = next(table for table in list_tables(connection) if table.name == name)
     columns = ", ".join(map(quoted, table.columns))
     # NOT INDEXED: a covering index may be damaged while the table is not, or the other way round.
@@ -119,8 +119,3 @@ def _digest(connection: sqlite3.Connection, name: str) -> str:
         count += len(rows)
         total += sum_rows(rows)
     return table_digest(table.columns, count, add_sums([total]))
-
-
-def _decode_any(text: bytes) -> str:
-    """Text as SQLite stored it, also where it is not UTF-8."""
-    return text.decode("utf-8", "surrogateescape")

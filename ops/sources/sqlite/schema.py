@@ -59,6 +59,11 @@ def rowid_word(columns: tuple[str, ...]) -> str | None:
     return next((word for word in ("rowid", "_rowid_", "oid") if word not in taken), None)
 
 
+def is_wal(header: bytes) -> bool:
+    """Return whether a database with this header is in WAL mode."""
+    return header[18] == _WAL_FORMAT
+
+
 def header_facts(connection: sqlite3.Connection, header: bytes) -> dict[str, str | int]:
     """The facts about a database that a faithful copy shares with it; `header` is its first 100 bytes."""
     schema = connection.execute(
@@ -68,7 +73,7 @@ def header_facts(connection: sqlite3.Connection, header: bytes) -> dict[str, str
         pragma: connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         for pragma in ("user_version", "application_id", "page_size", "auto_vacuum", "encoding")
     }
-    facts["journal_mode"] = "wal" if header[18] == _WAL_FORMAT else "rollback"
+    facts["journal_mode"] = "wal" if is_wal(header) else "rollback"
     facts["schema"] = hashlib.sha256(json.dumps(schema).encode()).hexdigest()
     facts["objects"] = len(schema)
     return facts

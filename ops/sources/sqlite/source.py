@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ops.driverkit.as_written import require_as_written
 from ops.driverkit.path_place import identify_path, path_whereabouts
@@ -29,22 +29,32 @@ from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
 from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.look import ALWAYS_UP_TO
-from ops.sources.sqlite.measures import measure_database
+from ops.sources.sqlite.measures import countable_tables, measure_database, not_counted
+from ops.sources.sqlite.other_names import OtherNames
 from ops.sources.sqlite.restore_table import replace_table
+
+_UNUSED: Final = Finding(
+    severity=Severity.OK,
+    code="config.unused",
+    message="digests has no effect any more: the SHA-256 of the file covers every row. Remove the line",
+    where="digests",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteOptions:
     """What the table of an SQLite source may say beside what every source may.
 
-    `path`: the database file. `busy_timeout`: how long to wait for a lock. `digests`: whether backups carry a
-    content digest of each table beside its row count. `foreign_keys`: whether a reference to a row that is
-    not there fails a drill (`check`), is only shown (`warn`), or is not looked for (`ignore`).
+    `path`: the database file. `busy_timeout`: how long to wait for a lock. `foreign_keys`: whether a reference to a row that
+    is not there fails a drill (`check`), is only shown (`warn`), or is not looked for (`ignore`). `other_names`: whether a
+    file in WAL mode with a second name is refused, since its log may lie beside that. `digests`: of earlier versions; it is
+    read and has no effect.
     """
 
     path: Path
     busy_timeout: timedelta = timedelta(seconds=30)
-    digests: bool = True
+    other_names: OtherNames = "refuse"
+    digests: bool | None = None
     foreign_keys: ForeignKeys = "check"
 
     @classmethod
@@ -109,8 +119,10 @@ class SqliteSource:
 
     def probe(self) -> Probe:
         """Take a read lock for a moment; the journal mode."""
-        timeout_s = min(5.0, self.options.busy_timeout.total_seconds())
-        return Probe(probe_database(self.options.path, timeout_s=timeout_s))
+        options = self._capture_options
+        options = replace(options, busy_timeout_s=min(5.0, options.busy_timeout_s))
+        text = probe_database(self.options.path, options)
+        return Probe(text, () if self.options.digests is None else (_UNUSED,))
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
@@ -118,26 +130,31 @@ class SqliteSource:
 
     def copy(self, into: Path, progress: Progress) -> Copied:
         """The file alone."""
-        options = CaptureOptions(
+        return capture_database(self.options.path, into, self._capture_options, self.clock, progress)
+
+    @property
+    def _capture_options(self) -> CaptureOptions:
+        return CaptureOptions(
             busy_timeout_s=self.options.busy_timeout.total_seconds(),
             foreign_keys=self.options.foreign_keys,
             asked=self.asked,
+            other_names=self.options.other_names,
         )
-        return capture_database(self.options.path, into, options, self.clock, progress)
 
     def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
-        """Rows, content digests and schema of the copy."""
+        """Rows and schema of the copy."""
         progress.step("measuring rows")
         try:
-            measures = measure_database(payload, digests=self.options.digests)
+            measures = measure_database(payload)
         except SourceError as error:
             require_as_written(payload, copied.file)
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
             message = error.message.replace(str(payload), self.info.location)
             raise SourceError(message, code=error.code, hint=error.hint) from error
-        said = tuple(replace(item, severity=Severity.WARNING, blocking=False) for item in copied.complaints)
+        said = [replace(item, severity=Severity.WARNING, blocking=False) for item in copied.complaints]
         extra = complaints_document(said)
-        return Captured((copied.file,), copied.data_as_of, copied.method, measures, extra, said)
+        said += [not_counted(name, why) for name, why in countable_tables(payload).refused.items()]
+        return Captured((copied.file,), copied.data_as_of, copied.method, measures, extra, tuple(said))
 
     @property
     def is_dear_to_look_at(self) -> bool:
@@ -196,9 +213,7 @@ class SqliteSource:
     def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
         """The steps, for a new file, an existing one, or one table."""
         _require_possible(options)
-        build = (
-            f"build {manifest.payload} beside {target} and verify it: checksum, integrity, counts and digests"
-        )
+        build = f"build {manifest.payload} beside {target} and verify it: checksum, integrity and row counts"
         keep = f"keep what is there as a safety backup in {safety}"
         if not self.is_there(target):
             return [build, f"publish it as {target}"]

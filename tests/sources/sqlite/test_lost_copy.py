@@ -18,19 +18,10 @@ from ops.run.progress import Progress
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 
-
-def zeroed(path: Path) -> None:
-    """One page is nothing."""
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(bytes(4096))
-
-
 LOSSES: dict[str, Callable[[Path], None]] = {
     "gone": Path.unlink,
     "empty": lambda path: os.truncate(path, 0),
     "half": lambda path: os.truncate(path, 4096),
-    "zeroed": zeroed,
 }
 
 

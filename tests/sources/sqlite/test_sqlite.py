@@ -65,12 +65,7 @@ def test_all_is_kept(
     assert facts["application_id"] == 1234567
     assert facts["journal_mode"] == ("wal" if journal_mode == "WAL" else "rollback")
     assert worst(check_database(copy, Level.FULL, "check")) is Severity.OK
-    assert (
-        compare_measures(measure_database(path, digests=True), measure_database(copy, digests=True))[
-            0
-        ].severity
-        is Severity.OK
-    )
+    assert worst(compare_measures(measure_database(path), measure_database(copy))) is Severity.OK
     assert ask(copy, "SELECT count(*) FROM f WHERE f MATCH 'quick'") == 1
 
 
@@ -130,7 +125,7 @@ def test_tables_checked_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setattr(check, "_SPLIT_FROM_BYTES", 0)
     assert worst(check_database(path, Level.FULL, "check")) is Severity.OK
-    assert set(measure_database(path, digests=True).tables) == {'a "quoted" name', "select", "ção; --"}
+    assert set(measure_database(path).tables) == {'a "quoted" name', "select", "ção; --"}
 
 
 def test_view_that_is_broken_in_the_source(tmp_path: Path) -> None:
@@ -145,7 +140,7 @@ def test_view_that_is_broken_in_the_source(tmp_path: Path) -> None:
 
 def test_differences_are_named(database: Path) -> None:
     """Comparing measures names each table and fact that differs, and what was expected."""
-    recorded = measure_database(database, digests=True)
+    recorded = measure_database(database)
     changed = replace(
         recorded,
         tables={"prices": TableMeasure(3, "x"), "new": TableMeasure(0, "y")},
@@ -162,9 +157,32 @@ def test_differences_are_named(database: Path) -> None:
 
 def test_other_algorithm_is_not_compared(database: Path) -> None:
     """Digests of another algorithm are not compared, and a warning says that only rows were."""
-    recorded = replace(measure_database(database, digests=True), digest_algorithm="rows-sha256-9")
-    findings = compare_measures(recorded, measure_database(database, digests=True))
+    recorded = replace(measure_database(database), digest_algorithm="rows-sha256-9")
+    findings = compare_measures(recorded, measure_database(database))
     assert [finding.severity for finding in findings] == [Severity.WARNING, Severity.OK]
+
+
+def test_rows_of_every_kind_of_table(tmp_path: Path) -> None:
+    """Rows are counted whatever the rowids, the names of columns and the form of the table."""
+    path = tmp_path / "t.db"
+    execute(
+        path,
+        """
+        CREATE TABLE gaps (v);
+        INSERT INTO gaps (rowid, v) VALUES (-9223372036854775808, 'low'), (0, 'mid'), (9223372036854775807, 'high');
+        CREATE TABLE many (id INTEGER PRIMARY KEY, v);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO many SELECT i, hex(randomblob(10)) FROM n;
+        CREATE TABLE w (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+        INSERT INTO w SELECT v, id FROM many;
+        CREATE TABLE named (rowid TEXT, oid TEXT, _rowid_ TEXT);
+        INSERT INTO named VALUES ('a', 'b', 'c');
+        CREATE TABLE empty (a);
+        """,
+    )
+    assert {name: table.rows for name, table in measure_database(path).tables.items()} == {
+        "gaps": 3, "many": 5000, "w": 5000, "named": 1, "empty": 0,
+    }  # fmt: skip
 
 
 def test_symbolic_link_to_the_database(database: Path, store: LocalStore, tmp_path: Path) -> None:
