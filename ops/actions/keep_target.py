@@ -11,7 +11,8 @@ from ops.actions.verify import VerifyRequest
 from ops.errors import SourceError
 from ops.formats.names import SAFETY_TAG
 from ops.model.findings import Finding, Severity
-from ops.model.requests import KeptTarget
+from ops.model.manifest import Manifest
+from ops.model.requests import KeptTarget, RestoreOptions
 from ops.model.series import Whose
 from ops.ports.source import Restorable
 from ops.repository.backup import Backup
@@ -33,7 +34,7 @@ class Kept:
 class Keeping:
     """What is at `target`, which `backup` will replace; it is kept in `safety`, and looked at as `look` says.
 
-    `command`, `flags`: see `RestoreRequest`.
+    `options`: what of it is replaced; `command`, `flags`: see `RestoreRequest`.
     """
 
     live: Restorable
@@ -42,6 +43,7 @@ class Keeping:
     safety: Repository
     look: VerifyRequest
     whose: Whose
+    options: RestoreOptions
     command: str
     flags: str
 
@@ -60,12 +62,25 @@ class Keeping:
         if not passed(made.looked):
             return self._keep_damaged("its safety backup does not verify", job)
         name, place = made.taken.backup.name, shlex.quote(self.target)
-        command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place} --yes"
+        tables = self._tables_of(made.taken.backup.manifest)
+        command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place}{tables} --yes"
         message = f"what was there is kept as safety backup {name}"
         finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
         target = KeptTarget(safety=made.taken.backup.manifest, mark=mark)
         said = [finding, *self._undone_elsewhere(name)]
         return Kept(name=name, undo=f"{command}{self.flags}", target=target), said
+
+    def _tables_of(self, safety: Manifest) -> str:
+        """The flags that put back only the tables that are replaced; none where the old data does not have them all."""
+        there = {
+            part
+            for name in safety.measures.tables
+            for part in (name.lower(), name.lower().rpartition(".")[2])
+        }
+        if not all(name.lower() in there for name in self.options.tables):
+            return ""
+        tables = "".join(f" --table {shlex.quote(name)}" for name in self.options.tables)
+        return f"{tables} --truncate" if self.options.truncate else tables
 
     def _undone_elsewhere(self, name: str) -> list[Finding]:
         """A warning when the safety backup is sealed and nothing here opens it."""

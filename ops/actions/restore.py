@@ -41,6 +41,7 @@ from ops.repository.encrypt import opened
 from ops.repository.fetch import can_be_opened, fetch_whole
 from ops.repository.locks import being_read, held_lock
 from ops.repository.own import OwnBackups, is_own, own_backups
+from ops.repository.own_folder import require_outside
 from ops.repository.repository import Repository
 from ops.repository.second_look import judged, look_beside
 from ops.repository.series import SHOWN_DIGITS
@@ -53,7 +54,7 @@ class RestoreRequest:
 
     `command` is how this program is called, and `flags` what to add, for the undo command; `safety` is where
     the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
-    `yes` may never touch. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
+    `yes` may never touch, and `stores` all configured stores, into which nothing is restored. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
     found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
     not hold is a warning, because an old backup may be all that there is. Commands are left to drills. `known`: what is
     known to be wrong with the source; `accept`: codes of what is put up with.
@@ -62,6 +63,7 @@ class RestoreRequest:
     scratch: Path
     safety: Repository
     sources: Sequence[Source] = ()
+    stores: Sequence[Repository] = ()
     series: str = ""
     in_full: bool = True
     from_other: bool = False
@@ -144,7 +146,13 @@ def _kept_off(
             noticed = stack.enter_context(held_lock(whose, request.safety, request.wait_s, job))
         except StoreError as error:
             if live.is_there(target):
-                raise
+                message = f"{error.message}; the safety backup of what is at {target} would go there"
+                hint = (
+                    f"{error.hint}; or restore to a new place (--to), and put that in its place by hand"
+                    if error.hint
+                    else "restore to a new place (--to), and put that in its place by hand"
+                )
+                raise StoreError(message, code=error.code, hint=hint) from error
             message = f"no other run was kept off: {error.message}"
             noticed = [
                 Finding(
@@ -155,10 +163,12 @@ def _kept_off(
 
 
 def chosen_target(source: Source, request: RestoreRequest) -> str | None:
-    """The target that the request means; None for a scratch place."""
+    """Return the target that the request means; None for a scratch place. Raises RefusedError for one inside of a store."""
     if request.to is None and not request.yes:
         return None
-    return _restorable(source).target_of(request.to)
+    target = _restorable(source).target_of(request.to)
+    require_outside(target, [*request.stores, request.safety])
+    return target
 
 
 def _restorable(source: Source) -> Restorable:
@@ -334,6 +344,7 @@ class _Restore:
             safety=request.safety,
             look=VerifyRequest(Level.QUICK, request.scratch, known=request.known),
             whose=self.whose,
+            options=request.options,
             command=request.command,
             flags=request.flags,
         ).keep(self.job)

@@ -36,7 +36,7 @@ DIFFERENCES: Final = frozenset(
 """In what a copy may differ from the manifest after a load that ended clean; an unclean one is never accepted."""
 ACCEPTABLE: Final = COMPLAINTS | DIFFERENCES
 """All that may be accepted: never bytes, a key, a manifest or a chain."""
-_UNLOOKED: Final = frozenset(("sqlite.not_counted", "sqlite.not_installed"))
+_UNLOOKED: Final = frozenset(("sqlite.not_counted", "sqlite.not_installed", "sqlite.not_loaded"))
 KNOWABLE: Final = ACCEPTABLE | _UNLOOKED
 """All that may be known: beside that, what cannot be looked at without what only the application has."""
 REMAINS: Final = "backup.checksum_mismatch"

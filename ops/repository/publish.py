@@ -17,6 +17,7 @@ from ops.formats.names import (
     CHECKSUM_SUFFIX,
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
+    TOMBSTONE_SUFFIX,
     checksum_key,
     checksum_text,
     manifest_key,
@@ -31,6 +32,9 @@ from ops.repository.writers import announced, is_announced
 from ops.run.job import Job
 
 Published = TypeVar("Published")
+_BESIDE: Final = (MANIFEST_SUFFIX, CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, TOMBSTONE_SUFFIX)
+_LONGEST_NAME: Final = 160
+"""Bytes. File systems take 255, and the longest name beside a payload is 90 longer: its manifest while it is written."""
 _TRIES: Final = 20
 _PAUSE_MS: Final = 300
 
@@ -132,7 +136,10 @@ def _taken(store: Store, name: str) -> set[str]:
 
 def require_free(store: Store, name: str) -> None:
     """Raise RefusedError before the work begins when a file of the backup-to-be exists, or its name is no payload's."""
-    if payload_of_record(name) or name.endswith((MANIFEST_SUFFIX, CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)):
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        message = f"{name} is longer than {_LONGEST_NAME} bytes: files beside it could not be named"
+        raise RefusedError(message, code="refused.unsafe_name", hint="choose a shorter name with --out")
+    if payload_of_record(name) or name.endswith(_BESIDE):
         message = f"{name} has the form of a file that lies beside a backup"
         hint = "choose another name with --out, or leave --out away"
         raise RefusedError(message, code="refused.unsafe_name", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import shlex
@@ -295,6 +296,11 @@ def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
             run(outcome)
     except OpsError as error:
         outcome.fail(error)
+    except OSError as error:
+        if heard or error.errno != errno.ENAMETOOLONG:
+            raise
+        message = f"{error.filename}: no file system takes a name that long"
+        outcome.fail(ConfigError(message, code="usage.bad_value", hint="name another file"))
     except BaseException:
         # Also what a signal breaks off half way (the start of workers) and so ends with an error of its own.
         if not heard:

@@ -14,8 +14,11 @@ import pytest
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError
+from ops.model.evidence import Level
+from ops.model.findings import Severity, worst
 from ops.repository.repository import Repository
 from ops.run.job import Job
+from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
@@ -97,6 +100,49 @@ def test_encrypted(tmp_path: Path, store: LocalStore) -> None:
     path = tmp_path / "cipher.db"
     path.write_bytes(os.urandom(8192))
     assert refused(path, store).code == "source.encrypted"
+
+
+def test_encrypted_with_a_plain_header(tmp_path: Path, store: LocalStore) -> None:
+    """A header that is readable in front of cipher text is no sound and no damaged database."""
+    path = tmp_path / "cipher.db"
+    execute(path, "CREATE TABLE t (v);")
+    path.write_bytes(path.read_bytes()[:32] + bytes([0x40]) * 68 + b"\x99" + os.urandom(8192 - 101))
+    error = refused(path, store)
+    assert error.code == "source.encrypted"
+    assert "plain header" in error.message
+
+
+@pytest.mark.parametrize(("newer", "code"), [(True, "source.engine_older"), (False, "source.corrupt")])
+def test_sql_of_a_later_version(tmp_path: Path, store: LocalStore, newer: bool, code: str) -> None:
+    """A view in words that this SQLite does not know: where a newer one wrote it, nobody is told to restore over it."""
+    path = tmp_path / "later.db"
+    execute(
+        path,
+        "CREATE TABLE t (v); CREATE VIEW v AS SELECT 1; PRAGMA writable_schema=ON;"
+        "UPDATE sqlite_schema SET sql = 'CREATE VIEW v AS SELECT v OF LATER FROM t' WHERE name = 'v'",
+    )
+    if newer:
+        content = bytearray(path.read_bytes())
+        content[96:100] = (4_001_000).to_bytes(4, "big")
+        path.write_bytes(content)
+    error = refused(path, store)
+    assert error.code == code
+    assert ("restore the newest" in error.hint) is not newer
+    assert ("SQLite 4.1.0" in error.message) is newer
+
+
+def test_a_schema_that_is_no_utf8(tmp_path: Path, store: LocalStore) -> None:
+    """Bytes that are not UTF-8 in a definition and in a name keep nothing from being backed up, counted and checked."""
+    path = tmp_path / "latin.db"
+    execute(
+        path,
+        "CREATE TABLE t (v DEFAULT 'XYZZY'); INSERT INTO t VALUES (1); PRAGMA writable_schema=ON;"
+        "UPDATE sqlite_schema SET sql = CAST(replace(CAST(sql AS BLOB), 'XYZZY', x'e9e8e7') AS TEXT)",
+    )
+    source = SqliteSource("latin", SqliteOptions(path=path))
+    taken = take_backup(source, Repository(store=store), BackupRequest(), Job())
+    assert taken.backup.manifest.measures.tables["t"].rows == 1
+    assert worst(check_database(store.path_of(taken.backup.name), Level.FULL, "check")) is Severity.OK
 
 
 def test_truncated_database(database: Path, store: LocalStore) -> None:

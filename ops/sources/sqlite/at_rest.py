@@ -23,7 +23,12 @@ from ops.model.findings import Finding
 from ops.model.manifest import Copied, FileEntry
 from ops.run.progress import Progress
 from ops.sources.sqlite.complain import ForeignKeys
-from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
+from ops.sources.sqlite.connection import (
+    Extensions,
+    connect_still,
+    require_database_file,
+    translated_errors,
+)
 from ops.sources.sqlite.look import look_at_source
 from ops.sources.sqlite.own_view import OwnView, own_view, require_seen
 from ops.sources.sqlite.raw_copy import RawPlan, copy_planned, open_to_read, require_same_file
@@ -40,6 +45,15 @@ class Rest:
 
     marks: tuple[tuple[str, int, int, int, int] | None, ...]
     has_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the source is looked at while it is copied, see `look_at_source`; `extensions`: what SQLite loads for that."""
+
+    foreign_keys: ForeignKeys
+    extensions: Extensions = ()
+    asked: bool = False
 
 
 def at_rest(path: Path) -> Rest | None:
@@ -94,15 +108,13 @@ def copy_at_rest(  # noqa: PLR0913, PLR0917 - a source, a copy, and how the sour
     path: Path,
     rest: Rest,
     into: Path,
-    foreign_keys: ForeignKeys,
+    look: Look,
     clock: Callable[[], datetime],
     progress: Progress,
-    *,
-    asked: bool,
 ) -> Copied | None:
     """Fill `into` with the database at `path`; None, and `into` empty, when somebody came meanwhile. Raises SourceError."""
     try:
-        copied = _copy(path, rest, into, foreign_keys, clock, progress, asked=asked)
+        copied = _copy(path, rest, into, look, clock, progress)
     except SourceError:
         # What was read while somebody wrote says nothing.
         if is_still(path, rest):
@@ -118,11 +130,9 @@ def _copy(  # noqa: PLR0913, PLR0917 - as above
     path: Path,
     rest: Rest,
     into: Path,
-    foreign_keys: ForeignKeys,
+    look: Look,
     clock: Callable[[], datetime],
     progress: Progress,
-    *,
-    asked: bool,
 ) -> Copied:
     complaints, view = list[Finding](), None
     with contextlib.ExitStack() as descriptors:
@@ -130,15 +140,15 @@ def _copy(  # noqa: PLR0913, PLR0917 - as above
         require_same_file(source, path)
         moment = clock()
         with translated_errors(path, "opening"):
-            connection = descriptors.enter_context(contextlib.closing(connect_still(path)))
+            connection = descriptors.enter_context(contextlib.closing(connect_still(path, look.extensions)))
         plan = _plan(connection, descriptors, path, rest, moment)
         if plan.overlay is None:
             progress.step("looking at the source")
-            complaints = look_at_source(connection, path, foreign_keys, asked=asked)
+            complaints = look_at_source(connection, path, look.foreign_keys, asked=look.asked)
             view = _seen(connection, path)
         digest = copy_planned(plan, source, into, connection.close, progress)
     if view is not None:
-        require_seen(into, view)
+        require_seen(into, view, look.extensions)
     return Copied(FileEntry(into.name, plan.size, digest), plan.moment, plan.method, tuple(complaints))
 
 

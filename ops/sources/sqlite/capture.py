@@ -27,9 +27,10 @@ from typing import Final
 from ops.fsio.copy import sha256_of
 from ops.model.manifest import Copied, FileEntry
 from ops.run.progress import Progress
-from ops.sources.sqlite.at_rest import at_rest, copy_at_rest, probe_at_rest
+from ops.sources.sqlite.at_rest import Look, at_rest, copy_at_rest, probe_at_rest
 from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.connection import (
+    Extensions,
     connect_live,
     decode_any,
     translated_errors,
@@ -48,7 +49,8 @@ _TRIES: Final = 1000
 class CaptureOptions:
     """How to capture: seconds to wait for a lock, and whether the raw copy may be used.
 
-    `foreign_keys`, `asked`: how the source itself is looked at, see `look_at_source`; `other_names`: see `require_own_log`.
+    `foreign_keys`, `asked`: how the source itself is looked at, see `look_at_source`; `other_names`: see `require_own_log`; `extensions`:
+    what SQLite loads for that.
     """
 
     busy_timeout_s: float
@@ -56,6 +58,7 @@ class CaptureOptions:
     foreign_keys: ForeignKeys = "check"
     asked: bool = False
     other_names: OtherNames = "refuse"
+    extensions: Extensions = ()
 
 
 def capture_database(
@@ -69,8 +72,8 @@ def capture_database(
     path = Path(os.path.realpath(path))
     require_own_log(path, options.other_names)
     if (rest := at_rest(path)) is not None:
-        keys, asked = options.foreign_keys, options.asked
-        if captured := copy_at_rest(path, rest, into, keys, clock, progress, asked=asked):
+        look = Look(options.foreign_keys, options.extensions, asked=options.asked)
+        if captured := copy_at_rest(path, rest, into, look, clock, progress):
             return captured
     if options.raw_copy and (captured := _capture_raw(path, into, options, clock, progress)):
         return captured
@@ -110,7 +113,7 @@ def _capture_raw(
                 digest = copy_planned(plan, source, into, connection.close, progress)
     if plan is None:
         return None
-    require_seen(into, view)
+    require_seen(into, view, options.extensions)
     return Copied(FileEntry(into.name, plan.size, digest), plan.moment, plan.method, tuple(complaints))
 
 
@@ -118,7 +121,7 @@ def _capture_raw(
 def _snapshot_connection(path: Path, options: CaptureOptions) -> Iterator[sqlite3.Connection]:
     """A read-only connection inside the read transaction whose locks protect the copy."""
     with translated_errors(path, "opening"):
-        connection = connect_live(path, timeout_s=options.busy_timeout_s)
+        connection = connect_live(path, timeout_s=options.busy_timeout_s, extensions=options.extensions)
     connection.text_factory = decode_any
     try:
         with translated_errors(path, "starting to read"):

@@ -29,13 +29,15 @@ from ops.sources.sqlite.complain import (
     not_installed,
     pragma,
 )
-from ops.sources.sqlite.connection import connect_still, require_database_file, translate
+from ops.sources.sqlite.connection import Extensions, connect_still, require_database_file, translate
 from ops.sources.sqlite.schema import quoted
 
 _SPLIT_FROM_BYTES: Final = 16 << 20
 
 
-def check_database(path: Path, level: Level, foreign_keys: ForeignKeys) -> list[Finding]:
+def check_database(
+    path: Path, level: Level, foreign_keys: ForeignKeys, extensions: Extensions = ()
+) -> list[Finding]:
     """All that SQLite finds wrong with the file at `path`, or one OK finding a check.
 
     `quick`: header and `quick_check`. `full`: `integrity_check`, `foreign_key_check`, and every table and
@@ -46,18 +48,18 @@ def check_database(path: Path, level: Level, foreign_keys: ForeignKeys) -> list[
     except SourceError as error:
         return [_told(error, "")]
     if level is Level.QUICK:
-        return _run(path, "quick_check", pragma("quick_check"))
-    findings = _integrity(path)
+        return _run(path, extensions, "quick_check", pragma("quick_check"))
+    findings = _integrity(path, extensions)
     if foreign_keys != "ignore":
         severity = Severity.CRITICAL if foreign_keys == "check" else Severity.WARNING
-        findings += _run(path, "foreign_key_check", partial(broken_references, severity=severity))
-    return findings + _run(path, "read every table and view", _smoke)
+        findings += _run(path, extensions, "foreign_key_check", partial(broken_references, severity=severity))
+    return findings + _run(path, extensions, "read every table and view", _smoke)
 
 
-def _run(path: Path, name: str, check: Check) -> list[Finding]:
+def _run(path: Path, extensions: Extensions, name: str, check: Check) -> list[Finding]:
     """What `check` finds; one OK finding when that is nothing, one critical or blocking one when it fails."""
     try:
-        with contextlib.closing(connect_still(path)) as connection:
+        with contextlib.closing(connect_still(path, extensions)) as connection:
             findings = check(connection)
     except sqlite3.Error as error:
         return [failed_check(error, path, name)]
@@ -86,24 +88,24 @@ def _told(error: SourceError, where: str) -> Finding:
     )
 
 
-def _integrity(path: Path) -> list[Finding]:
+def _integrity(path: Path, extensions: Extensions) -> list[Finding]:
     if path.stat().st_size < _SPLIT_FROM_BYTES:
-        return _run(path, "integrity_check", pragma("integrity_check"))
+        return _run(path, extensions, "integrity_check", pragma("integrity_check"))
     try:
         with contextlib.closing(connect_still(path)) as connection:
             names = connection.execute(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
             ).fetchall()
     except sqlite3.Error:
-        return _run(path, "integrity_check", pragma("integrity_check"))
+        return _run(path, extensions, "integrity_check", pragma("integrity_check"))
     calls = ["quick_check", *(f"integrity_check({quoted(name)})" for (name,) in names)]
     # The checks run inside SQLite with the interpreter lock released: threads are enough.
     with ThreadPoolExecutor(worker_count()) as pool:
-        found = list(pool.map(lambda call: _run(path, call, pragma(call)), calls))
+        found = list(pool.map(lambda call: _run(path, extensions, call, pragma(call)), calls))
     problems = [finding for findings in found for finding in findings if finding.severity is not Severity.OK]
     if any(finding.severity is Severity.CRITICAL for finding in problems):
         # In the words in which a look at the source has recorded it, and all of it.
-        whole = _run(path, "integrity_check", pragma("integrity_check"))
+        whole = _run(path, extensions, "integrity_check", pragma("integrity_check"))
         return whole if worst(whole) is not Severity.OK else problems
     message = (
         f"integrity_check: ok ({len(names)} tables, each with its indexes; quick_check of the whole file)"

@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final, Literal
 
 from ops.model.findings import Finding, Severity
@@ -97,6 +98,17 @@ def not_installed(where: str, what: str) -> Finding:
         message=f"{where}: {what}; only the application has it, so this could not be checked here",
         where=where,
         blocking=True,
+    )
+
+
+def not_loaded(extension: Path, why: str, *, blocking: bool) -> Finding:
+    """Return the warning that an extension cannot be loaded here."""
+    return Finding(
+        severity=Severity.WARNING,
+        code="sqlite.not_loaded",
+        message=f"extension {extension} cannot be loaded: {why}; what needs it was not checked",
+        where=str(extension),
+        blocking=blocking,
     )
 
 

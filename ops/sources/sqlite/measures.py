@@ -16,7 +16,12 @@ from typing import Final
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Measures, TableMeasure
 from ops.proc import worker_count
-from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
+from ops.sources.sqlite.connection import (
+    Extensions,
+    connect_still,
+    require_database_file,
+    translated_errors,
+)
 from ops.sources.sqlite.schema import header_facts, list_tables, quoted
 
 _PRIMARY: Final = 0xFF
@@ -32,29 +37,35 @@ class Countable:
     refused: dict[str, str]
 
 
-def measure_database(path: Path) -> Measures:
+def measure_database(path: Path, extensions: Extensions = ()) -> Measures:
     """Return row counts, header facts and schema of the database at `path`, without the tables that cannot be counted here.
 
     Raises SourceError when it cannot be read.
     """
     header = require_database_file(path)
-    with translated_errors(path, "measuring"), contextlib.closing(connect_still(path)) as connection:
+    with (
+        translated_errors(path, "measuring"),
+        contextlib.closing(connect_still(path, extensions)) as connection,
+    ):
         facts = header_facts(connection, header)
     with ThreadPoolExecutor(worker_count()) as pool:
         # SQLite counts with the interpreter lock released: threads are enough.
-        ways = countable_tables(path).ways
-        counts = pool.map(lambda item: _count(path, *item), ways.items())
+        ways = countable_tables(path, extensions).ways
+        counts = pool.map(lambda item: _count(path, extensions, *item), ways.items())
         tables = {name: TableMeasure(rows) for name, rows in zip(ways, counts, strict=True)}
     return Measures(tables=tables, facts=facts, engine={"sqlite": sqlite3.sqlite_version})
 
 
-def countable_tables(path: Path) -> Countable:
+def countable_tables(path: Path, extensions: Extensions = ()) -> Countable:
     """Return how each table can be counted: through its smallest index, or without one that needs what is not installed.
 
     Statements are compiled and not run: that is where SQLite looks for a collation. Raises SourceError.
     """
     ways, refused = dict[str, str](), dict[str, str]()
-    with translated_errors(path, "measuring"), contextlib.closing(connect_still(path)) as connection:
+    with (
+        translated_errors(path, "measuring"),
+        contextlib.closing(connect_still(path, extensions)) as connection,
+    ):
         for table in list_tables(connection):
             statement = _WITH_INDEXES.format(quoted(table.name))
             if why := _why_not(connection, statement):
@@ -84,10 +95,10 @@ def not_counted(table: str, why: str) -> Finding:
     return Finding(severity=Severity.WARNING, code="sqlite.not_counted", message=message, where=table)
 
 
-def _count(path: Path, name: str, statement: str) -> int:
+def _count(path: Path, extensions: Extensions, name: str, statement: str) -> int:
     with (
         translated_errors(path, f"counting {name!r}"),
-        contextlib.closing(connect_still(path)) as connection,
+        contextlib.closing(connect_still(path, extensions)) as connection,
     ):
         (rows,) = connection.execute(statement).fetchone()
     return int(rows)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import SourceError
-from ops.sources.sqlite.connection import connect_still, translated_errors
+from ops.sources.sqlite.connection import Extensions, connect_still, translated_errors
 from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
 
 _PRIMARY: Final = 0xFF
@@ -57,9 +57,12 @@ def own_view(connection: sqlite3.Connection, chance: random.Random) -> OwnView:
     return OwnView(_facts(connection), _schema(connection), tuple(samples))
 
 
-def require_seen(copy: Path, view: OwnView) -> None:
+def require_seen(copy: Path, view: OwnView, extensions: Extensions = ()) -> None:
     """Return when the database file at `copy` holds what was seen; raises SourceError (`source.torn`) when it does not."""
-    with translated_errors(copy, "reading"), contextlib.closing(connect_still(copy)) as connection:
+    with (
+        translated_errors(copy, "reading"),
+        contextlib.closing(connect_still(copy, extensions)) as connection,
+    ):
         try:
             differs = _difference(connection, view)
         except sqlite3.DatabaseError as error:

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import ConfigError
-from ops.sources.sqlite.connection import connect_still
+from ops.sources.sqlite.connection import Extensions, connect_still
 from ops.sources.sqlite.schema import quoted
 
 _MOST_ROWS: Final = 100
 
 
-def answer(path: Path, sql: str) -> list[tuple[object, ...]]:
+def answer(path: Path, sql: str, extensions: Extensions = ()) -> list[tuple[object, ...]]:
     """The first hundred rows of one read-only statement on the database at `path`.
 
     Raises ConfigError when SQLite does not accept the statement: the assertion is wrong, not the backup.
     """
     try:
-        with contextlib.closing(connect_still(path)) as connection:
+        with contextlib.closing(connect_still(path, extensions)) as connection:
             connection.set_authorizer(_only_this_file)
             connection.text_factory = str
             return connection.execute(sql).fetchmany(_MOST_ROWS)
@@ -35,15 +35,15 @@ def _only_this_file(action: int, *_: object) -> int:
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
-def count_rows(path: Path, table: str) -> int:
+def count_rows(path: Path, table: str, extensions: Extensions = ()) -> int:
     """The rows of `table`; raises ConfigError when there is no such table."""
-    ((count,),) = answer(path, f"SELECT count(*) FROM {quoted(table)}")
+    ((count,),) = answer(path, f"SELECT count(*) FROM {quoted(table)}", extensions)
     return int(str(count))
 
 
-def newest(path: Path, column: str) -> object:
+def newest(path: Path, column: str, extensions: Extensions = ()) -> object:
     """The greatest value of `table.column`, None when there is none; raises ConfigError when it is not there."""
     table, _, name = column.rpartition(".")
     # In double quotes an unknown column would silently become a string: table.column can not.
-    ((value,),) = answer(path, f"SELECT max(t.{quoted(name)}) FROM {quoted(table)} AS t")
+    ((value,),) = answer(path, f"SELECT max(t.{quoted(name)}) FROM {quoted(table)} AS t", extensions)
     return value

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ops.errors import SourceError
 from ops.run.progress import silent
-from ops.sources.sqlite.at_rest import Rest, at_rest, copy_at_rest, is_still
+from ops.sources.sqlite.at_rest import Look, Rest, at_rest, copy_at_rest, is_still
 from ops.sources.sqlite.connection import connect_live, file_uri, translated_errors
 from ops.sources.sqlite.other_names import require_own_log
 
@@ -64,10 +64,7 @@ def _still(path: Path, rest: Rest) -> Iterator[sqlite3.Connection]:
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="drillbook-"))
             place = Path(folder) / path.name
             place.touch(mode=0o600)
-            if (
-                copy_at_rest(path, rest, place, "ignore", lambda: datetime.now(UTC), silent, asked=False)
-                is None
-            ):
+            if copy_at_rest(path, rest, place, Look("ignore"), lambda: datetime.now(UTC), silent) is None:
                 raise _changed(path)
         with translated_errors(path, "opening"):
             uri = file_uri(place, mode="ro", immutable="1")

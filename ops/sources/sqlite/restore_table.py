@@ -10,21 +10,32 @@ from typing import Final
 from ops.driverkit.row_digest import add_sums, sum_rows, table_digest
 from ops.errors import BackupError, RefusedError
 from ops.model.findings import Finding, Severity
-from ops.sources.sqlite.connection import connect_live, decode_any, file_uri, translated_errors
+from ops.sources.sqlite.connection import (
+    Extensions,
+    connect_live,
+    connect_still,
+    decode_any,
+    file_uri,
+    translated_errors,
+)
 from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
+from ops.sources.sqlite.text_indexes import rebuild_text_indexes
 
 _BATCH: Final = 500
 
 
-def replace_table(backup: Path, target: Path, name: str, *, timeout_s: float) -> list[Finding]:
+def replace_table(
+    backup: Path, target: Path, name: str, *, timeout_s: float, extensions: Extensions = ()
+) -> list[Finding]:
     """Make table `name` of the database `target` what it is in `backup`: definition, rows, indexes, triggers.
 
     One transaction: other connections see the old table or the new one. Before it commits, the new rows are
-    compared with the backup's by digest, and references that break only through this are reported as
-    warnings. Raises BackupError when the backup has no such table, RefusedError for a virtual table.
+    compared with the backup's by digest; full-text indexes that take their text from the table are built anew; references
+    that break only through this are reported as warnings. Raises what `replaceable` raises.
     """
+    name = replaceable(backup, name)
     with translated_errors(target, f"replacing table {name!r}"):
-        connection = connect_live(target, timeout_s=timeout_s, writable=True)
+        connection = connect_live(target, timeout_s=timeout_s, writable=True, extensions=extensions)
         with contextlib.closing(connection):
             connection.execute("ATTACH ? AS backup", (file_uri(backup, mode="ro", immutable="1"),))
             connection.execute("PRAGMA foreign_keys=OFF")
@@ -32,12 +43,14 @@ def replace_table(backup: Path, target: Path, name: str, *, timeout_s: float) ->
             before = _broken_references(connection)
             _rebuild(connection, name)
             _require_equal(connection, backup, name)
+            indexed = rebuild_text_indexes(connection, name)
             broken = _broken_references(connection) - before
             connection.execute("COMMIT")
     return [
         Finding(
             severity=Severity.OK, code="restore.table_replaced", message=f"table {name} is as in the backup"
         ),
+        *indexed,
         *(
             Finding(
                 severity=Severity.WARNING,
@@ -54,26 +67,54 @@ def _broken_references(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     return {(row[0], row[2]) for row in connection.execute("PRAGMA main.foreign_key_check")}
 
 
+def replaceable(backup: Path, name: str) -> str:
+    """Return the table of the backup that `name` means, as it is written there; SQLite's names have no case.
+
+    Raises BackupError when there is none, RefusedError for a table that is not restored alone: a virtual one, one that
+    belongs to a virtual one, and SQLite's own.
+    """
+    with (
+        translated_errors(backup, "reading the schema"),
+        contextlib.closing(connect_still(backup)) as connection,
+    ):
+        tables = connection.execute(
+            "SELECT name, rootpage FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE",
+            (name,),
+        ).fetchall()
+        if not tables:
+            message = f"the backup has no table {name!r}"
+            raise BackupError(
+                message, code="backup.not_found", hint="backup.show lists the tables of a backup"
+            )
+        ((found, root),) = tables
+        (kind,) = connection.execute(
+            "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'", (found,)
+        ).fetchone()
+    why = ""
+    if not root:
+        why = "is a virtual table: its rows are in other tables"
+    elif kind == "shadow":
+        why = "belongs to a virtual table, which would be damaged without the other tables of that"
+    elif found.lower().startswith("sqlite_"):
+        why = "is SQLite's own"
+    if why:
+        hint = "restore the whole file into another place (--to), and take from there what is needed"
+        raise RefusedError(f"{found!r} {why}", code="refused.unsafe_name", hint=hint)
+    return str(found)
+
+
 def _rebuild(connection: sqlite3.Connection, name: str) -> None:
     rows = connection.execute(
-        "SELECT type, sql, rootpage FROM backup.sqlite_schema WHERE tbl_name = ? AND sql IS NOT NULL", (name,)
+        "SELECT type, sql FROM backup.sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL",
+        (name,),
     ).fetchall()
-    table = next((row for row in rows if row[0] == "table"), None)
-    if table is None:
-        message = f"the backup has no table {name!r}"
-        raise BackupError(message, code="backup.not_found", hint="backup.show lists the tables of a backup")
-    if not table[2]:
-        message = f"{name!r} is a virtual table: its rows lie in other tables"
-        raise RefusedError(
-            message, code="refused.unsafe_name", hint="restore the whole file into another place"
-        )
     connection.execute(f"DROP TABLE IF EXISTS main.{quoted(name)}")
-    # The stored definition names the table without a schema and so lands in "main".
-    connection.execute(table[1])
-    _copy_rows(connection, name)
-    # Triggers last: none may fire for rows that are being put back.
-    for kind in ("index", "trigger"):
-        for _, sql, _ in (row for row in rows if row[0] == kind):
+    for kind in ("table", "index", "trigger"):
+        if kind == "index":
+            # Triggers last: none may fire for rows that are being put back.
+            _copy_rows(connection, name)
+        for _, sql in (row for row in rows if row[0] == kind):
+            # The stored definition names the table without a schema and so lands in "main".
             connection.execute(sql)
 
 
@@ -92,7 +133,10 @@ def _copy_rows(connection: sqlite3.Connection, name: str) -> None:
     connection.execute(
         f"INSERT INTO main.{quoted(name)} ({listed}) SELECT {listed} FROM backup.{quoted(name)}"
     )
-    if connection.execute("SELECT 1 FROM backup.sqlite_schema WHERE name = 'sqlite_sequence'").fetchone():
+    if all(
+        connection.execute(f"SELECT 1 FROM {schema}.sqlite_schema WHERE name = 'sqlite_sequence'").fetchone()
+        for schema in ("main", "backup")
+    ):
         connection.execute("DELETE FROM main.sqlite_sequence WHERE name = ?", (name,))
         connection.execute(
             "INSERT INTO main.sqlite_sequence SELECT * FROM backup.sqlite_sequence WHERE name = ?", (name,)

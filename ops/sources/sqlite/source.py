@@ -25,13 +25,18 @@ from ops.run.progress import Progress
 from ops.sources.sqlite import swap as promote
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
 from ops.sources.sqlite.check import check_database
-from ops.sources.sqlite.complain import ForeignKeys
-from ops.sources.sqlite.connection import connect_still, require_database_file, translated_errors
+from ops.sources.sqlite.complain import ForeignKeys, not_loaded
+from ops.sources.sqlite.connection import (
+    connect_still,
+    require_database_file,
+    translated_errors,
+    unloadable,
+)
 from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.look import ALWAYS_UP_TO
 from ops.sources.sqlite.measures import countable_tables, measure_database, not_counted
 from ops.sources.sqlite.other_names import OtherNames
-from ops.sources.sqlite.restore_table import replace_table
+from ops.sources.sqlite.restore_table import replace_table, replaceable
 
 _UNUSED: Final = Finding(
     severity=Severity.OK,
@@ -46,13 +51,15 @@ class SqliteOptions:
     """What the table of an SQLite source may say beside what every source may.
 
     `path`: the database file. `busy_timeout`: how long to wait for a lock. `foreign_keys`: whether a reference to a row that
-    is not there fails a drill (`check`), is only shown (`warn`), or is not looked for (`ignore`). `other_names`: whether a
+    is not there fails a drill (`check`), is only shown (`warn`), or is not looked for (`ignore`). `load_extension`: shared
+    libraries that SQLite loads, so that what needs their modules, functions or collations can be checked. `other_names`: whether a
     file in WAL mode with a second name is refused, since its log may lie beside that. `digests`: of earlier versions; it is
     read and has no effect.
     """
 
     path: Path
     busy_timeout: timedelta = timedelta(seconds=30)
+    load_extension: tuple[Path, ...] = ()
     other_names: OtherNames = "refuse"
     digests: bool | None = None
     foreign_keys: ForeignKeys = "check"
@@ -122,7 +129,11 @@ class SqliteSource:
         options = self._capture_options
         options = replace(options, busy_timeout_s=min(5.0, options.busy_timeout_s))
         text = probe_database(self.options.path, options)
-        return Probe(text, () if self.options.digests is None else (_UNUSED,))
+        return Probe(text, [*([] if self.options.digests is None else [_UNUSED]), *self._not_loaded()])
+
+    def _not_loaded(self) -> list[Finding]:
+        refused = unloadable(self.options.load_extension)
+        return [not_loaded(path, why, blocking=False) for path, why in refused.items()]
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """A plain database file that SQLite opens, consistent at one moment; see `capture`."""
@@ -139,13 +150,15 @@ class SqliteSource:
             foreign_keys=self.options.foreign_keys,
             asked=self.asked,
             other_names=self.options.other_names,
+            extensions=self.options.load_extension,
         )
 
     def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
         """Rows and schema of the copy."""
         progress.step("measuring rows")
+        extensions = self.options.load_extension
         try:
-            measures = measure_database(payload)
+            measures = measure_database(payload, extensions)
         except SourceError as error:
             require_as_written(payload, copied.file)
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
@@ -153,7 +166,8 @@ class SqliteSource:
             raise SourceError(message, code=error.code, hint=error.hint) from error
         said = [replace(item, severity=Severity.WARNING, blocking=False) for item in copied.complaints]
         extra = complaints_document(said)
-        said += [not_counted(name, why) for name, why in countable_tables(payload).refused.items()]
+        refused = countable_tables(payload, extensions).refused
+        said += [*self._not_loaded(), *(not_counted(name, why) for name, why in refused.items())]
         return Captured((copied.file,), copied.data_as_of, copied.method, measures, extra, tuple(said))
 
     @property
@@ -169,7 +183,7 @@ class SqliteSource:
 
     def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
         """Header and `quick_check`."""
-        return check_database(payload, Level.QUICK, self.options.foreign_keys)
+        return check_database(payload, Level.QUICK, self.options.foreign_keys, self.options.load_extension)
 
     @contextlib.contextmanager
     def load(self, fetched: Fetched, progress: Progress) -> Iterator[SqliteCopy]:
@@ -177,7 +191,7 @@ class SqliteSource:
         payload = fetched.payload
         with translated_errors(payload, "opening"), contextlib.closing(connect_still(payload)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        yield SqliteCopy(payload, self.options.foreign_keys)
+        yield SqliteCopy(payload, self.options.foreign_keys, self.options.load_extension)
 
     def require_loadable(self, manifest: Manifest) -> tuple[()]:
         """Python brings SQLite along."""
@@ -231,6 +245,8 @@ class SqliteSource:
         if not place.parent.is_dir():
             hint = "make it first, with the owner it needs"
             raise RefusedError(f"folder {place.parent} is not there", hint=hint)
+        if not options.tables:
+            promote.require_replaceable(place)
         if options.tables and not place.exists():
             raise RefusedError(f"{target} is not there: one table needs a database to go into")
         require_room_to_restore(place.parent, manifest.size)
@@ -243,7 +259,9 @@ class SqliteSource:
     def build(
         self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
     ) -> contextlib.AbstractContextManager[SqliteCopy]:
-        """The payload itself is what will be renamed."""
+        """The payload itself is what will be renamed; it has the table that is asked for."""
+        for table in options.tables:
+            replaceable(fetched.payload, table)
         return self.load(fetched, progress)
 
     def settle(self, target: str) -> None:
@@ -269,7 +287,13 @@ class SqliteSource:
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """Replace one table; see `tables`."""
         timeout_s = self.options.busy_timeout.total_seconds()
-        return replace_table(Path(built.place), Path(target), options.tables[0], timeout_s=timeout_s)
+        return replace_table(
+            Path(built.place),
+            Path(target),
+            options.tables[0],
+            timeout_s=timeout_s,
+            extensions=self.options.load_extension,
+        )
 
 
 def _require_possible(options: RestoreOptions) -> None:
@@ -280,6 +304,7 @@ def _require_possible(options: RestoreOptions) -> None:
             ("--schema-only", options.schema_only),
             ("--no-owner", options.no_owner),
             ("--no-acl", options.no_acl),
+            ("--truncate (a table is replaced whole)", options.truncate),
         )
         if given
     ]

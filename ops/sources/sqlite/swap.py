@@ -26,6 +26,7 @@ from pathlib import Path
 from ops.errors import RefusedError
 from ops.fsio.atomic import publish, replace_durably, translated_write_errors
 from ops.fsio.durable import fsync_file, fsync_folder
+from ops.host.mounts import mount_of
 from ops.model.findings import Finding, Severity
 from ops.sources.sqlite.connection import connect_live
 from ops.sources.sqlite.open_by import Occupant, database_files, find_holders, find_occupants
@@ -64,6 +65,15 @@ def settle(target: Path) -> None:
         if target.with_name(target.name + "-journal").stat().st_size:
             with contextlib.closing(connect_live(target, timeout_s=0, writable=True)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+
+def require_replaceable(path: Path) -> None:
+    """Return when a rename can put another file in the place of `path`; raises RefusedError for a mount point."""
+    mount = mount_of(path)
+    if mount is not None and mount.point == str(path):
+        message = f"{path} is mounted by itself, so that no other file can be put in its place"
+        hint = "restore where the file really lies (its folder on the host), or to another file with --to"
+        raise RefusedError(message, code="refused.target_mounted", hint=hint)
 
 
 def require_idle(path: Path) -> None:
@@ -124,17 +134,32 @@ def _alone_with(target: Path, unchanged_since: str | None) -> Iterator[None]:
         connection.execute("BEGIN EXCLUSIVE")
         _require_unchanged(target, unchanged_since)
         connection.execute("COMMIT")
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-        connection.execute("BEGIN EXCLUSIVE")
-        # Under the exclusive lock a journal that is still there is not hot (PERSIST and TRUNCATE keep it).
-        target.with_name(target.name + "-journal").unlink(missing_ok=True)
-        yield
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            # Under the exclusive lock a journal that is still there is not hot (PERSIST and TRUNCATE keep it).
+            target.with_name(target.name + "-journal").unlink(missing_ok=True)
+            yield
+        except BaseException:
+            _back_to(connection, mode)
+            raise
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise _in_use(target, find_occupants(target)) from error
         raise RefusedError(f"{target} can not be taken over: {error}", code=_NOT_OURS) from error
     finally:
         connection.close()
+
+
+def _back_to(connection: sqlite3.Connection, mode: str) -> None:
+    """Give the database that stays the journal mode that its application chose."""
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if mode == "wal":
+            connection.execute("PRAGMA locking_mode=NORMAL").fetchone()
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
 
 
 def _require_unchanged(target: Path, unchanged_since: str | None) -> None:

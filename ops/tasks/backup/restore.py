@@ -49,6 +49,7 @@ def restore(session: Session, wanted: Wanted) -> None:
         scratch=session.config.scratch,
         safety=session.safety(backup),
         sources=[configured.source for configured in session.config.sources.values()],
+        stores=[session.repository(store) for store in session.config.stores.values()],
         series=session.series_of(backup),
         in_full=wanted.backup.rpartition(":")[2] != "latest",
         from_other=wanted.from_other,

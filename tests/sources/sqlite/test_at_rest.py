@@ -19,8 +19,8 @@ from ops.model.findings import Severity, worst
 from ops.run.job import Job
 from ops.run.progress import Progress, silent
 from ops.sources.sqlite import at_rest
+from ops.sources.sqlite.at_rest import Look, copy_at_rest
 from ops.sources.sqlite.at_rest import at_rest as rest_of
-from ops.sources.sqlite.at_rest import copy_at_rest
 from ops.sources.sqlite.capture import CaptureOptions, capture_database, probe_database
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.raw_copy import RawPlan, copy_planned
@@ -187,7 +187,7 @@ def test_somebody_comes_meanwhile(database: Path, tmp_path: Path, monkeypatch: p
         return copy_planned(plan, source, into, release, progress)
 
     monkeypatch.setattr(at_rest, "copy_planned", beside)
-    assert copy_at_rest(database, rest, into, "check", Job().clock, silent, asked=False) is None
+    assert copy_at_rest(database, rest, into, Look("check"), Job().clock, silent) is None
     assert into.read_bytes() == b""
     monkeypatch.undo()
     capture_database(database, into, OPTIONS, Job().clock, silent)
