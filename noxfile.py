@@ -21,6 +21,22 @@ nox.options.reuse_venv = "yes"
 Out = IO[str] | None
 LOCKS = Path("locks")
 ALONE = tuple(f"tests/{place}" for place in ("ciphers", "demo", "faults", "fsio", "observers", "proc"))
+# Servers, containers, kills, full disks, and whole days of the command line: left to `full`, so that `nox` takes minutes.
+LONG = tuple(
+    f"tests/{place}"
+    for place in (
+        *("ciphers", "demo", "faults", "proc", "secrets", "sources/postgres", "stores/s3"),
+        *("actions/test_expectations.py", "actions/test_known.py", "actions/test_reencrypt.py"),
+        *("ingest_monitor/test_commands.py", "ingest_monitor/test_schemas.py"),
+        *("repository/test_leases.py", "repository/test_newest.py"),
+        *("snapshots/test_killed.py", "snapshots/test_purge.py", "sources/eventlog/chain"),
+        *("stores/test_bare_machine.py", "stores/test_frozen_stores.py"),
+        *("tasks/test_mounts.py", "tasks/test_several_machines.py"),
+        *("tasks/test_temporary_paths.py", "tasks/test_unlisted_store.py"),
+    )
+)
+ELSEWHERE = ("tests/docs", "tests/fixtures_ci")
+TWO = ("--numprocesses=2", "--dist=loadfile")
 WITHOUT_PROJECT = ("build", "lint")
 COMPILE = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
 
@@ -76,16 +92,26 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests in random order with branch coverage; arguments replace the default selection."""
+    """Run the tests that take minutes together, in random order; arguments replace the selection."""
     install(session, "tests")
     if session.posargs:
         session.run("pytest", *session.posargs, "--cov")
         return
+    session.run("pytest", "tests", *_without(*ELSEWHERE, *LONG), *TWO)
+
+
+@nox.session(default=False, tags=["full"])
+def full(session: nox.Session) -> None:
+    """Run every test, with branch coverage: servers, containers, kills and full disks too; half an hour and more."""
+    install(session, "tests")
     # What sends signals, fills disks and races wants the machine for itself; all else runs in two processes.
     session.run("pytest", *ALONE, "--cov", "--cov-report=")
-    others = [f"--ignore={place}" for place in ("tests/docs", "tests/fixtures_ci", *ALONE)]
-    two = ("--numprocesses=2", "--dist=loadfile")
-    session.run("pytest", "tests", *others, *two, "--cov", "--cov-append", "--cov-fail-under=90")
+    others = _without(*ELSEWHERE, *ALONE)
+    session.run("pytest", "tests", *others, *TWO, "--cov", "--cov-append", "--cov-fail-under=90")
+
+
+def _without(*places: str) -> list[str]:
+    return [f"--ignore={place}" for place in places]
 
 
 @nox.session
