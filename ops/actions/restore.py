@@ -167,7 +167,7 @@ def chosen_target(source: Source, request: RestoreRequest) -> str | None:
     if request.to is None and not request.yes:
         return None
     target = _restorable(source).target_of(request.to)
-    require_outside(target, [*request.stores, request.safety])
+    require_outside(target, request.stores)
     return target
 
 

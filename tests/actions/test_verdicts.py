@@ -430,7 +430,7 @@ def test_a_copy_that_goes_while_it_is_checked(
 ) -> None:
     """A scratch file that somebody cleans up, or a disk with read errors, makes no verdict."""
 
-    def broken(path: Path, **_: object) -> sqlite3.Connection:
+    def broken(path: Path, *_: object) -> sqlite3.Connection:
         if how == "gone":
             path.unlink()
             return really(path)

@@ -72,7 +72,14 @@ class Place:
     def _run(self, task: str) -> dict[str, Any]:
         # Our packages, and not the standard library of this Python, whose SQLite may load nothing.
         here = os.pathsep.join([str(PROJECT), *(path for path in sys.path if path.endswith("-packages"))])
-        words = [str(self.python), "-c", "from ops.tasks.program import main; main()", task, "--format", "json"]
+        words = [
+            str(self.python),
+            "-c",
+            "from ops.tasks.program import main; main()",
+            task,
+            "--format",
+            "json",
+        ]
         environment = clean_environment({"PYTHONPATH": here, "OPS_STATE_DIR": str(self.folder / "state")})
         done = subprocess.run(
             words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
