@@ -321,6 +321,12 @@ MUTATIONS = [
     Mutation("ops/repository/versions.py", "    if kept.held:", "    if False:", KEPT),
     Mutation("ops/repository/versions.py", "    if bucket.old_versions_end_after is not None:", "    if True:", KEPT),
     Mutation("ops/repository/identity.py", "    if identity is None or any(", "    if True or any(", "tests/repository/test_read_twice.py"),
+    Mutation(f"{POSTGRES}/catalog/definitions/definitions.py", "if subject in ignored or expected == found:", "if True:", "tests/sources/postgres/test_noticed.py"),
+    Mutation(f"{POSTGRES}/measure/row_digest_sql.py", "IS DISTINCT FROM NULL THEN concat({name}) END", "IS NOT NULL THEN {name}::text END", "tests/sources/postgres/test_noticed.py"),
+    Mutation(f"{POSTGRES}/catalog/objects.py", "roots = set(root_of.values()) - root_of.keys()", "roots, root_of = set[int](), dict[int, int]()", "tests/sources/postgres/test_healthy.py"),
+    Mutation(f"{POSTGRES}/dump/said.py", "    if _DAMAGE.search(text):", "    if False:", "tests/sources/postgres/dump/test_said.py"),
+    Mutation(f"{POSTGRES}/measure/tables.py", "how.warned.extend(line", "list(line", "tests/sources/postgres/dump/test_said.py"),
+    Mutation("ops/actions/backup.py", "was if was.severity is Severity.CRITICAL and not item.known else item", "item", "tests/sources/postgres/dump/test_said.py"),
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ops.formats.encrypted_manifest import is_closed
 from ops.formats.names import manifest_key
 from ops.fsio.atomic import translated_write_errors
 from ops.model.complaints import settled
-from ops.model.findings import Finding
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest
 from ops.ports.source import Continuing, Dependent, MeasuredLater, SelfExamined, Source
 from ops.repository.backup import Backup
@@ -133,7 +133,12 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             manifest = under_free_name(manifest, another, publish_as)
     home = begun.home
     dropped = rows_dropped(partial(_known, home), begun.earlier, begun.former, manifest)
-    said = settled(captured.findings, manifest, request.known, begun.started_at.date())
+    known = settled(captured.findings, manifest, request.known, begun.started_at.date())
+    # Damage is recorded in this very manifest: that makes it the source's own later, and no smaller now.
+    said = [
+        was if was.severity is Severity.CRITICAL and not item.known else item
+        for was, item in zip(captured.findings, known, strict=True)
+    ]
     findings = (*said, *dropped, *clock_of(home.store))
     return Taken(Backup(store=store, manifest=manifest), captured, findings)
 

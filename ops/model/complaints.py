@@ -17,7 +17,7 @@ from ops.model.manifest import Manifest
 
 KEY: Final = "complaints"
 """Where a manifest keeps what was complained of on the source."""
-DAMAGE: Final = frozenset(("sqlite.damaged",))
+DAMAGE: Final = frozenset(("postgres.damaged", "sqlite.damaged"))
 COMPLAINTS: Final = DAMAGE | {"sqlite.constraint", "sqlite.foreign_key", "sqlite.foreign_key_mismatch"}
 """What an engine may complain of in bytes that are those that were captured."""
 DIFFERENCES: Final = frozenset(
@@ -27,6 +27,7 @@ DIFFERENCES: Final = frozenset(
         "measure.rows_differ",
         "measure.table_extra",
         "measure.table_missing",
+        "postgres.definition_differs",
         "postgres.newest",
         "postgres.object_missing",
         "postgres.owner_differs",
@@ -162,3 +163,12 @@ def unproven_damage(findings: Iterable[Finding]) -> bool:
     return any(
         item.code in DAMAGE and item.severity is Severity.WARNING and not item.known for item in findings
     )
+
+
+def damage_recorded_in(manifest: Manifest) -> list[Finding]:
+    """Return the damage of the source that its manifest records, for kinds whose copies do not show it."""
+    return [
+        Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
+        for code, where, message in sorted(recorded_in(manifest))
+        if code in DAMAGE
+    ]

@@ -1,4 +1,7 @@
-"""How objects are defined, as far as the server states it alike on every version: a digest for each group of them."""
+"""How objects are defined, as far as the server states it alike on every version: a digest for each group of them.
+
+Manifests of earlier versions have these; what is recorded now is in `definitions`.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ops.sources.postgres.catalog.identifiers import literal, qualified, quoted, shown
@@ -97,7 +97,7 @@ class Column:
 class Table:
     """One table-like relation. `kind` and `persistence` are pg_class's letters; `bytes` without indexes.
 
-    `parent`: the oid of the table that it is a partition of. `readable`: our role may read it. `filtered`: row security would hide rows from our role.
+    `parent`: the oid of the table that it is a partition of. `gathered`: it stands for its partitions, see `gathered_tables`. `readable`: our role may read it. `filtered`: row security would hide rows from our role.
     """
 
     oid: int
@@ -113,6 +113,7 @@ class Table:
     is_partition: bool
     parent: int | None
     columns: tuple[Column, ...] = ()
+    gathered: bool = False
 
     @property
     def sql(self) -> str:
@@ -127,7 +128,7 @@ class Table:
     @property
     def holds_rows(self) -> bool:
         """Whether it has rows of its own that a dump carries: no partitioned parent, foreign table or view."""
-        return self.kind == "r"
+        return self.kind == "r" or self.gathered
 
 
 def list_tables(session: Session) -> list[Table]:
@@ -140,6 +141,35 @@ def list_tables(session: Session) -> list[Table]:
         kind = row["type"] if row["type_schema"] == "pg_catalog" else f"{row['type_schema']}.{row['type']}"
         columns[row["oid"]].append(Column(row["name"], kind, row["typmod"], row["generated"]))
     return [Table(**row, columns=tuple(columns[row["oid"]])) for row in rows]
+
+
+# Operator classes for these hash the numbers of enumerations' labels, which are others in each database.
+_GATHERED: Final = """
+WITH RECURSIVE roots AS (
+  SELECT p.partrelid AS oid FROM pg_partitioned_table p WHERE p.partstrat = 'h' AND EXISTS (
+    SELECT FROM unnest(p.partclass) k JOIN pg_opclass o ON o.oid = k
+    WHERE o.opcintype IN ('anyenum'::regtype, 'anyarray'::regtype, 'record'::regtype, 'anyrange'::regtype))
+), family AS (
+  SELECT oid, oid AS root FROM roots UNION SELECT h.inhrelid, f.root FROM pg_inherits h JOIN family f ON h.inhparent = f.oid
+)
+SELECT oid::bigint AS oid, root::bigint AS root FROM family WHERE oid <> root
+"""
+
+
+def gathered_tables(session: Session, tables: Sequence[Table]) -> list[Table]:
+    """Return the tables with one in the place of all partitions whose rows another database would distribute otherwise.
+
+    Those are partitions by hash of an enumeration (or of what may hold one). Where only some partitions are among the tables,
+    without the one that they are of, they stay.
+    """
+    there = {table.oid for table in tables}
+    root_of = {row["oid"]: row["root"] for row in session.rows(_GATHERED) if row["root"] in there}
+    roots = set(root_of.values()) - root_of.keys()
+    return [
+        replace(table, gathered=True) if table.oid in roots else table
+        for table in tables
+        if table.oid not in root_of
+    ]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -173,10 +203,41 @@ _OWNED: Final = {
 }
 
 
-def list_objects(session: Session) -> list[DatabaseObject]:
-    """Every object of the database's own, sorted; none of the system's or of an extension's."""
+_OF_RELATION: Final = {
+    "pg_constraint": "conrelid",
+    "pg_trigger": "tgrelid",
+    "pg_rewrite": "ev_class",
+    "pg_policy": "polrelid",
+    "pg_attrdef": "adrelid",
+    "pg_statistic_ext": "stxrelid",
+}
+# What a restore need not keep: keys of partitions that come with their parent's, operators that are only a name, and
+# what belongs to a table or type of an extension.
+_KEPT: Final = {
+    # A new database has it already, as one of the system's own.
+    "pg_namespace": "o.nspname <> 'public'",
+    "pg_constraint": f"o.conparentid = 0 AND {NO_MEMBER.format(chr(39) + 'pg_type' + chr(39), 'o.contypid')}",
+    "pg_operator": "o.oprcode <> 0",
+    "pg_class": f"{NO_MEMBER.format(chr(39) + 'pg_type' + chr(39), 'o.reltype')} AND NOT EXISTS (SELECT FROM pg_index x JOIN pg_depend m"
+    " ON m.classid = 'pg_class'::regclass AND m.objid = x.indrelid AND m.deptype = 'e' WHERE x.indexrelid = o.oid)",
+}
+
+
+def _is_kept(catalog: str) -> str:
+    conditions = [_KEPT.get(catalog, "TRUE")]
+    if catalog in _OF_RELATION:
+        conditions.append(NO_MEMBER.format("'pg_class'", f"o.{_OF_RELATION[catalog]}"))
+    return " AND ".join(conditions)
+
+
+def list_objects(session: Session, *, kept: bool = False) -> list[DatabaseObject]:
+    """Every object of the database's own, sorted; none of the system's or of an extension's.
+
+    `kept`: only those that a restored copy must have under the same name.
+    """
     parts = []
-    for catalog, condition in _OBJECT_CLASSES.items():
+    for catalog, listed in _OBJECT_CLASSES.items():
+        condition = f"{listed} AND {_is_kept(catalog)}" if kept else listed
         owner = f"pg_get_userbyid(o.{_OWNED[catalog]})" if catalog in _OWNED else "''"
         member = NO_MEMBER.format(f"'{catalog}'", "o.oid")
         parts.append(

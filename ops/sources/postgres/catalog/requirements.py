@@ -61,6 +61,7 @@ class Needs:
     them, `settings` `name=value`. `sequences` have the next values before and after the dump, between which
     the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
+    `not_measured`: tables whose rows could not be counted, and why.
     `client_older`: pg_dump was older than the server, so that the archive may hold what the server keeps for itself.
     """
 
@@ -80,6 +81,7 @@ class Needs:
     not_dumped: Mapping[str, str] = field(default_factory=dict)
     outside_keys: Mapping[str, str] = field(default_factory=dict)
     client_older: bool = False
+    not_measured: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def server(self) -> Release:

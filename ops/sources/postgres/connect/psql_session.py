@@ -81,6 +81,11 @@ class PsqlSession:
         """Execute statements without a result."""
         self._ask(_commands(sql))
 
+    @property
+    def warnings(self) -> tuple[()]:
+        """None: psql writes them where only its errors are read."""
+        return ()
+
     def cancel(self) -> None:
         """End the statement that runs now, and psql with it: the session is over."""
         self._cancelled.set()

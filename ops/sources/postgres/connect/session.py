@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ops.errors import SourceError, ToolError
@@ -29,6 +29,7 @@ _TEXT_FORM: Final = {
     "lc_monetary": "'C'",
     "standard_conforming_strings": "on",
     "xmlbinary": "base64",
+    "quote_all_identifiers": "off",
     "jit": "off",
 }
 _CANCEL_S: Final = 5.0
@@ -55,12 +56,27 @@ class Session(Protocol):
     def cancel(self) -> None:
         """From another thread: have what runs now end with an error soon."""
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the server warned of in this session, as far as that can be heard."""
+
 
 class DriverSession:
     """A Session over psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
+        self._warnings: list[str] = []
+        connection.add_notice_handler(self._hear)
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warnings.append(notice.message_primary or "")
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """All warnings so far."""
+        return self._warnings
 
     @property
     def version(self) -> int:

@@ -12,16 +12,19 @@ from ops.errors import ConfigError, OpsError, SourceError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Measures, TableMeasure
 from ops.proc import worker_count
-from ops.sources.postgres.catalog.definitions import definition_facts
+from ops.sources.postgres.catalog.definition_facts import definition_facts
+from ops.sources.postgres.catalog.definitions.definitions import FACT, read_definitions
 from ops.sources.postgres.catalog.identifiers import parse_shown, qualified
 from ops.sources.postgres.catalog.objects import (
     AMCHECK_SCHEMA,
+    gathered_tables,
     list_objects,
     list_tables,
     object_facts,
 )
 from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
 from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.measure.check import DEFAULT_RIGHTS, Recorded, check_database
 from ops.sources.postgres.measure.tables import (
     LARGE_OBJECTS,
@@ -81,7 +84,12 @@ class PostgresCopy:
         return {names[key]: value for key, value in self.route.address.parameters if key in names}
 
     def expected(self, recorded: Measures) -> Measures:
-        """Everything; without rows when only the schema was restored, without default rights when no rights were."""
+        """Everything; without rows when only the schema was restored, without default rights when no rights were.
+
+        Definitions are compared one by one by `check`, as far as they are printed alike.
+        """
+        if FACT in recorded.facts:
+            recorded = replace(recorded, facts={})
         if not self.recorded.rights:
             facts = {name: value for name, value in recorded.facts.items() if name != DEFAULT_RIGHTS}
             recorded = replace(recorded, facts=facts)
@@ -99,20 +107,35 @@ class PostgresCopy:
     def measure(self, like: Measures) -> Measures:
         """Rows and digests of the tables that `like` has, and all facts."""
         with answering(), self.route.session() as session:
-            tables = [table for table in list_tables(session) if table.shown in like.tables]
+            everything = list_tables(session)
+            gathered = [item for item in gathered_tables(session, everything) if item.shown in like.tables]
+            # Of an earlier version are the partitions themselves.
+            known = {item.shown for item in gathered}
+            tables = gathered + [
+                item for item in everything if item.shown in like.tables and item.shown not in known
+            ]
             algorithm = like.digest_algorithm
             found = measure_tables(self.route, session, tables, Measuring(algorithm), join=lambda _: True)
             if self.recorded.scope in WHOLE and self.recorded.rows:
                 # Also where `like` has none: what is new there must be seen.
                 large = measure_large_objects(session, digests=algorithm is not None)
                 found |= {LARGE_OBJECTS: large} if large else {}
-            facts = {**object_facts(list_objects(session)), **definition_facts(session)}
+            facts = self._facts(session, like)
         return Measures(
             tables=found,
-            facts={name: value for name, value in facts.items() if name in like.facts or not self._partial},
+            facts=facts,
             engine=like.engine,
             digest_algorithm=algorithm,
         )
+
+    def _facts(self, session: Session, like: Measures) -> dict[str, str | int]:
+        """The same as `like` has: of what is defined now, or what earlier versions recorded of it."""
+        if not like.facts:
+            return {}
+        if FACT in like.facts:
+            return {FACT: read_definitions(session).fact}
+        facts = {**object_facts(list_objects(session)), **definition_facts(session)}
+        return {name: value for name, value in facts.items() if name in like.facts or not self._partial}
 
     @property
     def _partial(self) -> bool:

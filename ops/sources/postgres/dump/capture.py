@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,16 +17,12 @@ from typing import Final
 
 from ops.driverkit.clocks import compare_clocks
 from ops.errors import OpsError, SourceError, ToolError
+from ops.model.complaints import DAMAGE, complaints_document
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
 from ops.run.progress import Progress
-from ops.sources.postgres.catalog.definitions import definition_facts
-from ops.sources.postgres.catalog.objects import (
-    DatabaseObject,
-    list_objects,
-    next_values,
-    object_facts,
-)
+from ops.sources.postgres.catalog.definitions.definitions import FACT, read_definitions
+from ops.sources.postgres.catalog.objects import gathered_tables, list_objects, next_values
 from ops.sources.postgres.catalog.requirements import (
     MANIFEST_KEY,
     Needs,
@@ -51,8 +47,10 @@ from ops.sources.postgres.dump.archive import (
     list_entries,
 )
 from ops.sources.postgres.dump.exported_snapshot import Snapshot, held_snapshot, join_snapshot
-from ops.sources.postgres.dump.payload import hash_files, write_objects
+from ops.sources.postgres.dump.payload import Described, hash_files, write_objects
 from ops.sources.postgres.dump.pg_dump import Dumping
+from ops.sources.postgres.dump.said import findings_of
+from ops.sources.postgres.measure.check import not_measured
 from ops.sources.postgres.measure.row_digest_sql import algorithm_for
 from ops.sources.postgres.measure.tables import (
     LARGE_OBJECTS,
@@ -72,10 +70,10 @@ _WITHOUT_ROWS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class Asked:
     """What was asked of the catalogs in the snapshot, before the dump began."""
 
-    objects: Sequence[DatabaseObject]
+    described: Described
     facts: dict[str, str | int]
     needs: Needs
     findings: tuple[Finding, ...]
@@ -123,31 +121,30 @@ class _Capture:
         ):
             described = self._describe(session, snapshot)
             before = next_values(session)
-            measures = self._dump_and_measure(session, snapshot, described)
+            refused, said = dict[str, str](), list[Finding]()
+            measures = self._dump_and_measure(session, snapshot, described, refused, said)
             self._require_alive(session)
         with self.route.session() as session:
             sequences = _ranges(before, next_values(session))
-        said = self._dumping.keep_globals()
+        said += self._dumping.keep_globals()
+        damaged = [item for item in said if item.code in DAMAGE]
         entries = self._toc_entries()
-        needs = replace(described.needs, toc_entries=entries, sequences=sequences)
-        write_objects(self.into, described.objects)
+        needs = replace(described.needs, toc_entries=entries, sequences=sequences, not_measured=refused)
+        write_objects(self.into, described.described)
         self.progress.step("hashing the dump")
         return Captured(
             files=tuple(hash_files(self.into)),
             data_as_of=snapshot.moment,
             method=f"pg_dump {self.options.format}",
             measures=measures,
-            extra={MANIFEST_KEY: needs.to_document()},
-            findings=(*described.findings, *said),
+            extra={MANIFEST_KEY: needs.to_document(), **complaints_document(damaged)},
+            findings=(*described.findings, *said, *_not_measured(refused)),
         )
 
-    def _describe(self, session: Session, snapshot: Snapshot) -> Described:
-        objects, database = list_objects(session), describe_database(session)
+    def _describe(self, session: Session, snapshot: Snapshot) -> Asked:
+        objects, database = list_objects(session, kept=True), describe_database(session)
         outside = outside_keys(session, snapshot.chosen) if self.options.scope in PARTIAL else {}
-        facts: dict[str, str | int] = {**object_facts(objects), **definition_facts(session)}
-        if outside:
-            # Keys are left out of the restored copy, so these can not be compared there.
-            facts = {name: value for name, value in facts.items() if not _holds_keys(name)}
+        definitions = read_definitions(session)
         unmeasured = [table for table in snapshot.chosen if table.kind in _WITHOUT_ROWS]
         estimated = {}
         if self.options.counts == "estimated" and self.options.scope not in WITHOUT_ROWS:
@@ -172,7 +169,13 @@ class _Capture:
             client_older=bool(older),
         )
         unlogged = [table.shown for table in snapshot.chosen if table.persistence == "u"]
-        return Described(objects, facts, needs, (*older, *_unlogged(unlogged), *self._clock_of(session)))
+        facts: dict[str, str | int] = {FACT: definitions.fact}
+        return Asked(
+            Described(objects, definitions),
+            facts,
+            needs,
+            (*older, *_unlogged(unlogged), *self._clock_of(session)),
+        )
 
     def _clock_of(self, session: Session) -> list[Finding]:
         """A warning where the server's clock is far from this machine's."""
@@ -180,16 +183,29 @@ class _Capture:
         told = datetime.fromtimestamp(float(str(row["told"])), UTC)
         return compare_clocks(told - self.clock(), "the PostgreSQL server")
 
-    def _dump_and_measure(self, session: Session, snapshot: Snapshot, described: Described) -> Measures:
+    def _dump_and_measure(
+        self,
+        session: Session,
+        snapshot: Snapshot,
+        described: Asked,
+        refused: dict[str, str],
+        said: list[Finding],
+    ) -> Measures:
         algorithm = algorithm_for(session.version) if self.options.digests else None
         if self.options.scope in WITHOUT_ROWS or described.needs.estimated:
             algorithm = None
+        # A condition of the operator's own must hold for every table.
+        warned: list[str] = []
+        how = Measuring(algorithm, refused=refused, warned=warned)
+        if self.options.scope == "tenant":
+            how = Measuring(algorithm, where=tenant_condition(self.options), warned=warned)
         with ThreadPoolExecutor(1) as pool:
-            measuring = pool.submit(self._measure, session, snapshot, described.needs, algorithm)
+            measuring = pool.submit(self._measure, session, snapshot, described.needs, how)
             try:
                 self.progress.step("dumping and measuring")
-                self._dumping.dump(session, snapshot)
+                said += self._dumping.dump(session, snapshot)
                 found = measuring.result()
+                said += findings_of("server", warned)
             except BaseException as error:
                 with contextlib.suppress(Exception):
                     session.cancel()
@@ -214,20 +230,17 @@ class _Capture:
         return dump
 
     def _measure(
-        self, session: Session, snapshot: Snapshot, needs: Needs, algorithm: str | None
+        self, session: Session, snapshot: Snapshot, needs: Needs, how: Measuring
     ) -> dict[str, TableMeasure]:
         if self.options.scope in WITHOUT_ROWS:
             return {}
-        how = Measuring(algorithm)
-        if self.options.scope == "tenant":
-            how = Measuring(algorithm, where=tenant_condition(self.options))
         # Estimated is what takes time: large objects are counted in their catalog all the same.
-        tables = [] if needs.estimated else snapshot.chosen
+        tables = [] if needs.estimated else gathered_tables(session, snapshot.chosen)
         found = measure_tables(
             self.route, session, tables, how, join=lambda other: join_snapshot(other, snapshot)
         )
         if self.options.scope in WHOLE:
-            large = measure_large_objects(session, digests=algorithm is not None)
+            large = measure_large_objects(session, digests=how.algorithm is not None)
             found |= {LARGE_OBJECTS: large} if large else {}
         return found
 
@@ -240,8 +253,8 @@ class _Capture:
         return sum(len(list_entries(self.route, archive)) for archive in all_archives(self.into))
 
 
-def _holds_keys(fact: str) -> bool:
-    return fact in {"key definitions", "table constraint"}
+def _not_measured(refused: dict[str, str]) -> list[Finding]:
+    return [not_measured(name, why, blocking=False) for name, why in sorted(refused.items())]
 
 
 def _unlogged(names: list[str]) -> list[Finding]:

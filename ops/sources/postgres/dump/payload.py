@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import BackupError
@@ -13,21 +14,38 @@ from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER
 from ops.fsio.copy import sha256_of
 from ops.model.manifest import FileEntry
 from ops.proc import worker_count
+from ops.sources.postgres.catalog.definitions.definitions import Definitions
 from ops.sources.postgres.catalog.objects import DatabaseObject
 from ops.sources.postgres.dump.archive import OBJECTS_FILE
 
 
-def write_objects(payload: Path, objects: Sequence[DatabaseObject]) -> None:
-    """Keep the list of objects beside the archive."""
-    document = {"objects": [[item.type, item.identity, item.owner] for item in objects]}
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a payload says of the source: its objects, and their definitions (None: an earlier version wrote it)."""
+
+    objects: Sequence[DatabaseObject] = ()
+    definitions: Definitions | None = None
+
+
+def write_objects(payload: Path, described: Described) -> None:
+    """Keep the list of objects and their definitions beside the archive."""
+    document: dict[str, object] = {
+        "objects": [[item.type, item.identity, item.owner] for item in described.objects]
+    }
+    if described.definitions is not None:
+        document["definitions"] = described.definitions.to_document()
     (payload / OBJECTS_FILE).write_text(json.dumps(document, indent=0) + "\n", "ascii")
 
 
-def read_objects(payload: Path) -> list[DatabaseObject]:
+def read_objects(payload: Path) -> Described:
     """The objects that were in the source; raises BackupError when their list can not be read."""
     try:
         document = json.loads((payload / OBJECTS_FILE).read_bytes())
-        return [DatabaseObject(str(kind), str(name), str(owner)) for kind, name, owner in document["objects"]]
+        objects = [
+            DatabaseObject(str(kind), str(name), str(owner)) for kind, name, owner in document["objects"]
+        ]
+        definitions = document.get("definitions")
+        return Described(objects, None if definitions is None else Definitions.of_document(definitions))
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{OBJECTS_FILE} of the payload can not be read: {error}"
         raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error

@@ -21,6 +21,7 @@ from ops.sources.postgres.dump.archive import (
     SCHEMA_FOLDER,
 )
 from ops.sources.postgres.dump.exported_snapshot import Snapshot
+from ops.sources.postgres.dump.said import findings_of
 from ops.sources.postgres.dump.tenant import dump_rows
 from ops.sources.postgres.options import PostgresOptions
 
@@ -43,19 +44,20 @@ class Dumping:
             return self.options.compress
         return "zstd:1" if "zstd" in self.route.codecs else "gzip:1"
 
-    def dump(self, session: Session, snapshot: Snapshot) -> None:
-        """Write the archives (or rows) that the scope needs, all in the snapshot.
+    def dump(self, session: Session, snapshot: Snapshot) -> list[Finding]:
+        """Write the archives (or rows) that the scope needs, all in the snapshot; what was said meanwhile.
 
         Raises SourceError (`source.locked`) when DDL kept pg_dump from a table, SpaceError, ToolError.
         """
-        scope = self.options.scope
+        scope, said = self.options.scope, list[str]()
         if scope in PARTIAL:
-            self._pg_dump(snapshot, ["--schema-only"], SCHEMA_FOLDER, SCHEMA_FILE)
+            said += self._pg_dump(snapshot, ["--schema-only"], SCHEMA_FOLDER, SCHEMA_FILE)
         if scope == "tenant":
             dump_rows(self.route, session, snapshot, self.options, self.into)
-            return
-        arguments = Choice(self.options).dump_arguments(session, snapshot.chosen)
-        self._pg_dump(snapshot, arguments, DUMP_FOLDER, DUMP_FILE)
+        else:
+            arguments = Choice(self.options).dump_arguments(session, snapshot.chosen)
+            said += self._pg_dump(snapshot, arguments, DUMP_FOLDER, DUMP_FILE)
+        return findings_of("pg_dump", said)
 
     def keep_globals(self) -> list[Finding]:
         """Roles and tablespaces beside the archive; a warning when they can not be had."""
@@ -66,7 +68,7 @@ class Dumping:
             "pg_dumpall", "--globals-only", "--no-password", *passwords, stdout=self.into / GLOBALS_FILE
         )
         if ran.exit_code == 0:
-            return []
+            return findings_of("pg_dumpall", ran.messages)
         (self.into / GLOBALS_FILE).unlink(missing_ok=True)
         message = f"roles and tablespaces could not be kept: {' / '.join(ran.messages[-2:])}"
         return [Finding(severity=Severity.WARNING, code="postgres.globals_missing", message=message)]
@@ -77,7 +79,7 @@ class Dumping:
         old = int(self.route.client_version.partition(".")[0]) < _FIRST_WITH_CODECS
         return f"--compress={level or 6}" if old and method == "gzip" else f"--compress={self.compression}"
 
-    def _pg_dump(self, snapshot: Snapshot, arguments: Sequence[str], folder: str, file: str) -> None:
+    def _pg_dump(self, snapshot: Snapshot, arguments: Sequence[str], folder: str, file: str) -> Sequence[str]:
         timeout_ms = max(1, round(self.options.lock_timeout.total_seconds() * 1000))
         common = [
             f"--snapshot={snapshot.id}",
@@ -95,6 +97,7 @@ class Dumping:
             target = ["--format=directory", f"--jobs={jobs}", f"--file={self.into / folder}"]
             ran = self.route.run("pg_dump", *common, *target)
         _require_dumped(ran)
+        return ran.messages
 
 
 def _require_dumped(ran: Ran) -> None:

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.model.findings import Finding, Severity
+from ops.sources.postgres.catalog.definitions.definitions import (
+    Definitions,
+    Difference,
+    differences,
+    read_definitions,
+)
 from ops.sources.postgres.catalog.objects import (
     FIRST_NORMAL_OID,
     NO_MEMBER,
@@ -25,7 +31,11 @@ from ops.sources.postgres.measure.tables import newest_values
 
 DEFAULT_RIGHTS: Final = "default acl"
 """What pg_identify_object calls ALTER DEFAULT PRIVILEGES: left away together with GRANT."""
+_IN_EVERY_DATABASE: Final = ("schema", "public")
+"""Made anew it is a user's, and in a restored copy the system's, which are not listed."""
 _MOST_NAMED: Final = 20
+_MOST_DIFFERENCES: Final = 50
+_MOST_TEXT: Final = 1000
 _ROWS_FACTOR: Final = 2
 _CONSTRAINTS: Final = f"""
 SELECT count(*) FILTER (WHERE k.convalidated) AS checked, count(*) FILTER (WHERE NOT k.convalidated) AS unchecked
@@ -36,11 +46,16 @@ FROM pg_constraint k WHERE k.oid >= {FIRST_NORMAL_OID} AND k.conrelid <> 0 AND k
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was recorded of the source: what a restore needs, the objects, the scope; and what was asked for now."""
+    """What was recorded of the source: what a restore needs, the objects, the scope; and what was asked for now.
+
+    `damage`: what the server said of damage while it was dumped, which nothing in the copy shows.
+    """
 
     needs: Needs
     objects: Sequence[DatabaseObject]
     scope: str
+    definitions: Definitions | None = None
+    damage: Sequence[Finding] = ()
     owners: bool = True
     rights: bool = True
     rows: bool = True
@@ -48,8 +63,10 @@ class Recorded:
 
 def check_database(session: Session, recorded: Recorded) -> list[Finding]:
     """All that differs from what was recorded; empty never."""
-    findings = _check_objects(session, recorded)
+    findings = [*_check_objects(session, recorded), *_check_definitions(session, recorded)]
     findings += _check_indexes(session)
+    findings += recorded.damage
+    findings += [not_measured(name, why, blocking=True) for name, why in recorded.needs.not_measured.items()]
     if recorded.rows and recorded.scope not in WITHOUT_ROWS:
         findings += _check_sequences(session, recorded)
         findings += _check_newest(session, recorded)
@@ -64,6 +81,7 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
         item
         for item in recorded.objects
         if (item.type, item.identity) not in found
+        and (item.type, item.identity) != _IN_EVERY_DATABASE
         and item.identity not in outside
         and (recorded.rights or item.type != DEFAULT_RIGHTS)
     ]
@@ -81,6 +99,62 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
     without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
     message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
     return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
+
+
+def _check_definitions(session: Session, recorded: Recorded) -> list[Finding]:
+    """Everything that is defined in another way than in the source; older manifests have digests of some of it instead."""
+    if recorded.definitions is None:
+        return []
+    found = list(
+        differences(
+            recorded.definitions,
+            read_definitions(session),
+            rights=recorded.rights and recorded.owners,
+            rows=recorded.rows and recorded.scope == "full",
+            left_out=recorded.needs.outside_keys,
+        )
+    )
+    if not found:
+        count = sum(map(len, recorded.definitions.groups.values()))
+        message = f"all {count} definitions are as in the source"
+        if recorded.definitions.major != session.version // 10000:
+            message = f"of {count} definitions those are as in the source that every version of the server prints alike"
+        return [Finding(severity=Severity.OK, code="postgres.definitions", message=message)]
+    findings = [_differs(item) for item in found[:_MOST_DIFFERENCES]]
+    if len(found) > _MOST_DIFFERENCES:
+        message = f"and {len(found) - _MOST_DIFFERENCES} more definitions differ"
+        findings.append(_critical("postgres.definition_differs", message, ""))
+    return findings
+
+
+def _differs(item: Difference) -> Finding:
+    what = "is defined in another way"
+    if item.found is None:
+        what = "is missing"
+    elif item.expected is None:
+        what = "was not in the source"
+    return Finding(
+        severity=Severity.CRITICAL,
+        code="postgres.definition_differs",
+        message=f"{item.group} {item.subject} {what}",
+        where=item.subject,
+        expected=(item.expected or "")[:_MOST_TEXT] if item.told else "",
+        found=(item.found or "")[:_MOST_TEXT] if item.told else "",
+    )
+
+
+def not_measured(table: str, why: str, *, blocking: bool) -> Finding:
+    """Return the warning that rows of a table were not counted in the source, so that nothing is known of them."""
+    message = (
+        f"rows of {table} were not measured in the source, so a copy cannot be compared with them: {why}"
+    )
+    return Finding(
+        severity=Severity.WARNING,
+        code="postgres.not_measured",
+        message=message,
+        where=table,
+        blocking=blocking,
+    )
 
 
 def _validated(session: Session, recorded: Recorded) -> str:

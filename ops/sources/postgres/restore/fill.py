@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ops.model.complaints import damage_recorded_in
 from ops.model.findings import Finding
 from ops.model.manifest import Fetched
 from ops.sources.postgres.catalog.requirements import needs_of
@@ -36,10 +37,13 @@ def fill_database(
     with answering():
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options
+    described = read_objects(fetched.payload)
     recorded = Recorded(
         needs,
-        read_objects(fetched.payload),
+        described.objects,
         manifest.scope,
+        described.definitions,
+        damage_recorded_in(manifest),
         owners=not asked.no_owner,
         rights=not asked.no_acl,
         rows=not asked.schema_only,

@@ -12,7 +12,8 @@ import pytest
 
 from ops.errors import OpsError, SourceError
 from ops.proc import worker_count
-from ops.sources.postgres.catalog.definitions import definition_facts
+from ops.sources.postgres.catalog.definition_facts import definition_facts
+from ops.sources.postgres.catalog.definitions.definitions import read_definitions
 from ops.sources.postgres.catalog.objects import (
     invalid_indexes,
     list_objects,
@@ -69,7 +70,8 @@ def everything(route: Route, session: Session) -> dict[str, Any]:
         "version": session.version,
         "tables": tables,
         "objects": objects,
-        "definitions": definition_facts(session),
+        "facts": definition_facts(session),
+        "definitions": read_definitions(session),
         "sequences": next_values(session),
         "invalid": invalid_indexes(session),
         "database": description,

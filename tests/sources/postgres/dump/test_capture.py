@@ -225,3 +225,22 @@ def test_clocks_that_differ(shop: FreshDatabase, tmp_path: Path) -> None:
     for one, expected in ((source, []), (late, ["clock.differs"])):
         taken = take_backup(one, Repository(store=store_in(tmp_path)), BackupRequest(), Job())
         assert [item.code for item in taken.findings if item.code == "clock.differs"] == expected
+
+
+def test_an_index_that_no_statement_survives(
+    pg15: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A table whose index calls what an empty search_path does not find is backed up unmeasured, and named with the reason."""
+    database = fresh_database(pg15)
+    psql(pg15, database.name, "-c",
+         "CREATE FUNCTION inner_one(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+         "CREATE FUNCTION outer_one(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT inner_one($1)';"
+         "CREATE TABLE t (n text); INSERT INTO t VALUES ('a'); CREATE INDEX ON t (outer_one(n));"
+         "CREATE TABLE other (i int); INSERT INTO other VALUES (1)")  # fmt: skip
+    source = source_of(pg15, database.name)
+    taken = take_backup(source, Repository(store=store_in(tmp_path)), BackupRequest(), Job())
+    assert set(taken.backup.manifest.measures.tables) == {"public.other"}
+    (said,) = [item for item in taken.findings if item.code == "postgres.not_measured"]
+    assert said.where == "public.t"
+    assert "inner_one" in said.message
+    assert "snapshot" not in said.message.replace("measured in the source", "")

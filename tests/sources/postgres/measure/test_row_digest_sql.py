@@ -7,12 +7,19 @@ import pytest
 from ops.sources.postgres.catalog.objects import list_tables
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.session import open_session
-from ops.sources.postgres.measure.row_digest_sql import RECORD_HASH, TEXT_HASH, algorithm_for
+from ops.sources.postgres.measure.row_digest_sql import (
+    EARLIER_RECORD_HASH,
+    EARLIER_TEXT_HASH,
+    RECORD_HASH,
+    TEXT_HASH,
+    algorithm_for,
+)
 from ops.sources.postgres.measure.tables import Measuring, measure_table
 from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import dsn, psql
 
+ALGORITHMS = [RECORD_HASH, TEXT_HASH, EARLIER_RECORD_HASH, EARLIER_TEXT_HASH]
 COLUMNS = {
     "smallint": ("1", "2"),
     "bigint": ("1", "-1"),
@@ -49,7 +56,7 @@ def digest(database: FreshDatabase, table: str, algorithm: str = RECORD_HASH) ->
         return str(measure_table(session, found, Measuring(algorithm)).digest)
 
 
-@pytest.mark.parametrize("algorithm", [RECORD_HASH, TEXT_HASH])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_value_of_every_type_counts(
     pg17: RunningServer, fresh_database: FreshDatabases, algorithm: str
 ) -> None:
@@ -69,7 +76,7 @@ def test_every_value_of_every_type_counts(
         assert digest(database, f"t{number}", algorithm) == first, kind
 
 
-@pytest.mark.parametrize("algorithm", [RECORD_HASH, TEXT_HASH])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_version_agrees(
     pg15: RunningServer,
     pg17: RunningServer,

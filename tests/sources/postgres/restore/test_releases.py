@@ -24,10 +24,12 @@ from ops.model.requests import Objectives, RestoreOptions
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
+from ops.sources.postgres.catalog.definitions.definitions import Definitions, read_definitions
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.older_client import find_older_client
 from ops.sources.postgres.connect.route import DirectRoute, Ran
+from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.dump import capture
 from ops.sources.postgres.dump import pg_dump as dumping
 from ops.sources.postgres.programs.release import Release
@@ -88,6 +90,17 @@ def written_by_older(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 table.write_bytes(content)
 
         monkeypatch.setattr(dumping.Dumping, "dump", changed)
+        monkeypatch.setattr(capture, "read_definitions", lambda session: without(session, pairs))
+
+    def without(session: Session, pairs: tuple[tuple[bytes, bytes], ...]) -> Definitions:
+        """What the source would say, where the server keeps those options for itself."""
+        found = read_definitions(session)
+        columns = dict(found.groups["column"])
+        for real, _ in pairs:
+            for name, text in columns.items():
+                shorter = text.replace(f"options={real.decode()}, ", "options=")
+                columns[name] = shorter.replace(f" options={real.decode()}", "")
+        return replace(found, groups={**found.groups, "column": columns})
 
     return change
 
@@ -355,6 +368,7 @@ class Answering:
     """A session with a server of another major version that keeps one option for itself."""
 
     version = 150000
+    warnings = ()
 
     def __init__(self, option: str) -> None:
         self._option = option

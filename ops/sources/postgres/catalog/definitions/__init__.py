@@ -1,0 +1,1 @@
+"""How every object is defined, as the server prints it."""
