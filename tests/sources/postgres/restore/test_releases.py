@@ -19,7 +19,7 @@ from ops.actions.begin_backup import BackupRequest
 from ops.actions.doctor import Patient, examine
 from ops.errors import ToolError
 from ops.model.evidence import Evidence, Level
-from ops.model.findings import Severity, Verdict
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Objectives, RestoreOptions
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
@@ -80,14 +80,15 @@ def written_by_older(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def change(*pairs: tuple[bytes, bytes]) -> None:
         dump = dumping.Dumping.dump
 
-        def changed(self: dumping.Dumping, session: object, snapshot: object) -> None:
-            dump(self, session, snapshot)  # type: ignore[arg-type]
+        def changed(self: dumping.Dumping, session: object, snapshot: object) -> list[Finding]:
+            said = dump(self, session, snapshot)  # type: ignore[arg-type]
             for table in [*self.into.rglob("toc.dat"), *self.into.glob("*.dump")]:
                 content = table.read_bytes()
                 for real, other in pairs:
                     assert content.count(real), real
                     content = content.replace(real, other)
                 table.write_bytes(content)
+            return said
 
         monkeypatch.setattr(dumping.Dumping, "dump", changed)
         monkeypatch.setattr(capture, "read_definitions", lambda session: without(session, pairs))
