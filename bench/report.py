@@ -64,7 +64,10 @@ def page(facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
 
 def with_section(text: str, section: Section, facts: Mapping[str, str]) -> str:
     """The page with one section measured anew, or added; the section says when, and in how many rounds."""
-    said = f"Measured alone on {facts['date']}, {facts['rounds']} rounds, load before {facts['load before the run']}."
+    said = (
+        f"Measured alone on {facts['date']}, database of {facts['database'].partition(' in ')[0]},"
+        f" {facts['rounds']} rounds, load before {facts['load before the run']}."
+    )
     new = f"{section.to_markdown()}\n{said}\n"
     begin = text.find(f"## {section.title}\n")
     if begin < 0:
