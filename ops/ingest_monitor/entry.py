@@ -7,9 +7,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-SUCCESS: Final = frozenset(("success", "succeeded", "ok", "done", "completed", "complete", "finished"))
+SUCCESS: Final = frozenset((
+    "success", "succeeded", "ok", "done", "completed", "complete", "finished", "sucesso", "concluido", "concluído",
+))  # fmt: skip
 FAILURE: Final = frozenset((
     "error", "failed", "failure", "fail", "timeout", "timed_out", "exit", "aborted", "cancelled", "invalid",
+    "erro", "falha", "falhou", "parcial", "partial", "cancelado",
 ))  # fmt: skip
 """The words by which programs say how a job ended, in small letters; all others, like `running`, say neither."""
 
@@ -50,6 +53,11 @@ class Entry:
         if word in SUCCESS:
             return True
         return False if word in FAILURE else None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it goes on: it has not ended, and no word says that it has."""
+        return self.succeeded is None and self.finished_at is None
 
     @property
     def moment(self) -> datetime | None:

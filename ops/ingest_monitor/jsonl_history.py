@@ -1,4 +1,4 @@
-"""The history of ingest jobs in a file of JSON lines, one object each, read from its start to its end.
+"""The history of ingest jobs in a file of JSON lines, one object each, read from its start to its end in every pass.
 
 Programs mix several shapes in it: whole jobs, answers of a provider that were kept, rows that were rejected. A last line
 without its end is being written, or was cut off by a crash; other lines that are none are counted and passed over.
@@ -18,11 +18,11 @@ from typing import Any, Final
 from ops.errors import SourceError
 from ops.ingest_monitor.entry import Entry, Kind
 from ops.ingest_monitor.history import Query, is_wanted, newest_first
+from ops.ingest_monitor.log_files import LogFiles
 from ops.ingest_monitor.table_columns import seconds, whole
 from ops.ingest_monitor.timestamps import EPOCH, moment_of
 from ops.model.findings import Finding, Severity
 
-_LONGEST_LINE: Final = 16 << 20
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*s", re.ASCII)
 _RAW_NAME: Final = re.compile(r"(?:invalid-)?([A-Za-z0-9^=._-]+?)-\d{8}T\d{6}Z\.csv")
 
@@ -32,6 +32,7 @@ class LinesHistory:
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
         self._path, self._columns = path, columns
+        self._files = LogFiles(path)
         self._bad = self._cut = 0
 
     @property
@@ -86,20 +87,17 @@ class LinesHistory:
     def _read(self) -> Iterator[Entry]:
         self._bad = self._cut = 0
         try:
-            with self._path.open("rb") as file:
-                while line := file.readline(_LONGEST_LINE):
-                    if not line.endswith(b"\n"):
-                        self._cut += 1
-                    elif not line.strip():
-                        continue
-                    document = _document(line)
-                    if document is None:
-                        self._bad += line.endswith(b"\n")
-                        continue
-                    if not document.get("dry_run"):
-                        yield self._entry(document)
-        except FileNotFoundError:
-            return  # no job has run yet
+            for line in self._files.lines():
+                if not line.endswith(b"\n"):
+                    self._cut += 1
+                elif not line.strip():
+                    continue
+                document = _document(line)
+                if document is None:
+                    self._bad += line.endswith(b"\n")
+                    continue
+                if not document.get("dry_run"):
+                    yield self._entry(document)
         except OSError as error:
             message = f"the ingest log {self._path} can not be read: {error.strerror}"
             raise SourceError(message, code="source.unreadable", hint="look at log in [ingest]") from error

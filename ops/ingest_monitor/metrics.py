@@ -195,8 +195,10 @@ def judged(item: TickerMetrics, settings: IngestSettings, now: datetime) -> list
 
 def _lag(item: TickerMetrics, settings: IngestSettings) -> Finding | None:
     if item.lag_s is None:
-        at_work = item.last is not None and item.last.succeeded is None
+        at_work = item.last is not None and item.last.at_work
         message = f"no job of {item.ticker} has ended well yet{', and one is at work' if at_work else ''}"
+        if item.last is not None and item.last.succeeded is None and not at_work:
+            message += f"; the last one ended with {item.last.status!r}, a word that is not known"
         severity = Severity.WARNING if at_work else Severity.CRITICAL
         return _finding(severity, "ingest.never_succeeded", message, item.ticker)
     if item.lag_s < -_CLOCKS_DIFFER.total_seconds():

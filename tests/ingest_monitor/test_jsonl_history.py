@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -162,3 +165,74 @@ def test_pages_are_those_of_the_whole(
     )
     everything = [entry for entry in found.newest(Query(limit=1000)) if is_wanted(entry, query)]
     assert found.newest(query) == newest_first(everything, query)
+
+
+def lines_of(*numbers: int) -> str:
+    """Runs with these numbers."""
+    return "".join(json.dumps({**RUN, "job_id": f"p{number}"}) + "\n" for number in numbers)
+
+
+def ids(history: LinesHistory) -> list[str]:
+    """The jobs of one pass, oldest first."""
+    return sorted(str(entry.job_id) for entry in history.newest(Query(limit=100)))
+
+
+def test_all_passes_see_the_same(tmp_path: Path) -> None:
+    """What is appended, and a rotation, between two passes change nothing in the second; the next look sees it."""
+    path = tmp_path / "ingest.jsonl"
+    path.write_text(lines_of(1, 2))
+    history = LinesHistory(path, {})
+    assert ids(history) == ["p1", "p2"]
+    with path.open("a") as file:
+        file.write(lines_of(3))
+    assert ids(history) == ["p1", "p2"]
+    path.rename(tmp_path / "ingest.jsonl.1")
+    path.write_text(lines_of(4))
+    assert ids(history) == ["p1", "p2"]
+    assert history.tickers() == ["PETR4"]
+    assert ids(LinesHistory(path, {})) == ["p1", "p2", "p3", "p4"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_was_rotated_away(tmp_path: Path, zipped: bool) -> None:
+    """The log before this one is read as well, plain or compressed; without a new one yet it is all there is."""
+    path, before = tmp_path / "ingest.jsonl", lines_of(1, 2).encode()
+    if zipped:
+        (tmp_path / "ingest.jsonl.1.gz").write_bytes(gzip.compress(before))
+    else:
+        (tmp_path / "ingest.jsonl.1").write_bytes(before)
+    assert ids(LinesHistory(path, {})) == ["p1", "p2"]
+    path.write_text(lines_of(3))
+    history = LinesHistory(path, {})
+    assert [ids(history), ids(history)] == [["p1", "p2", "p3"]] * 2
+
+
+def test_a_damaged_old_log(tmp_path: Path) -> None:
+    """What can be read of it counts, and that it has no end is said."""
+    content = gzip.compress(lines_of(*range(200)).encode())
+    (tmp_path / "ingest.jsonl.1.gz").write_bytes(content[: len(content) // 2])
+    (tmp_path / "ingest.jsonl").write_text(lines_of(900))
+    history = LinesHistory(tmp_path / "ingest.jsonl", {})
+    assert "p900" in ids(history)
+    assert "ingest.line_cut" in {item.code for item in history.findings}
+
+
+def test_a_log_that_is_truncated(tmp_path: Path) -> None:
+    """Copied and truncated between two passes: an error that says so, and no verdict on the jobs."""
+    path = tmp_path / "ingest.jsonl"
+    path.write_text(lines_of(1, 2))
+    history = LinesHistory(path, {})
+    history.tickers()
+    path.write_text("")
+    with pytest.raises(SourceError, match="was truncated") as caught:
+        history.tickers()
+    assert caught.value.code == "source.changed"
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe(tmp_path: Path) -> None:
+    """It is refused at once, and not waited for."""
+    os.mkfifo(tmp_path / "ingest.jsonl")
+    with pytest.raises(SourceError, match="no regular file") as caught:
+        LinesHistory(tmp_path / "ingest.jsonl", {}).tickers()
+    assert caught.value.code == "source.not_a_file"

@@ -71,10 +71,17 @@ def test_lag(tmp_path: Path, ago: timedelta, expected: list[tuple[str, str]]) ->
 def test_nothing_yet_is_not_fine(tmp_path: Path) -> None:
     """An empty history is a warning; so is a first job at work; one that only ever failed is critical."""
     assert told(measured(tmp_path)) == [("warning", "ingest.no_history")]
-    for number, (status, severity) in enumerate([("running", "warning"), ("error", "critical")]):
+    for number, (status, severity, ended) in enumerate(
+        [("running", "warning", False), ("error", "critical", True), ("falha", "critical", True),
+         ("whatever", "critical", True), ("whatever", "warning", False)]
+    ):  # fmt: skip
         (tmp_path / str(number)).mkdir()
-        found = told(measured(tmp_path / str(number), job("A", HOUR, status)))
-        assert found[0] == (severity, "ingest.never_succeeded")
+        row = {**job("A", HOUR, status), **({} if ended else {"finished_at": None})}
+        found = measured(tmp_path / str(number), row)
+        assert told(found)[0] == (severity, "ingest.never_succeeded")
+        assert ("'whatever', a word that is not known" in found.findings[0].message) is (
+            status == "whatever" and ended
+        )
 
 
 def test_the_last_job_failed(tmp_path: Path) -> None:
