@@ -226,7 +226,7 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/chain/fast_segment.py", 'b"[" + text[cut + 1 :]', 'b"[" + text[cut:]', f"{LOG_TESTS}/chain/test_json_elements.py"),
     Mutation(f"{EVENTLOG}/chain/lookup.py", "max(before, place)", "min(before, place)", f"{LOG_TESTS}/chain/test_lookup.py"),
     Mutation(f"{EVENTLOG}/chain/json_elements.py", "    if characters > _LARGEST:", "    if False:", f"{LOG_TESTS}/chain/test_json_elements.py"),
-    Mutation(f"{EVENTLOG}/log/snapshot_file.py", 'if found != document.get("last_current_hash"):', "if False:", LOG_FIXTURES),
+    Mutation(f"{EVENTLOG}/log/snapshot_file.py", "        if document.get(key) != there:", "        if False:", "tests/sources/eventlog/test_forged.py"),
     Mutation(f"{EVENTLOG}/swap.py", "if unchanged_since is not None and change_mark(target) != unchanged_since:", "if False:", f"{LOG_TESTS}/log/test_log.py"),
     Mutation(f"{EVENTLOG}/source.py", "        remove_stale_scratch(place.parent)\n", "", "tests/faults/test_log_killed.py"),
     Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),

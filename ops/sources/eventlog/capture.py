@@ -18,8 +18,14 @@ from ops.sources.eventlog.archive.pack import FoundLog, pack_log
 from ops.sources.eventlog.archive.shared_segments import Sharing
 from ops.sources.eventlog.chain.chain import Chain
 from ops.sources.eventlog.chain.continuity import FormerLog, compare, recorded
-from ops.sources.eventlog.chain.lookup import hash_at, walk_explained
-from ops.sources.eventlog.copy import broken_finding, measures_of
+from ops.sources.eventlog.chain.lookup import Named, event_at, hash_at, walk_explained
+from ops.sources.eventlog.copy import (
+    UNDECIDED,
+    broken_finding,
+    measures_of,
+    start_undecided,
+    unverified_finding,
+)
 from ops.sources.eventlog.log.snapshot_file import judge_snapshot
 from ops.units import format_time
 
@@ -31,6 +37,7 @@ def capture_log(  # noqa: PLR0913, PLR0917 - from where, to where, what came bef
     into: Path,
     former: FormerLog | None,
     sharing: Sharing,
+    retention: int | None,
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Captured:
@@ -39,14 +46,18 @@ def capture_log(  # noqa: PLR0913, PLR0917 - from where, to where, what came bef
     Segments that earlier backups hold as they are now are checked like all others, and left to those. A log that is
     broken, cut or rewritten is captured all the same: that is what the findings say.
     """
-    look = _Look(folder, former, sharing)
+    look = _Look(folder, former, sharing, retention)
     packed = pack_log(folder, into, look.manifest_of, clock, progress, held=sharing.held)
     return Captured(
         (packed.archive,),
         packed.found.settled.moment,
         "settled",
         measures_of(look.chain),
-        {**look.document, "eventlog": recorded(packed.found.segments)},
+        {
+            **look.document,
+            "eventlog": recorded(packed.found.segments),
+            **({UNDECIDED: True} if look.undecided else {}),
+        },
         tuple(look.findings),
     )
 
@@ -58,6 +69,8 @@ class _Look:
     folder: Path
     former: FormerLog | None
     sharing: Sharing
+    retention: int | None = None
+    undecided: bool = False
     chain: Chain = field(default_factory=Chain)
     document: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -86,16 +99,36 @@ class _Look:
         def hash_of(number: int, index: int) -> str | None:
             return hash_at(found.segments, number, index, lambda: found.parts_of(number))
 
+        def event_of(number: int, index: int) -> Named | None:
+            return event_at(found.segments, number, index, lambda: found.parts_of(number))
+
         chain, findings = self.chain, []
         if chain.broken is not None:
             findings.append(broken_finding(chain.broken, Severity.WARNING, inherited=True))
         if chain.unclear is not None:
-            findings.append(broken_finding(chain.unclear, Severity.WARNING, inherited=True))
-        looked = judge_snapshot(found.snapshot, found.segments, hash_of)
+            findings.append(unverified_finding(chain, chain.unclear, blocking=False))
+        looked = judge_snapshot(found.snapshot, found.segments, event_of)
         findings += [item for item in looked if item.severity is not Severity.OK]
         if self.former is not None:
             return findings + compare(self.former, found.segments, hash_of)
-        return findings + ([_undecided()] if chain.starts is False else [])
+        return findings + self._start(found)
+
+    def _start(self, found: FoundLog) -> list[Finding]:
+        """Whether the front of a log without a former backup was pruned: the program keeps so many of the newest segments."""
+        if self.chain.starts is not False or self.chain.broken is not None:
+            return []
+        if self.retention is None:
+            self.undecided = True
+            return [start_undecided()]
+        count = len(found.segments)
+        if count >= self.retention:
+            message = f"the log begins with segment {min(found.segments):06}, and {count} of the {self.retention} segments that the program keeps are there: it was pruned"
+            return [Finding(severity=Severity.OK, code="eventlog.pruned", message=message)]
+        message = (
+            f"the log begins with segment {min(found.segments):06} and has {count} segments, though the program keeps"
+            f" {self.retention}: its front was cut"
+        )
+        return [Finding(severity=Severity.CRITICAL, code="eventlog.front_cut", message=message)]
 
 
 def _chain_of(found: FoundLog) -> Chain:
@@ -137,11 +170,3 @@ def _noticed(found: FoundLog) -> list[Finding]:
             Finding(severity=Severity.WARNING, code="eventlog.snapshot_unreadable", message=message)
         )
     return findings
-
-
-def _undecided() -> Finding:
-    message = (
-        "the log does not begin with its first event, and there is no former backup:"
-        " whether it was pruned or cut at its front can not be told"
-    )
-    return Finding(severity=Severity.WARNING, code="eventlog.start_undecided", message=message)

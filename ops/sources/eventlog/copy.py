@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import BinaryIO
@@ -21,10 +21,13 @@ from ops.sources.eventlog.log.log import StillLog, opened_file
 from ops.sources.eventlog.log.open_files import PART
 from ops.sources.eventlog.log.snapshot_file import judge_snapshot
 
+UNDECIDED = "start_undecided"
+"""Where a manifest says that nobody knew whether the front of the log was pruned or cut."""
 EVENTS = "events"
 """The one table of a log."""
 _TIMESTAMP = f"{EVENTS}.timestamp"
 _DIGEST = "sha256-chain"
+_VERIFIED = "verified_events"
 
 
 def measures_of(chain: Chain) -> Measures:
@@ -36,7 +39,7 @@ def measures_of(chain: Chain) -> Measures:
             "segments": chain.segments,
             "first_event_id": chain.first_id or "",
             "last_event_id": chain.last_id or "",
-            "verified_events": chain.verified,
+            _VERIFIED: chain.verified,
             "first_broken": "" if at is None else f"{at.index} {at.broken.event_id} {at.broken.code}",
         },
         engine={},
@@ -53,12 +56,53 @@ def broken_finding(position: Position, severity: Severity, *, inherited: bool = 
     )
 
 
+def unverified_finding(chain: Chain, position: Position, *, blocking: bool) -> Finding:
+    """Return the warning that events of a chain could not be verified: the first of them, why, and how many there are."""
+    broken = position.broken
+    message = (
+        f"{chain.unverified} of {chain.events} events were not verified: the hash of event {position.index}"
+        f" ({broken.event_id or 'no id'}) cannot be computed here, because {broken.reason}"
+    )
+    return Finding(
+        severity=Severity.WARNING,
+        code=broken.code,
+        message=message,
+        where=position.segment,
+        blocking=blocking,
+    )
+
+
+def chain_findings(chain: Chain, was_broken: str) -> list[Finding]:
+    """Return what is wrong with a chain of a backup, or was not verified; `was_broken`: what was wrong with it at the backup."""
+    findings = []
+    if chain.unclear is not None:
+        findings.append(unverified_finding(chain, chain.unclear, blocking=True))
+    if chain.broken is not None:
+        known = measures_of(chain).facts["first_broken"] == was_broken
+        severity = Severity.WARNING if known else Severity.CRITICAL
+        findings.append(broken_finding(chain.broken, severity, inherited=known))
+    return findings
+
+
+def comparable(recorded: Measures, chain: Chain) -> Measures:
+    """Return what was recorded, as far as it can be compared: events that were not verified were once counted as if."""
+    if not chain.unverified:
+        return recorded
+    facts = {name: value for name, value in recorded.facts.items() if name != _VERIFIED}
+    return replace(recorded, facts=facts)
+
+
 @dataclass(frozen=True, slots=True)
 class LogCopy:
-    """The log in a folder that nobody else uses. `was_broken`: what was wrong with it already when it was backed up."""
+    """The log in a folder that nobody else uses.
+
+    `was_broken`: what was wrong with it already when it was backed up. `undecided`: whether it was not known then if its
+    front was pruned or cut.
+    """
 
     log: StillLog
     was_broken: str = ""
+    undecided: bool = False
     findings: Sequence[Finding] = field(default=())
 
     @property
@@ -72,26 +116,29 @@ class LogCopy:
         return {}
 
     def expected(self, recorded: Measures) -> Measures:
-        """All of it."""
-        return recorded
+        """Return all of it that can be compared."""
+        return comparable(recorded, self.log.chain)
 
     def measure(self, like: Measures) -> Measures:
-        """Events, both ends, and what is wrong; `like` is measured in the same way."""
-        del like
-        return measures_of(self.log.chain)
+        """Events, both ends, and what is wrong, as far as `like` has it."""
+        found = measures_of(self.log.chain)
+        return replace(
+            found, facts={name: value for name, value in found.facts.items() if name in like.facts}
+        )
 
     def check(self) -> list[Finding]:
         """The whole chain, the snapshot, and whether the log can be continued."""
         chain = self.log.chain
-        findings = judge_snapshot(self.log.snapshot, self.log.segments, self.log.hash_at)
-        if chain.unclear is not None:
-            findings.append(broken_finding(chain.unclear, Severity.WARNING))
+        findings = judge_snapshot(self.log.snapshot, self.log.segments, self.log.event_at)
+        findings += [
+            *chain_findings(chain, self.was_broken),
+            *([start_undecided()] if self.undecided else []),
+        ]
         if chain.broken is not None:
-            known = measures_of(chain).facts["first_broken"] == self.was_broken
-            severity = Severity.WARNING if known else Severity.CRITICAL
-            return [*findings, broken_finding(chain.broken, severity, inherited=known)]
-        message = f"{chain.verified} events in {chain.segments} segments, each with its hash and its link"
-        findings.append(Finding(severity=Severity.OK, code="eventlog.chain", message=message))
+            return findings
+        if chain.valid:
+            message = f"{chain.verified} events in {chain.segments} segments, each with its hash and its link"
+            findings.append(Finding(severity=Severity.OK, code="eventlog.chain", message=message))
         return [*findings, _continued(self.log)]
 
     def count_rows(self, table: str) -> int:
@@ -126,6 +173,15 @@ def _no_such_question(message: str) -> ConfigError:
     return ConfigError(message, hint=hint)
 
 
+def start_undecided() -> Finding:
+    """Return the warning that nobody knows whether the front of a log was pruned or cut."""
+    message = (
+        "the log does not begin with its first event, and there was no former backup: whether it was pruned or cut at its"
+        " front cannot be told. retention_segments in the configuration, the program's own, decides it"
+    )
+    return Finding(severity=Severity.WARNING, code="eventlog.start_undecided", message=message)
+
+
 def _continued(log: StillLog) -> Finding:
     """Append one event by the rules of the program, to a text that is not written, and look whether the log is still right."""
     number = max(log.segments, default=1)
@@ -148,7 +204,7 @@ def _continued(log: StillLog) -> Finding:
     else:
         facts = check_segment(segment_path(number), b"[" + appended + b"]")
     chain = walk({**log.segments, number: facts})
-    if chain.valid and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
+    if chain.broken is None and (chain.events, chain.last_id) == (log.chain.events + 1, event["id"]):
         message = "an event that is appended by the rules of the program continues the chain"
         return Finding(severity=Severity.OK, code="eventlog.can_continue", message=message)
     why = chain.broken.broken.reason if chain.broken else "it is not the last one"

@@ -25,7 +25,7 @@ from ops.sources.eventlog.archive.inspect import inspect_archive, unpack
 from ops.sources.eventlog.archive.shared_segments import Sharing, members_of, sharing_with
 from ops.sources.eventlog.capture import capture_log
 from ops.sources.eventlog.chain.continuity import FormerLog, read_former
-from ops.sources.eventlog.copy import LogCopy
+from ops.sources.eventlog.copy import UNDECIDED, LogCopy
 from ops.sources.eventlog.log.layout import SNAPSHOT
 from ops.sources.eventlog.log.live_reader import list_log
 from ops.sources.eventlog.log.log import read_log, segment_files
@@ -41,11 +41,13 @@ class EventLogOptions:
 
     `path`: the data folder that holds `event-log/`. `incremental`: whether segments that an earlier backup in the same
     store holds unchanged are left to it. `full_every`: how old the oldest backup may be that a new one needs.
+    `retention_segments`: how many segments the program keeps when it prunes, which tells a pruned log from a cut one.
     """
 
     path: Path
     incremental: bool = False
     full_every: timedelta = timedelta(days=30)
+    retention_segments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,15 @@ class EventLogSource:
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """One archive of a set of files that existed at one moment, every event of it checked."""
-        return capture_log(self.options.path, into, self.former, self.sharing, self.clock, progress)
+        return capture_log(
+            self.options.path,
+            into,
+            self.former,
+            self.sharing,
+            self.options.retention_segments,
+            self.clock,
+            progress,
+        )
 
     def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
         """The archive read through once: every member as recorded, and the chain."""
@@ -147,7 +157,7 @@ class EventLogSource:
         unpack(fetched.payload, folder, fetched.manifest, self.needed)
         progress.step("checking the chain")
         was_broken = str(fetched.manifest.measures.facts.get("first_broken", ""))
-        yield LogCopy(read_log(folder), was_broken)
+        yield LogCopy(read_log(folder), was_broken, bool(fetched.manifest.extra.get(UNDECIDED)))
 
     def require_loadable(self, manifest: Manifest) -> tuple[()]:
         """Nothing but Python is needed."""

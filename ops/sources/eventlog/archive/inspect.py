@@ -7,7 +7,7 @@ recorded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.errors import BackupError, SourceError
@@ -20,7 +20,7 @@ from ops.sources.eventlog.archive.shared_segments import held_elsewhere, members
 from ops.sources.eventlog.archive.unpack import unpack_archive, unpack_more
 from ops.sources.eventlog.chain.lookup import walk_explained
 from ops.sources.eventlog.chain.segment import SegmentFacts
-from ops.sources.eventlog.copy import measures_of
+from ops.sources.eventlog.copy import UNDECIDED, chain_findings, comparable, measures_of, start_undecided
 from ops.sources.eventlog.log.layout import segment_number
 
 
@@ -50,7 +50,11 @@ def inspect_archive(payload: Path, manifest: Manifest, needed: Sequence[Fetched]
     where = "the archive" if len(parts) == 1 else f"{len(parts)} archives"
     message = f"{count} files in {where} as recorded; {chain.verified} events verified"
     read = Finding(severity=Severity.OK, code="eventlog.archive", message=message)
-    return [read, *compare_measures(manifest.measures, measures_of(chain))]
+    expected, measured = comparable(manifest.measures, chain), measures_of(chain)
+    facts = {name: value for name, value in measured.facts.items() if name in expected.facts}
+    wrong = chain_findings(chain, str(manifest.measures.facts.get("first_broken", "")))
+    undecided = [start_undecided()] if manifest.extra.get(UNDECIDED) else []
+    return [read, *wrong, *undecided, *compare_measures(expected, replace(measured, facts=facts))]
 
 
 def _parts(payload: Path, manifest: Manifest, needed: Sequence[Fetched]) -> list[_Part]:

@@ -27,9 +27,9 @@ class Position:
 class Chain:
     """What a log is as a whole.
 
-    `verified`: events from the first on that are right. `starts`: whether its first event says that nothing came
+    `verified`: events up to the first wrong one whose hash and link are right. `starts`: whether its first event says that nothing came
     before; None where there is no event. `broken`: the first event that is wrong, if one is. `unclear`: the first
-    whose hash only the program itself can compute. `gaps`: numbers of segments that are not there between others.
+    whose hash only the program itself can compute, and `unverified` how many such. `gaps`: numbers of segments that are not there between others.
     """
 
     events: int = 0
@@ -41,12 +41,13 @@ class Chain:
     starts: bool | None = None
     broken: Position | None = None
     unclear: Position | None = None
+    unverified: int = 0
     gaps: tuple[int, ...] = ()
 
     @property
     def valid(self) -> bool:
-        """Whether nothing in it is wrong. That it may begin in the middle is another question."""
-        return self.broken is None
+        """Whether every event was verified, and nothing is wrong. That it may begin in the middle is another question."""
+        return self.broken is None and not self.unverified
 
 
 def walk(segments: Mapping[int, SegmentFacts]) -> Chain:
@@ -56,12 +57,15 @@ def walk(segments: Mapping[int, SegmentFacts]) -> Chain:
         facts = segments[number]
         skipped = tuple(range(former + 1, number)) if former is not None else ()
         chain = replace(chain, gaps=(*chain.gaps, *skipped))
-        position = _broken_in(facts, chain, before, skipped)
+        position = _broken_in(facts, chain, before, skipped, is_first_file=number == 1)
         if chain.broken is None:
+            unverified = chain.unverified + facts.unverified
+            seen = chain.events + facts.events if position is None else position.index
             chain = replace(
                 chain,
                 broken=position,
-                verified=chain.events + facts.events if position is None else position.index,
+                unverified=unverified,
+                verified=seen - unverified,
                 unclear=chain.unclear or _at(facts, chain.events, facts.unclear),
             )
         if facts.events:
@@ -84,7 +88,7 @@ def _longer(chain: Chain, facts: SegmentFacts) -> Chain:
 
 
 def _broken_in(
-    facts: SegmentFacts, chain: Chain, before: str | None, skipped: Sequence[int]
+    facts: SegmentFacts, chain: Chain, before: str | None, skipped: Sequence[int], *, is_first_file: bool
 ) -> Position | None:
     """The first thing that is wrong in a segment, or in what it says about the one before it."""
     start = chain.events
@@ -96,6 +100,12 @@ def _broken_in(
         if facts.first_previous == ABSENT:
             reason = "it does not say what came before it"
             return Position(start, facts.name, Broken(0, facts.first_id or "", _LINK, reason, ABSENT))
+        if is_first_file and facts.first_previous is not None:
+            # Pruning removes whole segments and numbers none anew.
+            reason = "it says that something came before it, and it stands first in the first segment"
+            return Position(
+                start, facts.name, Broken(0, facts.first_id or "", _LINK, reason, facts.first_previous)
+            )
     elif facts.first_previous != before:
         first_id, said = facts.first_id or "", facts.first_previous
         reason = "its previous_hash is not the current_hash of the event before it, in the segment before"

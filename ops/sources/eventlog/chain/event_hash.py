@@ -24,6 +24,7 @@ _ISO: Final = re.compile(
     r"(?P<zone>[Zz]|[+-]\d\d:?\d\d))?",
     re.ASCII,
 )
+_DIGIT: Final = re.compile("[0-9]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 8_640_000_000_000_000
 _CYCLE_YEARS: Final = 400
@@ -37,6 +38,10 @@ class InstantError(ValueError):
 
     What the program makes of it depends on its engine, or, where no zone is said, on where it runs.
     """
+
+
+class NoInstantError(InstantError):
+    """A time stamp that no engine makes an instant of: the program cannot verify such an event either."""
 
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever the text says
@@ -133,18 +138,21 @@ def _milliseconds(value: object) -> int:
             return 0
         case bool() | int() | float():
             if not math.isfinite(value) or abs(value) > _LAST_MS:
-                raise InstantError(f"{value} is no instant")
+                raise NoInstantError(f"{value} is no instant")
             return math.trunc(value)
         case list():
             return _parsed(_text(value))
         case str():
             return _parsed(value)
         case _:
-            raise InstantError("an object is no instant")
+            raise NoInstantError("an object is no instant")
 
 
 def _parsed(text: str) -> int:
     match = _ISO.fullmatch(text)
+    if not _DIGIT.search(text):
+        # Whatever an engine takes for a date beside the format has a day or a year in digits.
+        raise NoInstantError(f"{text[:40]!r} is no time stamp")
     if match is None or match["year"] == "-000000" or (match["hour"] and not match["zone"]):
         raise InstantError(f"{text[:40]!r} is no time stamp of the format")
     month, day = int(match["month"] or 1), int(match["day"] or 1)
@@ -152,12 +160,12 @@ def _parsed(text: str) -> int:
     millisecond = int((match["fraction"] or "0")[:3].ljust(3, "0"))
     within = 1 <= month <= 12 and 1 <= day <= 31 and minute < 60 and second < 60  # noqa: PLR2004 - a calendar
     if not within or hour > 24 or (hour == 24 and (minute, second, millisecond) != (0, 0, 0)):  # noqa: PLR2004
-        raise InstantError(f"{text[:40]!r} is no instant")
+        raise NoInstantError(f"{text[:40]!r} is no instant")
     days = _days_from_civil(int(match["year"]), month) + day - 1
     seconds = (days * 24 + hour) * 3600 + minute * 60 + second
     total = (seconds - _offset_s(match["zone"])) * 1000 + millisecond
     if abs(total) > _LAST_MS:
-        raise InstantError(f"{text[:40]!r} is out of range")
+        raise NoInstantError(f"{text[:40]!r} is out of range")
     return total
 
 

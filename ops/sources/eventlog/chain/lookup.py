@@ -7,7 +7,7 @@ say whether it is still what was checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ops.sources.eventlog.chain.chain import Chain, Neighbours, explained, walk
 from ops.sources.eventlog.chain.segment import SegmentFacts, elements_in, shown
@@ -46,6 +46,29 @@ def hash_at(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What names an event: its id, its time stamp as text, its `current_hash`; ABSENT for what is no text."""
+
+    id: str
+    timestamp: str
+    hash: str
+
+
+def event_at(
+    segments: Mapping[int, SegmentFacts], number: int, index: int, text: Callable[[], Text]
+) -> Named | None:
+    """Return what names the event at an index (from 0 on) of a segment; None when there is none."""
+    facts = segments.get(number)
+    if facts is None or not 0 <= index < facts.events:
+        return None
+    found = None
+    for place, event in enumerate(_events(text(), facts.size)):
+        if place == index and isinstance(event, dict):
+            found = Named(*(shown(event.get(name)) for name in ("id", "timestamp", "current_hash")))
+    return found
+
+
 def newest_timestamp(text: Text, size: int) -> str | None:
     """The greatest time stamp in a segment, as text; None when it has none."""
     stamps = (event.get("timestamp") for event in elements_in(text, size) if isinstance(event, dict))
@@ -76,10 +99,15 @@ def _neighbours(
 
 
 def _hashes(text: Text, size: int) -> Iterator[str]:
-    """The `current_hash` of each event; none behind what is no event, but the text is read all the same."""
+    """The `current_hash` of each event."""
+    for event in _events(text, size):
+        yield shown(event.get("current_hash") if isinstance(event, dict) else None)
+
+
+def _events(text: Text, size: int) -> Iterator[object]:
+    """Each event; none behind what is no event, but the text is read all the same."""
     try:
-        for event in elements_in(text, size):
-            yield shown(event.get("current_hash") if isinstance(event, dict) else None)
+        yield from elements_in(text, size)
     except ValueError:
         for _ in text:
             pass

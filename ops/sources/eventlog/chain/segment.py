@@ -11,7 +11,12 @@ from hashlib import sha256
 from itertools import chain
 from typing import Any, Final
 
-from ops.sources.eventlog.chain.event_hash import InstantError, event_hash, parse_json
+from ops.sources.eventlog.chain.event_hash import (
+    InstantError,
+    NoInstantError,
+    event_hash,
+    parse_json,
+)
 from ops.sources.eventlog.chain.fast_segment import Ends, RightGroups, ends_of_right
 from ops.sources.eventlog.chain.json_elements import array_elements
 
@@ -42,7 +47,7 @@ class SegmentFacts:
     """What is known of a segment: size in bytes and SHA-256 of its file, its events, both ends of its chain.
 
     `first_previous` None: the first event says that nothing came before. `unreadable`: why it has no events.
-    `unclear`: an event whose hash nobody but the program itself can compute, and why.
+    `unclear`: the first event whose hash nobody but the program itself can compute, and why; `unverified`: how many such.
     """
 
     name: str
@@ -55,6 +60,7 @@ class SegmentFacts:
     last_hash: str | None = None
     broken: Broken | None = None
     unclear: Broken | None = None
+    unverified: int = 0
     unreadable: str | None = None
 
 
@@ -135,6 +141,7 @@ class _Walk:
         self._last: dict[str, Any] = {}
         self._broken: Broken | None = None
         self._unclear: Broken | None = None
+        self._unverified = 0
 
     def take_right(self, ends: Ends) -> None:
         """The next events, which are right and follow each other."""
@@ -172,7 +179,11 @@ class _Walk:
             if event.get("current_hash") != event_hash(event):
                 reason = "its current_hash is not that of its content"
                 self._broken = Broken(index, name, "eventlog.hash_mismatch", reason)
+        except NoInstantError as error:
+            reason = f"no program can compute its hash: {error}"
+            self._broken = Broken(index, name, "eventlog.hash_mismatch", reason)
         except InstantError as error:
+            self._unverified += 1
             unclear = Broken(index, name, "eventlog.timestamp_unclear", str(error))
             self._unclear = self._unclear or unclear
 
@@ -191,6 +202,7 @@ class _Walk:
             last_hash=shown(self._last.get("current_hash")),
             broken=self._broken,
             unclear=self._unclear,
+            unverified=self._unverified,
         )
 
 

@@ -13,7 +13,12 @@ from typing import BinaryIO, Final
 from ops.errors import SourceError
 from ops.proc.workers import run_in_workers
 from ops.sources.eventlog.chain.chain import Chain
-from ops.sources.eventlog.chain.lookup import hash_at, newest_timestamp, walk_explained
+from ops.sources.eventlog.chain.lookup import (
+    Named,
+    event_at,
+    newest_timestamp,
+    walk_explained,
+)
 from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large
 from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_number, segment_path
 from ops.sources.eventlog.log.open_files import PART
@@ -31,9 +36,9 @@ class StillLog:
     chain: Chain
     snapshot: bytes | None
 
-    def hash_at(self, number: int, index: int) -> str | None:
-        """The `current_hash` of an event by segment and index there; None when there is none."""
-        return hash_at(self.segments, number, index, lambda: self.parts_of(number))
+    def event_at(self, number: int, index: int) -> Named | None:
+        """What names the event at an index of a segment; None when there is none."""
+        return event_at(self.segments, number, index, lambda: self.parts_of(number))
 
     def newest_timestamp_in(self, number: int) -> str | None:
         """The greatest time stamp in a segment, as it stands there; None when it has none."""

@@ -90,7 +90,8 @@ LOGS: dict[str, list[Event]] = {
     "inserted": [*EVENTS[:23], *made_events(2, previous=EVENTS[22]["current_hash"], first=90), *EVENTS[23:]],
     "begun anew": [*EVENTS[:23], *made_events(4, first=90), *EVENTS[23:]],
     "reordered": [*EVENTS[:23], EVENTS[25], EVENTS[23], EVENTS[24], *EVENTS[26:]],
-    "unclear": changed(23, timestamp="yesterday"),
+    "unclear": changed(23, timestamp="2026-03-01T10:00:00"),
+    "no time": changed(23, timestamp="yesterday"),
     "a number for a text": number_for_a_text(),
     "no event": [*EVENTS[:23], [], *EVENTS[23:]],  # type: ignore[list-item] # that is what is wrong
     "rewritten": linked_anew(made_events(45, actor="somebody else")),
@@ -108,7 +109,7 @@ def looked_at(folder: Path, place: Path, former: Captured) -> tuple[Captured, li
     payload = place / "log.tar.gz"
     payload.touch()
     known = read_former("former", former.extra["eventlog"])
-    captured = capture_log(folder, payload, known, Sharing(), lambda: MOMENT, silent)
+    captured = capture_log(folder, payload, known, Sharing(), None, lambda: MOMENT, silent)
     manifest = manifest_like(captured)
     unpack_archive(payload, place / "out")
     return captured, inspect_archive(payload, manifest), LogCopy(read_log(place / "out")).check()
@@ -128,7 +129,7 @@ def test_the_same_is_found(name: str, tmp_path: Path) -> None:
     """Whatever is wrong with a log, capture, archive and restored copy say the same of large segments as of small ones."""
     former_log = written_log(tmp_path / "former", EVENTS[:42], 30)
     (tmp_path / "f.tar.gz").touch()
-    former = capture_log(former_log, tmp_path / "f.tar.gz", None, Sharing(), lambda: MOMENT, silent)
+    former = capture_log(former_log, tmp_path / "f.tar.gz", None, Sharing(), None, lambda: MOMENT, silent)
     folder = written_log(tmp_path / "data", LOGS[name], 30)
     (folder / "event-log-snapshot.json").write_text(json.dumps(snapshot_of(EVENTS[:37], 30)))
     small, small_found, small_copy = looked_at(folder, tmp_path / "small", former)

@@ -31,7 +31,7 @@ log._ALONE_UP_TO = 1 << 40
 place = Path(sys.argv[1])
 payload = place / "log.tar.gz"
 payload.touch()
-captured = capture_log(place / "data", payload, None, Sharing(), lambda: datetime.now(UTC), silent)
+captured = capture_log(place / "data", payload, None, Sharing(), None, lambda: datetime.now(UTC), silent)
 found = inspect_archive(payload, manifest_like(captured))
 unpack_archive(payload, place / "out")
 found += LogCopy(log.read_log(place / "out")).check()

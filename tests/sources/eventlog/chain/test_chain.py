@@ -181,7 +181,9 @@ def test_a_time_that_only_the_program_knows() -> None:
     events = made_events(10)
     events[4]["timestamp"] = "2026-03-01T10:00:00"
     chain = chain_of({1: segment_text(events)})
-    assert chain.valid
+    assert chain.broken is None
+    assert not chain.valid
+    assert (chain.events, chain.verified, chain.unverified) == (10, 9, 1)
     assert chain.unclear is not None
     assert (chain.unclear.index, chain.unclear.broken.code) == (4, "eventlog.timestamp_unclear")
     events[7]["actor"] = "x"

@@ -38,7 +38,7 @@ def test_the_nearest_place_is_named(order: list[int]) -> None:
     """Of several events with the hash that is asked for the nearest one counts, whichever segment is read first."""
     twice = [EVENTS[0], EVENTS[2], *EVENTS[1:16], EVENTS[1], *EVENTS[19:30], EVENTS[1], *EVENTS[30:39]]
     assert reason(twice, 10, order) == "the event that it follows stands behind it, at 2"
-    unclear = {**EVENTS[0], "timestamp": "yesterday"}
+    unclear = {**EVENTS[0], "timestamp": "2026-03-01T10:00:00"}
     hashes = [None, "a", "b", "a", "c"]
     links = [{**unclear, "previous_hash": one, "current_hash": two} for one, two in pairwise(hashes)]
     copies = [*links, {**unclear, "previous_hash": "a", "current_hash": "a"}, *EVENTS]
