@@ -104,6 +104,7 @@ CODES: Final[dict[str, str]] = {
     "source.not_a_database": "the file is not an SQLite database",
     "source.not_a_file": "the source is a folder, a pipe or a device",
     "source.not_migrated": "the log is in its old form, a single file, and must be opened by its program first",
+    "source.pooled": "the address is that of a connection pooler that gives transactions other server processes",
     "source.query_failed": "the server refused a question",
     "source.refused": "the server refused the connection or the role",
     "source.row_security": "row security would hide rows from the role",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ops.errors import SourceError, ToolError
 from ops.host.network import require_allowed
 from ops.sources.postgres.connect.address import Address
+from ops.sources.postgres.connect.pooler import REFUSED, marked, pooled, require_own_process
 
 if TYPE_CHECKING:
     import psycopg
 
 # Role and database settings of the server must not end a backup: startup options stand above them.
-STARTUP: Final = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0"
+_STARTUP: Final = ("statement_timeout", "idle_in_transaction_session_timeout")
+STARTUP: Final = " ".join(f"-c {name}=0" for name in (*_STARTUP, "lock_timeout"))
 ENGLISH: Final = "-c lc_messages=C"
 """The startup option for messages in English. A server refuses it to those who are no superusers."""
 # Settings that decide how values look as text; digests depend on them.
@@ -118,17 +121,25 @@ def open_session(
     extra = {"connect_timeout": values.get("connect_timeout", "10"), "application_name": "drillbook"}
     # Names come as UTF-8 whatever the database's encoding is; one without encoding (SQL_ASCII) must hold UTF-8 names.
     extra["client_encoding"] = "UTF8"
-    with translated_errors(address.location):
-        connection = psycopg.connect(
-            address.lasting.with_options(STARTUP).with_parameters(**extra).conninfo,
-            password=password,
-            autocommit=True,
-            row_factory=dict_row,
-            prepare_threshold=None,
+    token = secrets.token_hex(8)
+    options = f"{STARTUP} {marked(token)}"
+    conninfo = address.lasting.with_options(options).with_parameters(**extra).conninfo
+
+    def connect() -> psycopg.Connection[Row]:
+        return psycopg.connect(
+            conninfo, password=password, autocommit=True, row_factory=dict_row, prepare_threshold=None
         )
+
+    with translated_errors(address.location):
+        connection = connect()
     with contextlib.closing(connection):
         session = DriverSession(connection)
+        with translated_errors(address.location):
+            heard = require_own_process(connection, token, connect, address.location)
         prepare(session, patience_s=patience_s)
+        if not heard:
+            for name in _STARTUP:
+                session.run(f"SET {name} = 0")
         yield session
 
 
@@ -176,6 +187,8 @@ def translated_errors(where: str = "") -> Iterator[None]:
         yield
     except psycopg.Error as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        if REFUSED in text:
+            raise pooled(where or "the server") from error
         raise source_error(error.sqlstate or "", text, where) from error
     except UnicodeError as error:
         hint = "a database in SQL_ASCII holds names that are no UTF-8; rename them, or convert the database"
