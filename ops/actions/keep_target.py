@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make_under_lock, passed
-from ops.actions.verify import VerifyRequest
-from ops.errors import SourceError
+from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import OpsError, SourceError
 from ops.formats.names import SAFETY_TAG
-from ops.model.findings import Finding, Severity
+from ops.model.evidence import Level
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Manifest
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.model.series import Whose
-from ops.ports.source import Restorable
+from ops.ports.source import Restorable, Source
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
@@ -66,9 +67,25 @@ class Keeping:
         command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place}{tables} --yes"
         message = f"what was there is kept as safety backup {name}"
         finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
-        target = KeptTarget(safety=made.taken.backup.manifest, mark=mark)
+        safety = made.taken.backup
+
+        def doubt() -> str:
+            return self._doubt(source, safety, job)
+
+        target = KeptTarget(safety=safety.manifest, mark=mark, doubt=doubt)
         said = [finding, *self._undone_elsewhere(name)]
         return Kept(name=name, undo=f"{command}{self.flags}", target=target), said
+
+    def _doubt(self, source: Source, safety: Backup, job: Job) -> str:
+        """Why the safety backup is not proven, from restoring it into a temporary place; empty when it is."""
+        try:
+            look = verify_backup(safety, source, replace(self.look, level=Level.FULL), job)
+        except OpsError as error:
+            return error.message
+        if look.verdict is Verdict.PASSED:
+            return ""
+        bad = [item for item in look.findings if item.severity is Severity.CRITICAL or item.blocking]
+        return bad[0].message if bad else f"its verify was {look.verdict}"
 
     def _tables_of(self, safety: Manifest) -> str:
         """The flags that put back only the tables that are replaced; none where the old data does not have them all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -79,9 +79,11 @@ class KeptTarget:
     """How the data that a restore replaces is kept.
 
     `safety` is the manifest of its verified safety backup, `mark` the target's change mark before that was
-    taken; `damaged` is where it is kept instead when it can not be backed up any more.
+    taken; `damaged` is where it is kept instead when it can not be backed up any more. `doubt`: restores the safety backup
+    into a temporary place, and returns why it is not proven, empty when it is; whoever drops the old data asks it first.
     """
 
     safety: Manifest | None = None
     mark: str | None = None
     damaged: str | None = None
+    doubt: Callable[[], str] = str

@@ -7,8 +7,9 @@ ALLOW_CONNECTIONS is ever changed, so there is nothing that a crash could leave 
 name means the old database or the new one, whole, and open to everybody.
 Source: src/backend/commands/dbcommands.c, RenameDatabase
 
-The old database is dropped only when it measures exactly as its safety backup: what was committed in between would
-be in no backup, and then it is kept under its other name.
+The old database is dropped only when it measures exactly as its safety backup, and that was restored meanwhile into a
+temporary place: what was committed in between would be in no backup, and what cannot be restored is none. Else it is kept
+under its other name. The service is back before that is looked at.
 """
 
 from __future__ import annotations
@@ -200,15 +201,22 @@ def _discard(target: Route, aside: str, kept: KeptTarget) -> list[Finding]:
         if kept.safety is not None:
             recorded = Recorded(needs_of(kept.safety.extra), (), kept.safety.scope)
             found = PostgresCopy(old, recorded).measure(kept.safety.measures)
-            if worst(compare_measures(kept.safety.measures, found)) is not Severity.CRITICAL:
+            if worst(compare_measures(kept.safety.measures, found)) is Severity.CRITICAL:
+                reason = "it was written to after its safety backup"
+            elif doubt := kept.doubt():
+                reason = f"its safety backup was not restored for a trial: {doubt}"
+            else:
                 with administration(target) as session:
                     drop_database(session, aside)
                 return []
-            reason = "it was written to after its safety backup"
     except OpsError as error:
         reason = f"{reason} ({error.message})"
+    name = target.address.database
     message = f"the replaced database is kept as {aside}: {reason}"
-    hint = f"look at it, then DROP DATABASE {aside}"
+    hint = (
+        f"to go back to it: ALTER DATABASE {quoted(name)} RENAME TO {quoted(f'{name}_restored')};"
+        f" ALTER DATABASE {quoted(aside)} RENAME TO {quoted(name)}; when it is not needed: DROP DATABASE {quoted(aside)}"
+    )
     return [
         Finding(
             severity=Severity.WARNING,

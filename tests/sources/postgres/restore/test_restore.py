@@ -150,6 +150,24 @@ def test_what_was_written_after_the_safety_backup_is_kept(
     assert psql(shop.server, shop.name, "-c", COUNT) == "750"
 
 
+def test_a_safety_backup_that_nobody_restored(shop: FreshDatabase, tmp_path: Path) -> None:
+    """Where it cannot be tried, the old database stays, and the commands that are printed go back to it and drop it."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(shop.server, shop.name, "-c", "DELETE FROM pagamentos WHERE id <= 10")
+    nowhere = source_of(shop.server, shop.name, scratch="postgresql://127.0.0.1:1/postgres")
+    done = restore(backup, nowhere, tmp_path)
+    assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM pagamentos") == "849"
+    (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
+    assert "was not restored for a trial" in kept.message
+    assert psql(shop.server, kept.where, "-c", "SELECT count(*) FROM pagamentos") == "839"
+    back, _, drop = kept.message.partition("to go back to it: ")[2].partition("; when it is not needed: ")
+    psql(shop.server, "postgres", *(word for statement in back.split("; ") for word in ("-c", statement)))
+    assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM pagamentos") == "839"
+    assert drop == f'DROP DATABASE "{kept.where}"'
+    psql(shop.server, "postgres", "-c", f'DROP DATABASE "{shop.name}_restored"')
+
+
 def test_prerequisites_are_reported_together(
     pg17: RunningServer, pg15: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
 ) -> None:
