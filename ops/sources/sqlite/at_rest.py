@@ -33,7 +33,7 @@ from ops.sources.sqlite.look import look_at_source
 from ops.sources.sqlite.own_view import OwnView, own_view, require_seen
 from ops.sources.sqlite.raw_copy import RawPlan, copy_planned, open_to_read, require_same_file
 from ops.sources.sqlite.schema import is_wal
-from ops.sources.sqlite.wal import recovered_overlay
+from ops.sources.sqlite.wal import UnstableLogError, recovered_overlay
 
 _SETTLED_AFTER_S: Final = 2.0
 """The coarsest clock of a file system (FAT): whatever was written earlier than that has another time than what comes."""
@@ -112,13 +112,19 @@ def copy_at_rest(  # noqa: PLR0913, PLR0917 - a source, a copy, and how the sour
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Copied | None:
-    """Fill `into` with the database at `path`; None, and `into` empty, when somebody came meanwhile. Raises SourceError."""
+    """Fill `into` with the database at `path`; None, and `into` empty, when it changed meanwhile or only SQLite can tell.
+
+    Raises SourceError.
+    """
     try:
         copied = _copy(path, rest, into, look, clock, progress)
     except SourceError:
         # What was read while somebody wrote says nothing.
         if is_still(path, rest):
             raise
+        copied = None
+    except UnstableLogError:
+        # A log that is not of this file, or too large to be mapped: SQLite decides what it says.
         copied = None
     if copied is None or not is_still(path, rest):
         os.truncate(into, 0)

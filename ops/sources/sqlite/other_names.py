@@ -32,13 +32,14 @@ def require_own_log(path: Path, other_names: OtherNames) -> None:
     """
     if not is_wal(require_database_file(path)):
         return
-    status, own = path.stat(), _identity(path.with_name(path.name + _LOG))
+    status, beside = path.stat(), path.with_name(path.name + _LOG)
     at_home = False
     for process, name, log in _opened((status.st_dev, status.st_ino)):
-        if log != own:
+        # After its process was seen: an application that has just come makes the log only then.
+        if log != _identity(beside):
             raise _elsewhere(path, process, name)
         at_home = True
-    if at_home or other_names == "accept" or _has_content(path.with_name(path.name + _LOG)):
+    if at_home or other_names == "accept" or _has_content(beside):
         return
     why = ""
     if status.st_nlink > 1:

@@ -194,6 +194,25 @@ def test_somebody_comes_meanwhile(database: Path, tmp_path: Path, monkeypatch: p
     assert ask(into, "SELECT count(*) FROM t") == 2
 
 
+def test_log_of_other_page_size(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log with pages of another size is left to SQLite: nothing is copied, and nothing breaks."""
+    monkeypatch.setattr(at_rest, "_leaves_usable_files", lambda _: False)
+    other = tmp_path / "other" / "app.db"
+    other.parent.mkdir()
+    execute(other, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; CREATE TABLE t (v);")
+    left_log(other)
+    log = database.with_name(f"{database.name}-wal")
+    shutil.copy(other.with_name(f"{other.name}-wal"), log)
+    made_old(log)
+    into = tmp_path / "copy.db"
+    into.touch()
+    rest = rest_of(database)
+    assert rest is not None
+    assert rest.has_log
+    assert copy_at_rest(database, rest, into, Look("check"), Job().clock, silent) is None
+    assert into.read_bytes() == b""
+
+
 def test_what_is_open_is_not_at_rest(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that an application has open is read under SQLite's locks, by whoever."""
     monkeypatch.setattr(at_rest, "_leaves_usable_files", lambda _: False)

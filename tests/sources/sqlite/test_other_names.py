@@ -17,7 +17,9 @@ from ops.actions.begin_backup import BackupRequest
 from ops.errors import OpsError, SourceError
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.other_names import OtherNames
+from ops.sources.sqlite import other_names
+from ops.sources.sqlite.open_by import Occupant
+from ops.sources.sqlite.other_names import OtherNames, require_own_log
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask
@@ -142,3 +144,18 @@ def test_doctor_says_it(database: Path, inside: Path, store: LocalStore, scratch
     with application(inside), pytest.raises(OpsError) as caught:
         source.probe()
     assert caught.value.code == "source.log_elsewhere"
+
+
+def test_application_comes_meanwhile(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that appears beside the file while the processes are looked at is its own, and nothing is refused."""
+    look = other_names._opened
+
+    def beside(identity: tuple[int, int]) -> Iterator[tuple[Occupant, str, tuple[int, int]]]:
+        assert not database.with_name(f"{database.name}-wal").exists()
+        with application(database):
+            found = list(look(identity))
+            assert found
+            yield from found
+
+    monkeypatch.setattr(other_names, "_opened", beside)
+    require_own_log(database, "refuse")
