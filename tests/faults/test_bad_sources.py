@@ -13,9 +13,10 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
+from ops.actions.drill import DrillRequest, run_drill
 from ops.errors import OpsError
 from ops.model.evidence import Level
-from ops.model.findings import Severity, worst
+from ops.model.findings import Severity, Verdict, worst
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.check import check_database
@@ -265,3 +266,23 @@ def test_missing_module_does_not_stop_a_backup(tmp_path: Path, store: LocalStore
         SqliteSource("s", SqliteOptions(path=path)), Repository(store=store), BackupRequest(), Job()
     )
     assert taken.backup.manifest.measures.tables["t"].rows == 1
+
+
+@pytest.mark.parametrize("what", ["table", "column"])
+def test_names_that_are_not_utf8(tmp_path: Path, store: LocalStore, what: str) -> None:
+    """A database with such a name is backed up; a table that cannot be named is told, and nobody calls it proven."""
+    path, scratch = tmp_path / "app.db", tmp_path / "scratch"
+    scratch.mkdir()
+    made = "tXYZ (a)" if what == "table" else "t (aXYZ)"
+    change = "{0}=CAST(replace(CAST({0} AS BLOB), 'XYZ', x'e9') AS TEXT)".format
+    execute(path, f"CREATE TABLE {made}; INSERT INTO {made.split(maxsplit=1)[0]} VALUES (1);")
+    changes = ", ".join(map(change, ("name", "tbl_name", "sql")))
+    execute(path, f"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET {changes};")
+    source = SqliteSource("s", SqliteOptions(path=path))
+    backup = take_backup(source, Repository(store=store), BackupRequest(), Job()).backup
+    evidence = run_drill(backup, source, DrillRequest(scratch=scratch), Job())
+    told = [finding.code for finding in evidence.findings if finding.code == "sqlite.not_counted"]
+    if what == "table":
+        assert (evidence.verdict, told) == (Verdict.INCONCLUSIVE, ["sqlite.not_counted"])
+    else:
+        assert (evidence.verdict, told) == (Verdict.PASSED, [])

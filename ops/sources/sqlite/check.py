@@ -30,7 +30,7 @@ from ops.sources.sqlite.complain import (
     pragma,
 )
 from ops.sources.sqlite.connection import Extensions, connect_still, require_database_file, translate
-from ops.sources.sqlite.schema import quoted
+from ops.sources.sqlite.schema import is_utf8, quoted
 
 _SPLIT_FROM_BYTES: Final = 16 << 20
 
@@ -119,8 +119,13 @@ def _smoke(connection: sqlite3.Connection) -> list[Finding]:
     ).fetchall()
     findings = []
     for name, kind in names:
+        if not is_utf8(name):
+            findings.append(_unnamable(kind, name))
+            continue
         try:
             connection.execute(f"SELECT * FROM {quoted(name)} LIMIT 1").fetchone()
+        except UnicodeDecodeError:
+            continue  # the row was read; the name of one of its columns is not UTF-8
         except sqlite3.OperationalError as error:
             if NOT_INSTALLED.search(str(error)):
                 findings.append(not_installed(f"{kind} {name}", str(error)))
@@ -130,6 +135,14 @@ def _smoke(connection: sqlite3.Connection) -> list[Finding]:
             else:
                 raise
     return findings
+
+
+def _unnamable(kind: str, name: str) -> Finding:
+    shown = name.encode(errors="backslashreplace").decode()
+    message = f"{kind} {shown}: its name is not UTF-8, so no statement can read it here"
+    return Finding(
+        severity=Severity.WARNING, code="sqlite.not_installed", message=message, where=shown, blocking=True
+    )
 
 
 def _broken_view(name: str, error: str) -> Finding:

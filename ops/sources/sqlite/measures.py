@@ -22,7 +22,7 @@ from ops.sources.sqlite.connection import (
     require_database_file,
     translated_errors,
 )
-from ops.sources.sqlite.schema import header_facts, list_tables, quoted
+from ops.sources.sqlite.schema import header_facts, is_utf8, list_tables, quoted
 
 _PRIMARY: Final = 0xFF
 _WITH_INDEXES: Final = "SELECT count(*) FROM {}"
@@ -79,6 +79,8 @@ def countable_tables(path: Path, extensions: Extensions = ()) -> Countable:
 
 def _why_not(connection: sqlite3.Connection, statement: str) -> str:
     """What is missing here for a statement; empty when it can be run."""
+    if not is_utf8(statement):
+        return "its name is not UTF-8"
     try:
         connection.execute(f"EXPLAIN {statement}").fetchall()
     except sqlite3.OperationalError as error:
@@ -91,8 +93,9 @@ def _why_not(connection: sqlite3.Connection, statement: str) -> str:
 
 def not_counted(table: str, why: str) -> Finding:
     """Return the warning that the rows of a table could not be counted."""
-    message = f"rows of table {table} were not counted: {why}; only the application has it"
-    return Finding(severity=Severity.WARNING, code="sqlite.not_counted", message=message, where=table)
+    shown = table.encode(errors="backslashreplace").decode()
+    message = f"rows of table {shown} were not counted: {why}"
+    return Finding(severity=Severity.WARNING, code="sqlite.not_counted", message=message, where=shown)
 
 
 def _count(path: Path, extensions: Extensions, name: str, statement: str) -> int:

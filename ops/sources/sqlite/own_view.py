@@ -16,7 +16,7 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.sources.sqlite.connection import Extensions, connect_still, translated_errors
-from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
+from ops.sources.sqlite.schema import is_utf8, list_tables, quoted, rowid_word
 
 _PRIMARY: Final = 0xFF
 _TABLES: Final = 16
@@ -49,7 +49,7 @@ def own_view(connection: sqlite3.Connection, chance: random.Random) -> OwnView:
 
     Of each table the first row, the last, and some in between: a few pages each. Raises sqlite3.Error.
     """
-    tables = list_tables(connection)
+    tables = [table for table in list_tables(connection) if is_utf8(table.name, *table.columns)]
     chosen = chance.sample(tables, min(_TABLES, len(tables)))
     samples = [
         sample for table in chosen for sample in _samples(connection, table.name, table.columns, chance)

@@ -31,6 +31,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def is_utf8(*names: str) -> bool:
+    """Return whether statements can name all of these: SQLite stores names that are not UTF-8, and takes none."""
+    return not any("\ud800" <= letter <= "\udfff" for name in names for letter in name)
+
+
 def list_tables(connection: sqlite3.Connection) -> list[Table]:
     """All tables that hold rows, by name: ordinary ones, the hidden ones of virtual tables, SQLite's own.
 
@@ -43,6 +48,8 @@ def list_tables(connection: sqlite3.Connection) -> list[Table]:
 
 
 def _table(connection: sqlite3.Connection, name: str, root: int) -> Table:
+    if not is_utf8(name):
+        return Table(name, (), root, rowid_is_value=False)
     rows = connection.execute("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (name,)).fetchall()
     # hidden: 0 an ordinary column, 3 a generated one that is stored; 2 is computed when it is read and may
     # need functions that only the application has (https://www.sqlite.org/pragma.html#pragma_table_xinfo).
