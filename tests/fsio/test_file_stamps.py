@@ -25,6 +25,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stamps, "_SETTLED_AFTER_NS", -(10**12))
 
 
+@pytest.fixture
+def alone() -> None:
+    """No other thread is at work here: one of an earlier test may need a moment to end."""
+    for other in set(threading.enumerate()) - {threading.current_thread()}:
+        other.join(30)
+
+
 def test_young_files_have_no_stamp_yet(tmp_path: Path) -> None:
     """A file that was changed within the last two seconds, or is from the future, is unsettled, whatever its own time says."""
     file = tmp_path / "a.json"
@@ -66,7 +73,7 @@ def test_a_time_before_1970(tmp_path: Path, at_once: None) -> None:
     assert found["b.json"] not in {UNSETTLED, NO_FILE}
 
 
-def test_copies_of_the_process_say_the_same(tmp_path: Path, at_once: None) -> None:
+def test_copies_of_the_process_say_the_same(tmp_path: Path, at_once: None, alone: None) -> None:
     """Asked by several processes the stamps are those that this one finds, and its own folder is the same as before."""
     names = [f"{number}.json" for number in range(50)]
     for name in names:
@@ -81,7 +88,7 @@ def test_copies_of_the_process_say_the_same(tmp_path: Path, at_once: None) -> No
     assert Path.cwd() == here
 
 
-def test_a_copy_that_dies_gives_no_answer() -> None:
+def test_a_copy_that_dies_gives_no_answer(alone: None) -> None:
     """Killed, or stopped by an error, a copy answers with nothing, and the others with theirs."""
 
     def work(what: str) -> bytes:

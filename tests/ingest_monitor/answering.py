@@ -38,6 +38,7 @@ class Server:
     answers: Sequence[Answer]
     requests: list[str] = field(default_factory=list)
     scheme: str = "http"
+    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -61,13 +62,14 @@ class Server:
             with plain:
                 self.requests[number] = plain.recv(65536).decode("latin-1")
                 given = self.answers[min(number, len(self.answers) - 1)]
-                time.sleep(given.before_s)
+                self.over.wait(given.before_s)
                 if not given.drip_s:
                     plain.sendall(given.content)
                     return
                 for byte in given.content:
                     plain.sendall(bytes([byte]))
-                    time.sleep(given.drip_s)
+                    if self.over.wait(given.drip_s):
+                        return
 
 
 @contextlib.contextmanager
@@ -79,6 +81,8 @@ def answering(*answers: Answer, context: ssl.SSLContext | None = None) -> Iterat
         try:
             yield server
         finally:
+            # What still drips would outlive its test for minutes, and with it the thread that listens to it.
+            server.over.set()
             listener.shutdown(socket.SHUT_RDWR)
 
 
