@@ -323,7 +323,7 @@ MUTATIONS = [
     Mutation("ops/repository/identity.py", "    if identity is None or any(", "    if True or any(", "tests/repository/test_read_twice.py"),
     Mutation(f"{POSTGRES}/catalog/definitions/definitions.py", "if subject in ignored or expected == found:", "if True:", "tests/sources/postgres/test_noticed.py"),
     Mutation(f"{POSTGRES}/measure/row_digest_sql.py", "IS DISTINCT FROM NULL THEN concat({name}) END", "IS NOT NULL THEN {name}::text END", "tests/sources/postgres/test_noticed.py"),
-    Mutation(f"{POSTGRES}/catalog/objects.py", "roots = set(root_of.values()) - root_of.keys()", "roots, root_of = set[int](), dict[int, int]()", "tests/sources/postgres/test_healthy.py"),
+    Mutation(f"{POSTGRES}/catalog/tables.py", "roots = set(root_of.values()) - root_of.keys()", "roots, root_of = set[int](), dict[int, int]()", "tests/sources/postgres/test_healthy.py"),
     Mutation(f"{POSTGRES}/restore/swap.py", "            elif doubt := kept.doubt():", "            elif doubt := '':", PG_RESTORING),
     Mutation(f"{POSTGRES}/connect/pooler.py", "        if theirs == before or", "        if False and", "tests/sources/postgres/connect/test_pooler.py"),
     Mutation(f"{POSTGRES}/dump/said.py", "    if _DAMAGE.search(text):", "    if False:", "tests/sources/postgres/dump/test_said.py"),

@@ -23,7 +23,7 @@ from ops.fsio.atomic import staged_file, translated_write_errors
 from ops.fsio.durable import fsync_folder
 from ops.fsio.remove import remove_tree
 from ops.proc import run_program
-from ops.sources.postgres.catalog.objects import list_tables
+from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.address import Address
 from ops.sources.postgres.connect.session import open_session
 from ops.sources.postgres.programs.discover import discover

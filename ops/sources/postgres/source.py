@@ -19,9 +19,9 @@ from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
-from ops.sources.postgres.catalog.objects import list_tables
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.catalog.scope import Choice
+from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.identify import identify_database, selection_of, whereabouts_of
 from ops.sources.postgres.connect.older_client import find_older_client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.sources.postgres.catalog.objects import Table
+from ops.sources.postgres.catalog.tables import Table
 
 
 def table(oid: int, name: str) -> Table:

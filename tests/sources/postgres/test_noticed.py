@@ -13,8 +13,10 @@ from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Measures
 from ops.sources.postgres.catalog.definitions.definitions import Definitions, read_definitions
-from ops.sources.postgres.catalog.objects import gathered_tables, list_objects, list_tables, next_values
+from ops.sources.postgres.catalog.objects import list_objects
 from ops.sources.postgres.catalog.requirements import Needs, describe_database
+from ops.sources.postgres.catalog.sequences import next_values
+from ops.sources.postgres.catalog.tables import gathered_tables, list_tables
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.session import Session, open_session
 from ops.sources.postgres.measure.check import Recorded, check_database

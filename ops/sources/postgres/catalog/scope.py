@@ -8,7 +8,7 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.sources.postgres.catalog.identifiers import literal, parse_shown, qualified, quoted, shown
-from ops.sources.postgres.catalog.objects import Table
+from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.options import PostgresOptions
 

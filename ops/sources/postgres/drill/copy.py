@@ -15,14 +15,9 @@ from ops.proc import worker_count
 from ops.sources.postgres.catalog.definition_facts import definition_facts
 from ops.sources.postgres.catalog.definitions.definitions import FACT, read_definitions
 from ops.sources.postgres.catalog.identifiers import parse_shown, qualified
-from ops.sources.postgres.catalog.objects import (
-    AMCHECK_SCHEMA,
-    gathered_tables,
-    list_objects,
-    list_tables,
-    object_facts,
-)
+from ops.sources.postgres.catalog.objects import AMCHECK_SCHEMA, list_objects, object_facts
 from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
+from ops.sources.postgres.catalog.tables import gathered_tables, list_tables
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.measure.check import DEFAULT_RIGHTS, Recorded, check_database

@@ -22,7 +22,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.definitions.definitions import FACT, read_definitions
-from ops.sources.postgres.catalog.objects import gathered_tables, list_objects, next_values
+from ops.sources.postgres.catalog.objects import list_objects
 from ops.sources.postgres.catalog.requirements import (
     MANIFEST_KEY,
     Needs,
@@ -39,6 +39,8 @@ from ops.sources.postgres.catalog.scope import (
     outside_keys,
     tenant_condition,
 )
+from ops.sources.postgres.catalog.sequences import next_values
+from ops.sources.postgres.catalog.tables import gathered_tables
 from ops.sources.postgres.connect.older_client import find_older_client
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session

@@ -17,7 +17,8 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.sources.postgres.catalog.identifiers import literal
-from ops.sources.postgres.catalog.objects import Table, list_tables, one
+from ops.sources.postgres.catalog.objects import one
+from ops.sources.postgres.catalog.tables import Table, list_tables
 from ops.sources.postgres.connect.session import Session
 
 _ATTEMPTS: Final = 5

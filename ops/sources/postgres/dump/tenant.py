@@ -13,8 +13,9 @@ from pathlib import Path
 from ops.errors import ToolError
 from ops.fsio.atomic import make_private_folder
 from ops.sources.postgres.catalog.identifiers import literal, quoted
-from ops.sources.postgres.catalog.objects import Table, owned_sequences
 from ops.sources.postgres.catalog.scope import tenant_condition
+from ops.sources.postgres.catalog.sequences import owned_sequences
+from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.dump.archive import LOAD_SCRIPT, ROWS_FOLDER

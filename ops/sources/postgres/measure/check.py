@@ -19,13 +19,12 @@ from ops.sources.postgres.catalog.objects import (
     DatabaseObject,
     invalid_indexes,
     list_objects,
-    list_tables,
-    next_values,
     one,
-    owned_sequences,
 )
 from ops.sources.postgres.catalog.requirements import Needs
 from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
+from ops.sources.postgres.catalog.sequences import next_values, owned_sequences
+from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.measure.tables import newest_values
 

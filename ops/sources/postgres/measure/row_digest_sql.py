@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ops.sources.postgres.catalog.identifiers import quoted
-from ops.sources.postgres.catalog.objects import Column, Table
+from ops.sources.postgres.catalog.tables import Column, Table
 
 RECORD_HASH: Final = "record-hash-2"
 TEXT_HASH: Final = "text-hash-2"

@@ -13,7 +13,7 @@ from ops.errors import ConfigError, OpsError, SourceError
 from ops.model.manifest import TableMeasure
 from ops.proc import worker_count
 from ops.sources.postgres.catalog.identifiers import parse_column
-from ops.sources.postgres.catalog.objects import Table
+from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.measure.row_digest_sql import measuring_query, table_digest

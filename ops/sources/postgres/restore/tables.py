@@ -17,7 +17,7 @@ from ops.errors import RefusedError
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.sources.postgres.catalog.identifiers import literal, parse_shown, qualified, quoted, shown
-from ops.sources.postgres.catalog.objects import Table, list_tables
+from ops.sources.postgres.catalog.tables import Table, list_tables
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session, text_form
 from ops.sources.postgres.drill.copy import PostgresCopy

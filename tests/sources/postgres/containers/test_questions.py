@@ -14,13 +14,10 @@ from ops.errors import OpsError, SourceError
 from ops.proc import worker_count
 from ops.sources.postgres.catalog.definition_facts import definition_facts
 from ops.sources.postgres.catalog.definitions.definitions import read_definitions
-from ops.sources.postgres.catalog.objects import (
-    invalid_indexes,
-    list_objects,
-    list_tables,
-    next_values,
-)
+from ops.sources.postgres.catalog.objects import invalid_indexes, list_objects
 from ops.sources.postgres.catalog.requirements import describe_database, list_extensions, list_roles, uses_icu
+from ops.sources.postgres.catalog.sequences import next_values
+from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.measure.row_digest_sql import RECORD_HASH, TEXT_HASH

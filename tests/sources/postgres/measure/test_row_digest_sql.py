@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.sources.postgres.catalog.objects import list_tables
+from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.session import open_session
 from ops.sources.postgres.measure.row_digest_sql import (
