@@ -164,7 +164,7 @@ class OpsError(Exception):
     exit_code: int = 2
     default_code: str = "tool.failed"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that an operator is told
         self,
         message: str,
         *,
@@ -172,6 +172,7 @@ class OpsError(Exception):
         hint: str = "",
         command: str = "",
         choices: Sequence[tuple[str, str]] = (),
+        details: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -179,6 +180,7 @@ class OpsError(Exception):
         self.hint = hint
         self.command = command
         self.choices = tuple(choices)
+        self.details = tuple(details)
 
 
 class ConfigError(OpsError):

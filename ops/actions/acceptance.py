@@ -105,17 +105,17 @@ class Acceptance:
         """Raise BackupError when something is wrong that nobody has accepted."""
         bad = [item for item in findings if item.severity is Severity.CRITICAL and not item.inherited]
         if bad:
-            where = f" ({bad[0].where})" if bad[0].where else ""
-            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-            message = (
-                f"{self.backup.name} can not be restored as it was recorded: {bad[0].message}{where}{more}"
-            )
+            told = [f"{item.message} ({item.where})" if item.where else item.message for item in bad]
+            what = told[0] if len(bad) == 1 else f"{len(bad)} things are wrong, the first: {told[0]}"
+            message = f"{self.backup.name} cannot be restored as it was recorded: {what}"
             hint = "nothing was touched; choose another backup (backup.list), newest proven first"
             if codes := sorted({item.code for item in bad if may_be_accepted(item, self.backup.manifest)}):
                 hint += f"; where these bytes are wanted as they are: --accept {' --accept '.join(codes)}"
             elif bad[0].code == REMAINS and can_be_taken_out(self.backup):
                 hint += f"; where it is the only copy, what is left of it: --to NEW --accept {REMAINS}"
-            raise BackupError(message, code="backup.not_restorable", hint=hint)
+            raise BackupError(
+                message, code="backup.not_restorable", hint=hint, details=told if len(told) > 1 else ()
+            )
 
     def require_read(self, findings: Sequence[Finding]) -> None:
         """Raise StoreError when the stored bytes could not be read, or not twice in the same way."""

@@ -78,13 +78,14 @@ class Outcome:
 
 
 def error_document(error: OpsError, source: str, typed: Callable[[str], str]) -> dict[str, object]:
-    """An error as plain JSON values; `hint` and `command` are null where there is none, `choices` empty."""
+    """An error as plain JSON values; `hint` and `command` are null where there is none, `choices` and `details` empty."""
     return {
         "code": error.code,
         "message": error.message,
         "hint": error.hint or None,
         "command": typed(error.command) if error.command else None,
         "choices": [{"command": typed(command), "about": about} for command, about in error.choices],
+        "details": list(error.details),
         "source": source or None,
     }
 

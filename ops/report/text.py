@@ -64,6 +64,7 @@ def error_text(error: OpsError, source: str, typed: Callable[[str], str], word: 
     """An error with its code, the next move, and the command to run as it is to be `typed`; `word`: how bad it is."""
     about = f" ({source})" if source else ""
     lines = [f"{word}{about}: {printable(error.message)}", f"  code  {error.code}"]
+    lines += [f"  found {printable(line)}" for line in error.details]
     if error.hint:
         lines.append(f"  next  {printable(error.hint)}")
     if error.command:

@@ -9,16 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ops.actions.acceptance import Acceptance
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
 from ops.errors import BackupError, RefusedError
-from ops.model.findings import Verdict
+from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Assertion, RestoreOptions
+from ops.report.outcome import error_document
+from ops.report.text import error_text
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
@@ -480,3 +484,20 @@ def test_assertions_are_asked_before_the_swap(
     asked = [(item.code, str(item.severity)) for item in restored.findings if item.code.startswith("assert.")]
     assert asked == [("assert.passed", "ok"), ("assert.failed", "warning")]
     assert not ran.exists()
+
+
+def test_every_reason_of_a_refusal_is_told(backup: Backup) -> None:
+    """Where several things are wrong the message counts them, and each is told, in JSON as in the text."""
+    wrong = [
+        Finding(
+            severity=Severity.CRITICAL, code="postgres.object_missing", message=f"thing {number} is missing"
+        )
+        for number in range(30)
+    ]
+    with pytest.raises(BackupError) as caught:
+        Acceptance(backup, (), (), datetime.now(UTC).date()).require_right(wrong)
+    assert "30 things are wrong, the first: thing 0 is missing" in caught.value.message
+    lines = error_text(caught.value, "", str, "error").splitlines()
+    document = error_document(caught.value, "", str)
+    assert [f"  found {line}" for line in document["details"]] == lines[2:32]  # type: ignore[attr-defined]
+    assert lines[31] == "  found thing 29 is missing"

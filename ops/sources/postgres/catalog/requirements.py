@@ -54,6 +54,21 @@ SELECT count(*) AS n FROM pg_collation WHERE oid >= 16384 AND collprovider = 'i'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionRows:
+    """The user's rows in a table of an extension: whose it is, the condition that they meet, how many, and a digest of them.
+
+    `algorithm` and `digest` are None where they were only counted.
+    """
+
+    extension: str
+    version: str
+    condition: str
+    rows: int
+    algorithm: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """Server and database as they were; the field names are the manifest's keys.
 
@@ -62,6 +77,7 @@ class Needs:
     the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
     `not_measured`: tables whose rows could not be counted, and why.
+    `extension_rows`: the user's rows in tables of extensions, by table.
     `client_older`: pg_dump was older than the server, so that the archive may hold what the server keeps for itself.
     """
 
@@ -82,6 +98,7 @@ class Needs:
     outside_keys: Mapping[str, str] = field(default_factory=dict)
     client_older: bool = False
     not_measured: Mapping[str, str] = field(default_factory=dict)
+    extension_rows: Mapping[str, ExtensionRows] = field(default_factory=dict)
 
     @property
     def server(self) -> Release:
@@ -109,6 +126,7 @@ class Needs:
 
 
 _FIELDS = frozenset(item.name for item in fields(Needs))
+_EXTENSION_FIELDS = frozenset(item.name for item in fields(ExtensionRows))
 
 
 def needs_of(extra: Mapping[str, object]) -> Needs:
@@ -116,12 +134,19 @@ def needs_of(extra: Mapping[str, object]) -> Needs:
     document = extra.get(MANIFEST_KEY)
     try:
         # A later version of this program may have recorded more.
-        needs = Needs(**{key: value for key, value in dict(document).items() if key in _FIELDS})  # type: ignore[call-overload]
+        known = {key: value for key, value in dict(document).items() if key in _FIELDS}  # type: ignore[call-overload]
+        rows = dict(known.get("extension_rows", {}))
+        known["extension_rows"] = {name: _extension_rows(value) for name, value in rows.items()}
+        needs = Needs(**known)
         needs.database["encoding"], needs.server_major, needs.client_major
     except (TypeError, ValueError, KeyError) as error:
         message = f"the manifest does not say what its archive needs ({error})"
         raise BackupError(message, code="backup.manifest_invalid", hint="use another backup") from error
     return needs
+
+
+def _extension_rows(document: Mapping[str, Any]) -> ExtensionRows:
+    return ExtensionRows(**{key: value for key, value in dict(document).items() if key in _EXTENSION_FIELDS})
 
 
 def describe_database(session: Session) -> dict[str, Any]:

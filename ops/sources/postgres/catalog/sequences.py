@@ -15,7 +15,7 @@ _SEQUENCES: Final = f"""
 SELECT n.nspname AS schema, c.relname AS name, s.seqincrement AS increment
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relpersistence <> 't' AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE FALSE END AND {USER_SCHEMA}
-  AND {NO_MEMBER.format("'pg_class'", "c.oid")}
+  AND ({NO_MEMBER.format("'pg_class'", "c.oid")} OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)))
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -53,7 +53,7 @@ class Column:
 class Table:
     """One table-like relation. `kind` and `persistence` are pg_class's letters; `bytes` without indexes.
 
-    `parent`: the oid of the table that it is a partition of. `gathered`: it stands for its partitions, see `gathered_tables`. `readable`: our role may read it. `filtered`: row security would hide rows from our role.
+    `parent`: the oid of the table that it is a partition of. `gathered`: it stands for its partitions, see `gathered_tables`. `condition`: which rows a dump carries, as SQL that begins with WHERE (empty: all). `readable`: our role may read it. `filtered`: row security would hide rows from our role.
     """
 
     oid: int
@@ -70,6 +70,7 @@ class Table:
     parent: int | None
     columns: tuple[Column, ...] = ()
     gathered: bool = False
+    condition: str = ""
 
     @property
     def sql(self) -> str:
@@ -90,13 +91,19 @@ class Table:
 def list_tables(session: Session) -> list[Table]:
     """All tables, partitioned and foreign tables and materialized views that belong to no extension."""
     rows = session.rows(_TABLES)
-    if not rows:
-        return []
+    columns = columns_of(session, [row["oid"] for row in rows])
+    return [Table(**row, columns=tuple(columns[row["oid"]])) for row in rows]
+
+
+def columns_of(session: Session, oids: Sequence[int]) -> Mapping[int, Sequence[Column]]:
+    """Return the columns of these tables, by oid, in the order of the table; an unknown oid has none."""
     columns: dict[int, list[Column]] = defaultdict(list)
-    for row in session.rows(_COLUMNS.format(oids=",".join(str(row["oid"]) for row in rows))):
+    if not oids:
+        return columns
+    for row in session.rows(_COLUMNS.format(oids=",".join(map(str, oids)))):
         kind = row["type"] if row["type_schema"] == "pg_catalog" else f"{row['type_schema']}.{row['type']}"
         columns[row["oid"]].append(Column(row["name"], kind, row["typmod"], row["generated"]))
-    return [Table(**row, columns=tuple(columns[row["oid"]])) for row in rows]
+    return columns
 
 
 # Operator classes for these hash the numbers of enumerations' labels, which are others in each database.

@@ -53,6 +53,7 @@ from ops.sources.postgres.dump.payload import Described, hash_files, write_objec
 from ops.sources.postgres.dump.pg_dump import Dumping
 from ops.sources.postgres.dump.said import findings_of
 from ops.sources.postgres.measure.check import not_measured
+from ops.sources.postgres.measure.extension_rows import measure_extension_rows
 from ops.sources.postgres.measure.row_digest_sql import algorithm_for
 from ops.sources.postgres.measure.tables import (
     LARGE_OBJECTS,
@@ -123,7 +124,7 @@ class _Capture:
         ):
             described = self._describe(session, snapshot)
             before = next_values(session)
-            refused, said = dict[str, str](), list[Finding]()
+            refused, said = dict(described.needs.not_measured), list[Finding]()
             measures = self._dump_and_measure(session, snapshot, described, refused, said)
             self._require_alive(session)
         with self.route.session() as session:
@@ -154,6 +155,9 @@ class _Capture:
                 table.shown: estimate_rows(session, table) for table in snapshot.chosen if table.holds_rows
             }
         older = find_older_client(self.route, session)
+        refused = dict[str, str]()
+        algorithm = self._algorithm(session)
+        whole = self.options.scope in WHOLE
         needs = Needs(
             server_version=_dotted(session.version),
             client_version=self.route.client_version,
@@ -164,7 +168,9 @@ class _Capture:
             roles=list_roles(session, objects, database),
             extensions=list_extensions(session),
             icu=uses_icu(session, database),
-            newest=newest_values(session, self.options.freshness) if self.options.scope in WHOLE else {},
+            newest=newest_values(session, self.options.freshness) if whole else {},
+            extension_rows=measure_extension_rows(session, algorithm, refused) if whole else {},
+            not_measured=refused,
             estimated=estimated,
             not_dumped={table.shown: _WITHOUT_ROWS[table.kind] for table in unmeasured},
             outside_keys=outside,
@@ -178,6 +184,11 @@ class _Capture:
             needs,
             (*older, *_unlogged(unlogged), *self._clock_of(session)),
         )
+
+    def _algorithm(self, session: Session) -> str | None:
+        """How rows are hashed; None where they are not, or only estimated."""
+        counted = self.options.digests and self.options.counts != "estimated"
+        return algorithm_for(session.version) if counted and self.options.scope not in WITHOUT_ROWS else None
 
     def _clock_of(self, session: Session) -> list[Finding]:
         """A warning where the server's clock is far from this machine's."""
@@ -193,9 +204,7 @@ class _Capture:
         refused: dict[str, str],
         said: list[Finding],
     ) -> Measures:
-        algorithm = algorithm_for(session.version) if self.options.digests else None
-        if self.options.scope in WITHOUT_ROWS or described.needs.estimated:
-            algorithm = None
+        algorithm = self._algorithm(session)
         # A condition of the operator's own must hold for every table.
         warned: list[str] = []
         how = Measuring(algorithm, refused=refused, warned=warned)

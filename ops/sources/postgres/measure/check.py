@@ -26,14 +26,13 @@ from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
 from ops.sources.postgres.catalog.sequences import next_values, owned_sequences
 from ops.sources.postgres.catalog.tables import list_tables
 from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.measure.extension_rows import check_extension_rows
 from ops.sources.postgres.measure.tables import newest_values
 
 DEFAULT_RIGHTS: Final = "default acl"
 """What pg_identify_object calls ALTER DEFAULT PRIVILEGES: left away together with GRANT."""
 _IN_EVERY_DATABASE: Final = ("schema", "public")
 """Made anew it is a user's, and in a restored copy the system's, which are not listed."""
-_MOST_NAMED: Final = 20
-_MOST_DIFFERENCES: Final = 50
 _MOST_TEXT: Final = 1000
 _ROWS_FACTOR: Final = 2
 _CONSTRAINTS: Final = f"""
@@ -70,6 +69,7 @@ def check_database(session: Session, recorded: Recorded) -> list[Finding]:
         findings += _check_sequences(session, recorded)
         findings += _check_newest(session, recorded)
         findings += _check_estimates(session, recorded)
+        findings += check_extension_rows(session, recorded.needs.extension_rows)
     return findings
 
 
@@ -86,11 +86,8 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
     ]
     findings = [
         _critical("postgres.object_missing", f"{item.type} {item.identity} was not restored", item.identity)
-        for item in missing[:_MOST_NAMED]
+        for item in missing
     ]
-    if len(missing) > _MOST_NAMED:
-        message = f"and {len(missing) - _MOST_NAMED} more objects were not restored"
-        findings.append(_critical("postgres.object_missing", message, ""))
     if recorded.owners:
         findings += _check_owners(recorded, found)
     if findings:
@@ -119,11 +116,7 @@ def _check_definitions(session: Session, recorded: Recorded) -> list[Finding]:
         if recorded.definitions.major != session.version // 10000:
             message = f"of {count} definitions those are as in the source that every version of the server prints alike"
         return [Finding(severity=Severity.OK, code="postgres.definitions", message=message)]
-    findings = [_differs(item) for item in found[:_MOST_DIFFERENCES]]
-    if len(found) > _MOST_DIFFERENCES:
-        message = f"and {len(found) - _MOST_DIFFERENCES} more definitions differ"
-        findings.append(_critical("postgres.definition_differs", message, ""))
-    return findings
+    return [_differs(item) for item in found]
 
 
 def _differs(item: Difference) -> Finding:
@@ -180,7 +173,7 @@ def _check_owners(recorded: Recorded, found: dict[tuple[str, str], str]) -> list
             expected=item.owner,
             found=str(owner),
         )
-        for item, owner in wrong[:_MOST_NAMED]
+        for item, owner in wrong
     ]
 
 

@@ -51,6 +51,9 @@ def measuring_query(table: Table, algorithm: str | None, where: str = "TRUE") ->
     Without algorithm only rows are counted; `where` is an SQL condition on them.
     """
     place = table.sql if table.gathered else f"ONLY {table.sql}"
+    if table.condition:
+        # As pg_dump asks for them: with a condition, and without ONLY.
+        place = f"(SELECT * FROM {table.sql} {table.condition})"
     if algorithm is None:
         return f"SELECT count(*) AS rows, '' AS total FROM {place} AS t WHERE {where}"
     columns = _ordered(table, algorithm)

@@ -24,6 +24,7 @@ from typing import Any, Final
 from ops.errors import OpsError, RefusedError, SourceError
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity, worst
+from ops.model.manifest import Measures
 from ops.model.requests import KeptTarget
 from ops.sources.postgres.catalog.identifiers import literal, quoted
 from ops.sources.postgres.catalog.requirements import describe_database, needs_of
@@ -31,6 +32,7 @@ from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.drill.copy import PostgresCopy
 from ops.sources.postgres.measure.check import Recorded
+from ops.sources.postgres.measure.extension_rows import check_extension_rows
 from ops.sources.postgres.restore.databases import administration, drop_database, new_name
 from ops.sources.postgres.restore.prerequisites import ended_sessions
 
@@ -193,6 +195,14 @@ def _ending_sessions(target: Route) -> Iterator[dict[int, dict[str, Any]]]:
             thread.join()
 
 
+def _written_to(old: Route, recorded: Recorded, measures: Measures) -> bool:
+    """Whether it is another than it was when its safety backup was made."""
+    differs = compare_measures(measures, PostgresCopy(old, recorded).measure(measures))
+    with old.session() as session:
+        differs += check_extension_rows(session, recorded.needs.extension_rows)
+    return worst(differs) is Severity.CRITICAL
+
+
 def _discard(target: Route, aside: str, kept: KeptTarget) -> list[Finding]:
     """Drop the old database when its safety backup holds all of it; keep it, and say so, when it does not."""
     old = target.to(aside)
@@ -200,8 +210,7 @@ def _discard(target: Route, aside: str, kept: KeptTarget) -> list[Finding]:
     try:
         if kept.safety is not None:
             recorded = Recorded(needs_of(kept.safety.extra), (), kept.safety.scope)
-            found = PostgresCopy(old, recorded).measure(kept.safety.measures)
-            if worst(compare_measures(kept.safety.measures, found)) is Severity.CRITICAL:
+            if _written_to(old, recorded, kept.safety.measures):
                 reason = "it was written to after its safety backup"
             elif doubt := kept.doubt():
                 reason = f"its safety backup was not restored for a trial: {doubt}"
