@@ -35,7 +35,7 @@ LONG = tuple(
         *("tasks/test_temporary_paths.py", "tasks/test_unlisted_store.py"),
     )
 )
-ELSEWHERE = ("tests/docs", "tests/fixtures_ci")
+ELSEWHERE = ("tests/docs", "tests/fixtures_ci", "tests/regression")
 TWO = ("--numprocesses=2", "--dist=loadfile")
 WITHOUT_PROJECT = ("build", "lint")
 COMPILE = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
@@ -178,7 +178,17 @@ def bench(session: nox.Session) -> None:
 def minimums(session: nox.Session) -> None:
     """Run the tests on the oldest Python and the lowest dependencies that are allowed."""
     install(session, "minimums")
-    session.run("pytest", *(session.posargs or ("tests", "--ignore=tests/docs")))
+    session.run("pytest", *(session.posargs or ("tests", *_without("tests/docs", "tests/regression"))))
+
+
+@nox.session(default=False)
+def regression(session: nox.Session) -> None:
+    """Back up, drill and restore PostgreSQL's own regression database, on every version; its SQL is fetched by apt (Debian).
+
+    It is kept in the folder that `DRILLBOOK_REGRESSION` names, if any.
+    """
+    install(session, "tests")
+    session.run("pytest", "tests/regression", "-p", "no:randomly", "-rP", *session.posargs)
 
 
 @nox.session(default=False)
