@@ -36,6 +36,7 @@ from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import discover
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.databases import administration_database
+from ops.sources.postgres.restore.leftovers import find_replaced
 from ops.sources.postgres.restore.prerequisites import (
     identity,
     require_no_template,
@@ -113,14 +114,15 @@ class PostgresSource:
         return sum(table.bytes for table in tables) if self.options.scope != "schema" else 1 << 20
 
     def probe(self) -> Probe:
-        """Connect, and see that our role can read every row, and whether pg_dump is as new as the server."""
+        """Connect, and see that our role can read every row, whether pg_dump is as new as the server, and what restores left."""
         with self._route() as route, route.session() as session:
             tables = Choice(self.options).tables(list_tables(session))
             require_all_rows(tables)
             older = find_older_client(route, session)
             server = Release.of_server(session.version)
+            left = find_replaced(session)
         text = f"PostgreSQL {server}, {len(tables)} tables, client {route.client_version}"
-        return Probe(text, [replace(finding, severity=Severity.WARNING) for finding in older])
+        return Probe(text, [*(replace(finding, severity=Severity.WARNING) for finding in older), *left])
 
     def capture(self, into: Path, progress: Progress) -> Captured:
         """Dump and measure in one snapshot; see `capture`."""

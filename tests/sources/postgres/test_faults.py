@@ -179,6 +179,7 @@ def test_restore_killed_at_any_moment(shop: FreshDatabase, tmp_path: Path) -> No
     for name in listed:
         # What a swap had replaced when it was killed is kept, because its safety backup is not compared yet.
         if name.startswith("drillbook_replaced_"):
+            assert name in {item.where for item in source.probe().findings}
             assert psql(shop.server, name, "-c", rows) == str(whole - 5)
             psql(shop.server, "postgres", "-c", f'DROP DATABASE "{name}"')
 

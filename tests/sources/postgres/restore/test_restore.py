@@ -333,6 +333,7 @@ def test_large_objects_written_late_are_kept(
     write_before_the_swap(monkeypatch, shop, "SELECT lo_from_bytea(0, 'x')")
     done = restore(backup, source, tmp_path)
     (kept,) = [item for item in done.findings if item.code == "restore.replaced_kept"]
+    assert [item.where for item in source.probe().findings] == [kept.where], "and doctor goes on naming it"
     assert psql(shop.server, kept.where, "-c", "SELECT count(*) FROM pg_largeobject_metadata") == "1"
     psql(shop.server, "postgres", "-c", f'DROP DATABASE "{kept.where}"')
 
