@@ -75,6 +75,7 @@ CODES: Final[dict[str, str]] = {
     "refused.name_taken": "a file of that name exists; nothing is ever overwritten",
     "refused.not_anonymized": "the SQL that anonymizes a copy failed; the copy was dropped",
     "refused.other_series": "the backup or the series belongs to another source, or to none that can be told",
+    "refused.part": "the backup holds only a part of the source, and would replace all of its live data",
     "refused.prerequisites": "something stands in the way of a restore; the message names all of it",
     "refused.snapshot_differs": "a snapshot of that name exists with other content; --replace puts the new one in its place",
     "refused.table_not_replaced": "single tables could not be restored; the transaction was rolled back",

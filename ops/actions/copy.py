@@ -51,7 +51,7 @@ def missing_copies(
 
     One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
     """
-    here = home.here.mine
+    here = home.here.with_parts
     there = {item.manifest.job_id for item in away.backups}
     candidates = {item.name: item for item in candidates_of(here, home.stored)}
     absent = [
@@ -95,7 +95,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
             away = read_catalogue(to.store)
             missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
             refresh_records(here.here.catalogue, away, to.store)
-            refresh_sealed(here.here.mine, away, to.store, job)
+            refresh_sealed(here.here.with_parts, away, to.store, job)
             carry_adoptions(home.store, to.store)
             findings += not_whole(here, away, to)
         except OpsError as error:
@@ -111,7 +111,7 @@ def not_whole(home: Home, away: Catalogue, to: Repository) -> list[Finding]:
     there = {item.manifest.job_id for item in away.backups}
     lost = [
         item.name
-        for item in home.here.mine
+        for item in home.here.with_parts
         if item.manifest.job_id not in there
         and any(home.stored.get(entry.path) != entry.size for entry in item.manifest.files)
     ]

@@ -143,7 +143,7 @@ def examine_copies(
     for name, (away, policy) in further.items():
         missing = len(missing_copies(home, away, policy, now, named))
         there = {item.manifest.job_id for item in away.backups}
-        here = home.here.mine
+        here = home.here.with_parts
         wanted = missing + sum(item.manifest.job_id in there for item in here)
         bad = [item.name for item in home.here.among(away) if item.good is False]
         if bad:

@@ -156,7 +156,7 @@ class _Pruning:
         """The backups that are pruned, newest first, and what forbids to delete any of them."""
         wanted = self.request.series
         if not wanted:
-            return own.mine, own.alarms(self.job.clock())
+            return own.with_parts, own.alarms(self.job.clock())
         return backups_to_clear(own, wanted, self.job.clock()), []
 
     def _others(self, own: OwnBackups) -> list[Finding]:

@@ -103,7 +103,7 @@ class _Run:
         request, repository = self.request, self.repository
         catalogue = read_catalogue(repository.store)
         own = own_backups(request.whose, repository.store, catalogue)
-        mine = [replace(item, openers=repository.decryptors) for item in own.mine]
+        mine = [replace(item, openers=repository.decryptors) for item in own.with_parts]
         findings = [item for item in catalogue.findings if item.severity is Severity.CRITICAL]
         findings += said_of_others(request.whose, own.others(self.job.clock()), has_own=bool(mine))
         renewed: list[tuple[str, str]] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.actions.acceptance import (
@@ -23,59 +23,28 @@ from ops.actions.acceptance import (
 )
 from ops.actions.assertions import check_assertions
 from ops.actions.keep_target import Keeping, Kept
+from ops.actions.live_target import require_own
 from ops.actions.rehearsal import check_restored, with_needed
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.driverkit.spoken_names import spoken_findings, spoken_names
 from ops.errors import OpsError, RefusedError, StoreError
 from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
-from ops.model.complaints import REMAINS, Known, accepted
+from ops.model.complaints import REMAINS, accepted
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict, verdict_of
 from ops.model.manifest import Fetched
-from ops.model.requests import Assertion, RestoreOptions
 from ops.model.series import Whose
 from ops.ports.source import Copy, Restorable, Source
-from ops.repository.backup import Backup, series_of
+from ops.repository.backup import Backup
 from ops.repository.encrypt import opened
 from ops.repository.fetch import can_be_opened, fetch_whole
 from ops.repository.locks import being_read, held_lock
-from ops.repository.own import OwnBackups, is_own, own_backups
+from ops.repository.own import is_own, own_backups
 from ops.repository.own_folder import require_outside
-from ops.repository.repository import Repository
 from ops.repository.second_look import judged, look_beside
-from ops.repository.series import SHOWN_DIGITS
-from ops.run.job import Job, utc_now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreRequest:
-    """Where to restore to. `to` None means the source's own place (with `yes`) or a scratch place.
-
-    `command` is how this program is called, and `flags` what to add, for the undo command; `safety` is where
-    the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
-    `yes` may never touch, and `stores` all configured stores, into which nothing is restored. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
-    found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
-    not hold is a warning, because an old backup may be all that there is. Commands are left to drills. `known`: what is
-    known to be wrong with the source; `accept`: codes of what is put up with.
-    """
-
-    scratch: Path
-    safety: Repository
-    sources: Sequence[Source] = ()
-    stores: Sequence[Repository] = ()
-    series: str = ""
-    in_full: bool = True
-    from_other: bool = False
-    assertions: Sequence[Assertion] = ()
-    known: tuple[Known, ...] = ()
-    accept: tuple[str, ...] = ()
-    to: str | None = None
-    options: RestoreOptions = field(default_factory=RestoreOptions)
-    yes: bool = False
-    command: str = "invoke"
-    flags: str = ""
-    wait_s: float = 0
+from ops.run.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +67,7 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
     target = chosen_target(source, request)
     if target is not None and request.yes:
         whose = Whose.of(source, request.safety.machine, request.series)
-        _require_own(backup, source, _restorable(source), target, whose, request)
+        require_own(backup, source, _restorable(source), target, whose, request)
     if target is None:
         return [
             f"restore {backup.name} into a scratch place under {request.scratch}, verify it there, and remove it"
@@ -125,7 +94,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         require_new_place(request.accept, live, target, request.sources)
         _guard(live, target, request)
         whose = Whose.of(source, request.safety.machine, request.series)
-        _require_own(backup, source, live, target, whose, request)
+        require_own(backup, source, live, target, whose, request)
         with _kept_off(whose, live, target, request, job) as noticed, spoken_names(backup.name):
             restored = _Restore(backup, live, target, request, job, whose).run()
         return replace(
@@ -189,44 +158,6 @@ def _guard(live: Restorable, target: str, request: RestoreRequest) -> None:
     if live.is_there(target):
         hint = "name a new place, or add --yes to replace it (what is there is kept as a safety backup)"
         raise RefusedError(f"{target} exists", hint=hint)
-
-
-def _lives_as_another(source: Source, whose: Whose, store: OwnBackups) -> str | None:
-    """Who the source says it is, where none of its backups was made of that one; None also where it cannot say."""
-    current = store.own.current
-    try:
-        found = source.identify()
-    except OpsError:
-        return None
-    before = next((item.manifest.origin for item in store.mine if series_of(item) == current), None)
-    if before is None or whose.origin(found).series in store.own.ids:
-        return None
-    return found.text if bool(before.system) == bool(found.system) else None
-
-
-def _require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of them
-    backup: Backup, source: Source, live: Restorable, target: str, whose: Whose, request: RestoreRequest
-) -> None:
-    """Raise RefusedError where data would be replaced by that of another source, or of one that cannot be told."""
-    if not live.is_there(target):
-        return
-    store = own_backups(whose, request.safety.store)
-    where = f"series {series_of(backup)[:SHOWN_DIGITS]}, {backup.made_on or 'host not recorded'}, {backup.manifest.source.location}"
-    own = is_own(backup, store)
-    if not request.in_full and (not own or store.own.rivals or store.alarms(utc_now())):
-        message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
-        hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
-        raise RefusedError(message, code="refused.other_series", hint=hint)
-    if request.from_other or not live.same_place(target):
-        return
-    if own and (now := _lives_as_another(source, whose, store)):
-        message = f"{target} is another source now ({now}) than the one whose backups these are"
-        hint = "where the backup is to replace what is there, add --from-other-source; what is there is kept as a safety backup"
-        raise RefusedError(message, code="refused.other_series", hint=hint)
-    if not own:
-        message = f"{backup.name} is not a backup of this source ({where}), and {target} is its live data"
-        hint = "where that is meant, add --from-other-source; where it is this source before it was moved, see backup.adopt"
-        raise RefusedError(message, code="refused.other_series", hint=hint)
 
 
 def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:

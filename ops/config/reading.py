@@ -138,7 +138,9 @@ def _build_config(
     if not sources and "store" not in document:
         hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
         raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
-    _require_own_places({name: item.source.info.location for name, item in sources.items()}, "source", place)
+    _require_own_places(
+        {name: _what_is_taken(item.source) for name, item in sources.items()}, "source", place
+    )
     _require_own_places({name: store.location for name, store in stores.items()}, "store", place)
     return Config(
         path=file,
@@ -288,6 +290,14 @@ def _objectives(table: _SourceTable) -> Objectives:
         rpo=table.rpo,
         rto=table.rto,
     )
+
+
+def _what_is_taken(source: Source) -> str:
+    """The place of a source, and which part of it: several parts of one database are several sources."""
+    if source.scope == "full":
+        return source.info.location
+    selection = "".join(f", {key} {value}" for key, value in source.selection.items())
+    return f"{source.info.location} (scope {source.scope}{selection})"
 
 
 def _require_own_places(locations: Mapping[str, str], what: str, place: Place) -> None:

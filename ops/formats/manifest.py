@@ -97,6 +97,7 @@ def _origin_document(manifest: Manifest) -> dict[str, object]:
         "place": origin.place,
         **({"system": origin.system} if origin.system else {}),
         **({"member": origin.member} if origin.member else {}),
+        **({"whole": origin.whole} if origin.whole else {}),
     }
     return {
         "host": origin.host,
@@ -187,8 +188,8 @@ def _origin(document: Mapping[str, Any]) -> Origin:
         message = f"series {series!r} or boot {boot!r} has another form"
         raise ValueError(message)
     identity = document["source"].get("identity", {})
-    by, text, place, system, member = (
-        _text(identity.get(key, "")) for key in ("by", "text", "place", "system", "member")
+    by, text, place, system, member, whole = (
+        _text(identity.get(key, "")) for key in ("by", "text", "place", "system", "member", "whole")
     )
     return Origin(
         host=_text(document["host"]),
@@ -199,6 +200,7 @@ def _origin(document: Mapping[str, Any]) -> Origin:
         place=place,
         system=system,
         member=member,
+        whole=whole,
     )
 
 

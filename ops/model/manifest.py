@@ -73,7 +73,7 @@ class Origin:
 
     `host`: the machine's name (empty where it was generated); `boot`: see `Whose.boot`; `series`, `place`: 16 hexadecimal
     digits of what the source was and of what was configured. `by` and `text`: what the identity goes by, and in which
-    words. `system` and `member`: see `Identified`.
+    words. `system` and `member`: see `Identified`. `whole`: where only a part was asked for, the place of the source that it is a part of.
     """
 
     host: str
@@ -84,6 +84,7 @@ class Origin:
     place: str = ""
     system: str = ""
     member: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,21 @@ class Objectives:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of a source a backup is to take: a `scope` by the kind's word, or what is named. A kind refuses what it cannot do."""
+
+    scope: str = ""
+    tables: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
+    tenant: str = ""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything of it was said."""
+        return self != Part()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
     """What of a backup is restored, and how. A kind refuses what it can not do.
 

@@ -91,7 +91,8 @@ class Described(Protocol):
 class Whose:
     """A configured source, as verbs know it that do not ask the source itself.
 
-    `location` is as manifests have it; `declared` the operator's word for the series.
+    `location` is as manifests have it; `declared` the operator's word for the series. `whole`: the place of the configured
+    source, where only a part of it is asked for; else empty.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Whose:
     whereabouts: Whereabouts = field(default_factory=lambda: Whereabouts("path", ""))
     machine: Machine = field(default_factory=Machine)
     declared: str = ""
+    whole: str = ""
 
     @classmethod
     def of(cls, source: Described, machine: Machine, declared: str = "") -> Self:
@@ -163,6 +165,7 @@ class Whose:
             place=self.place,
             system=found.system,
             member=found.member,
+            whole=self.whole,
         )
 
     def _digits(self, where: str) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from ops.model.findings import Finding
 from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures
-from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.requests import KeptTarget, Part, RestoreOptions
 from ops.model.series import Described, Identified
 from ops.run.progress import Progress
 
@@ -124,6 +124,14 @@ class MeasuredLater(Protocol):
 
     def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
         """What `capture` returns, once `payload` holds what `copy` put there; only reads it."""
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A source of which a backup can take only a part."""
+
+    def take_part(self, part: Part) -> Source:
+        """The same source, of which a capture takes only that. Raises ConfigError where it has no such part."""
 
 
 @runtime_checkable

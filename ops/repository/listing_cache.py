@@ -19,7 +19,7 @@ from ops.fsio.user_cache import read_cached, write_cached
 from ops.ports.stamps import Stamp, by_key
 from ops.repository.listing_row import Listed, Rows
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 """Raised whenever the same files are read in another way, or written here in another form."""
 _BETWEEN: Final = "\0"
 _BETWEEN_TAGS: Final = "\x1f"

@@ -33,7 +33,7 @@ class Listed(NamedTuple):
     is what backups are ordered by.
     Of the last verify of exactly these bytes, and of the drill that proves them (else the last one), there is the verdict,
     empty where there was none: `drilled` is `passed` for what is proven, and for nothing else. `good`: whether the backup
-    itself is. `series` to `system`: whose it is, as `Origin` has it; in version 1, where `by` is empty, as far as that
+    itself is. `series` to `whole`: whose it is, as `Origin` has it; in version 1, where `by` is empty, as far as that
     can be told.
     """
 
@@ -63,6 +63,7 @@ class Listed(NamedTuple):
     location: str
     by: str
     system: str
+    whole: str
 
     @property
     def is_safety(self) -> bool:
@@ -129,7 +130,7 @@ def _whose(backup: Backup) -> dict[str, str]:
     if origin is None:
         host = backup.made_on
         series = first_version_series(backup.manifest.source, host)
-        return {"series": series, "place": "", "host": host, "boot": "", "by": "", "system": ""}
+        return {"series": series, "place": "", "host": host, "boot": "", "by": "", "system": "", "whole": ""}
     return {
         "series": origin.series,
         "place": origin.place,
@@ -137,6 +138,7 @@ def _whose(backup: Backup) -> dict[str, str]:
         "boot": (origin.boot or "")[:_BOOT_DIGITS],
         "by": origin.by or UNKNOWN,
         "system": origin.system,
+        "whole": origin.whole,
     }
 
 

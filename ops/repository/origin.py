@@ -50,7 +50,11 @@ def settle_origin(whose: Whose, identified: Identified, to: Repository, job: Job
     if aside or newest.own is None or any(mark.series == origin.series for mark in newest.marks):
         return Settled(origin, newest, ())
     own = newest.own.ids | {origin.series}
-    others = [mark for mark in newest.marks if mark.source == whose.name and mark.series not in own]
+    others = [
+        mark
+        for mark in newest.marks
+        if mark.source == whose.name and mark.series not in own and not _is_of_same_source(whose, mark)
+    ]
     if not others:
         return Settled(origin, newest, ())
     former = _former(whose, origin, others, to, job)
@@ -59,6 +63,13 @@ def settle_origin(whose: Whose, identified: Identified, to: Repository, job: Job
     put_record(to.store, _adoption(whose, former, job))
     again = newest_of(to.store, whose, to.cache, origin.series)
     return Settled(origin, again, (_taken_along(whose, former),))
+
+
+def _is_of_same_source(whose: Whose, mark: Mark) -> bool:
+    """Whether a backup is of a part of this source, or this is a part of that backup's source, or both are parts of one."""
+    if mark.whole:
+        return mark.whole in {whose.place, whose.whole}
+    return bool(whose.whole) and mark.place == whose.whole
 
 
 def _could_not_be_told(marks: Collection[Mark], series: str, identified: Identified) -> bool:

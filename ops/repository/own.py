@@ -95,7 +95,8 @@ class Glance:
     def needs_a_look(self, whose: Whose) -> bool:
         """Return whether there may be more to say of a source's series than nothing."""
         own = self.own(whose)
-        foreign = any(mark.source == whose.name and mark.series not in own.ids for mark in self.marks)
+        known = own.ids | own.parts
+        foreign = any(mark.source == whose.name and mark.series not in known for mark in self.marks)
         boots = sum(source == whose.name and bool(boot) for source, boot in self.boots)
         return foreign or boots > 1 or bool(self.records.by_key or self.records.findings)
 
@@ -136,15 +137,24 @@ class OwnBackups:
     @property
     def mine(self) -> list[Backup]:
         """Return the own backups, newest first, with those that a restore made."""
+        return [item for item in self.catalogue.backups if self.has(item)]
+
+    @property
+    def with_parts(self) -> list[Backup]:
+        """Return the own backups and those of a part of the source, newest first."""
         return self.among(self.catalogue)
 
     def among(self, other: Catalogue) -> list[Backup]:
-        """Return those of another store's backups that belong to the same series."""
-        return [item for item in other.backups if self.has(item)]
+        """Return those of another store's backups that belong to the same series, or hold a part of the source."""
+        return [item for item in other.backups if self.has(item) or self.has_part(item)]
 
     def has(self, backup: Backup) -> bool:
         """Return whether the backup is one of the own series."""
         return backup.manifest.source.name == self.whose.name and series_of(backup) in self.own.ids
+
+    def has_part(self, backup: Backup) -> bool:
+        """Return whether the backup holds a part of the source, and was made as such."""
+        return backup.manifest.source.name == self.whose.name and series_of(backup) in self.own.parts
 
     def others(self, now: datetime) -> list[Foreign]:
         """Return the other series of the name."""
@@ -239,6 +249,11 @@ def own_backups(
     own = own_series(whose, marks, records.in_force)
     unsure = elsewhere is not None and elsewhere.unread
     return OwnBackups(whose, catalogue, own, tuple(records.in_force), records.findings, unsure)
+
+
+def is_part(backup: Backup) -> bool:
+    """Return whether only a part of the source was asked for when the backup was made."""
+    return backup.manifest.origin is not None and bool(backup.manifest.origin.whole)
 
 
 def is_own(backup: Backup, here: OwnBackups) -> bool:

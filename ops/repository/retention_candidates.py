@@ -13,28 +13,36 @@ from ops.formats.encrypted_manifest import is_closed
 from ops.formats.names import SAFETY_TAG
 from ops.repository.backup import Backup
 from ops.repository.retention import Candidate
+from ops.repository.series import SHOWN_DIGITS
 
 POLICY_KEY: Final = "policy"
 """The key of a manifest with the policy that a backup was taken for."""
 
 
 class Group(NamedTuple):
-    """Backups that retention counts together: of one kind and scope, by one policy (empty: the source's or store's)."""
+    """Backups that retention counts together: of one kind, scope and part, by one policy (empty: the source's or store's).
+
+    `part`: the series of backups that hold a part of the source: two selections of tables never stand for each other.
+    """
 
     kind: str
     scope: str
     policy: str
+    part: str = ""
 
     @classmethod
     def of(cls, backup: Backup) -> Group:
         """Return the group of a backup."""
         manifest = backup.manifest
         named = manifest.extra.get(POLICY_KEY)
-        return cls(manifest.source.kind, manifest.scope, named if isinstance(named, str) else "")
+        origin = manifest.origin
+        part = origin.series if origin is not None and origin.whole else ""
+        return cls(manifest.source.kind, manifest.scope, named if isinstance(named, str) else "", part)
 
     def __str__(self) -> str:
         """For people."""
-        return f"{self.kind}, {self.scope}{f', policy {self.policy}' if self.policy else ''}"
+        part = f" {self.part[:SHOWN_DIGITS]}" if self.part else ""
+        return f"{self.kind}, {self.scope}{part}{f', policy {self.policy}' if self.policy else ''}"
 
 
 def candidates_of(

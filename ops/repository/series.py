@@ -32,6 +32,7 @@ class Mark(NamedTuple):
     host: str
     by: str
     system: str
+    whole: str
 
     @classmethod
     def of(cls, row: Listed) -> Mark:
@@ -45,12 +46,14 @@ class Own:
 
     `current`: the one that was recorded last with this configuration, or that the source says it is (None: no backup has
     one); `ids`: all of them, with those of before and those that were adopted; `rivals`: others that were recorded with
-    the same configuration, another cluster at the same address for instance.
+    the same configuration, another cluster at the same address for instance. `parts`: those of backups that hold a part of
+    this source (a schema, some tables): never its latest, and its own all the same.
     """
 
     current: str | None
     ids: frozenset[str]
     rivals: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
 
 
 def own_series(
@@ -67,8 +70,9 @@ def own_series(
     placed = [mark.series for mark in mine if mark.place == whose.place or mark.series == whose.real_series]
     current = identified or next(iter(placed), None)
     first = {mark.series for mark in mine if _is_own_of_first_version(mark, whose, mine)}
-    ids = _with_adopted({*filter(None, [current]), *first}, whose.place, mine, adoptions)
-    return Own(current, frozenset(ids), frozenset(placed) - ids)
+    ids, places = _with_adopted({*filter(None, [current]), *first}, whose.place, mine, adoptions)
+    parts = frozenset(mark.series for mark in mine if mark.whole in places) - ids
+    return Own(current, frozenset(ids), frozenset(placed) - ids, parts)
 
 
 def _is_own_of_first_version(mark: Mark, whose: Whose, mine: Sequence[Mark]) -> bool:
@@ -92,8 +96,8 @@ def _is_own_of_first_version(mark: Mark, whose: Whose, mine: Sequence[Mark]) -> 
 
 def _with_adopted(
     ids: set[str], place: str, mine: Sequence[Mark], adoptions: Iterable[AdoptionRecord]
-) -> set[str]:
-    """The series with all that this configuration adopted, and all that those had adopted before."""
+) -> tuple[set[str], set[str]]:
+    """The series with all that this configuration adopted, and all that those had adopted before; and the places of all."""
     active = list(adoptions)
     place_of = {mark.series: mark.place for mark in mine if mark.place}
     found, places = set(ids), {place}
@@ -102,7 +106,7 @@ def _with_adopted(
         wider = places | {place_of[series] for series in more if series in place_of}
         wider |= {item.adopted_place for item in active if item.by in places and item.adopted_place}
         if more <= found and wider <= places:
-            return found
+            return found, places
         found, places = found | more, wider
 
 
@@ -145,7 +149,7 @@ def foreign_series(whose: Whose, own: Own, rows: Iterable[Listed], now: datetime
     by_series: dict[str, list[Listed]] = {}
     mine: list[Listed] = []
     for row in rows:
-        if row.source != whose.name or row.is_safety:
+        if row.source != whose.name or row.is_safety or row.series in own.parts:
             continue
         (mine if row.series in own.ids else by_series.setdefault(row.series, [])).append(row)
     began = mine[-1].sequence if mine else None

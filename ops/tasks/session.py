@@ -34,6 +34,7 @@ from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
 from ops.repository.find import find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
+from ops.repository.own import is_part
 from ops.repository.repository import Repository
 from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
@@ -206,9 +207,9 @@ class Session:
         return source_of_kind(info.kind, info.name, info.location)
 
     def assertions_of(self, backup: Backup) -> Sequence[Assertion]:
-        """What is configured about the restored data of a backup's source."""
+        """What is configured about the restored data of a backup's source; of a part of it nothing."""
         configured = self.config.sources.get(backup.manifest.source.name)
-        return configured.assertions if configured else ()
+        return configured.assertions if configured and not is_part(backup) else ()
 
     def known_of(self, backup: Backup) -> tuple[Known, ...]:
         """What is known to be wrong with a backup's source."""

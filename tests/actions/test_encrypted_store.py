@@ -11,7 +11,8 @@ from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import copy_missing
 from ops.actions.create_backup import Made, make
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions

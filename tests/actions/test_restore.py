@@ -17,7 +17,8 @@ import pytest
 from ops.actions.acceptance import Acceptance
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
+from ops.actions.restore import Restored, plan_restore, restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import BackupError, RefusedError
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import Assertion, RestoreOptions

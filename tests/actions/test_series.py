@@ -12,7 +12,8 @@ import pytest
 from ops.actions.adopt import AdoptRequest, adopt
 from ops.actions.copy import copy_missing
 from ops.actions.prune import PruneRequest, prune
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import BackupError, ConfigError, RefusedError
 from ops.formats.adoption import AdoptionRecord
 from ops.model.findings import Finding, Severity, Verdict

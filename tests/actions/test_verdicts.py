@@ -16,7 +16,8 @@ import pytest
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats import manifest as manifest_files

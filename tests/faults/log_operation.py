@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job

@@ -13,7 +13,8 @@ from pathlib import Path
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions

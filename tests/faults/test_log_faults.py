@@ -13,7 +13,8 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError, SourceError, SpaceError
 from ops.model.evidence import Level

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.catalogue import build_demo
 from ops.driverkit.row_digest import sum_rows, table_digest

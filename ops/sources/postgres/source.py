@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from ops.errors import OpsError, RefusedError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Fetched, Manifest, SourceInfo
-from ops.model.requests import KeptTarget, RestoreOptions
+from ops.model.requests import KeptTarget, Part, RestoreOptions
 from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
@@ -33,6 +33,7 @@ from ops.sources.postgres.dump.capture import capture_database
 from ops.sources.postgres.dump.exported_snapshot import require_all_rows
 from ops.sources.postgres.dump.inspect import inspect_payload
 from ops.sources.postgres.options import PostgresOptions
+from ops.sources.postgres.part import options_of_part
 from ops.sources.postgres.programs.discover import discover
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.databases import administration_database
@@ -106,6 +107,10 @@ class PostgresSource:
         installed = discover(self.options.pg_bindir, os.environ)
         with open_route(self.options, installed) as route:
             yield route
+
+    def take_part(self, part: Part) -> PostgresSource:
+        """The same database, of which a backup takes a scope, tables, schemas or a tenant."""
+        return replace(self, options=options_of_part(self.options, part))
 
     def estimate(self) -> int:
         """The size of the chosen tables without their indexes: an archive is compressed, and rarely larger."""

@@ -11,9 +11,13 @@ from ops.tasks.command import BACKUP, WAIT, Flags, command
 
 
 @command(
-    iterable=["tag", "accept"],
+    iterable=["tag", "accept", "table", "schema"],
     help={
         "source": "name of the source (default: all)",
+        "scope": "only a part of a PostgreSQL database: schema or data (full: all of it)",
+        "table": "only this table; may be given several times",
+        "schema": "only this schema; may be given several times",
+        "tenant": "only the rows of this tenant (tenant_column of the source)",
         "from_": "an SQLite file to back up instead of the configured sources",
         "out": "file name or folder for the backup (default: in the source's first store)",
         "verify": "restore the new backup into a scratch place and compare it",
@@ -30,6 +34,10 @@ def create(
     source: str = "",
     from_: str = "",
     out: str = "",
+    scope: str = "",
+    table: list[str] | None = None,
+    schema: list[str] | None = None,
+    tenant: str = "",
     verify: bool = False,
     tag: list[str] | None = None,
     policy: str = "",
@@ -39,10 +47,13 @@ def create(
     wait: str = "0",
 ) -> None:
     """Take a backup of one source, or of all."""
+    from ops.model.requests import Part
     from ops.tasks.backup import create as work
     from ops.tasks.session import conduct
 
+    part = Part(scope=scope, tables=tuple(table or ()), schemas=tuple(schema or ()), tenant=tenant)
     wanted = work.Wanted(
+        part=part,
         source=source,
         file=from_,
         out=out,

@@ -14,8 +14,9 @@ from ops.config.reading import source_of_kind, store_at
 from ops.errors import ConfigError, OpsError
 from ops.model.evidence import Level
 from ops.model.findings import Severity
-from ops.model.requests import Objectives
-from ops.ports.source import Source
+from ops.model.requests import Objectives, Part
+from ops.model.series import Whose
+from ops.ports.source import Divisible, Source
 from ops.ports.store import Store
 from ops.report.documents import backup_document, evidence_document, findings_document, taken_document
 from ops.report.outcome import exit_code_of
@@ -43,6 +44,7 @@ class Wanted:
     accept: tuple[str, ...]
     dry_run: bool
     wait: str
+    part: Part
 
 
 def create(session: Session, wanted: Wanted) -> None:
@@ -104,17 +106,20 @@ def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[St
 
 def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    source = _part_of(source, wanted.part) if wanted.part.is_asked else source
     read_identity(store)
     estimate, found = source.estimate(), source.probe()
     document = {
         "source": configured.name,
         "store": store.name,
         "name": name,
+        "scope": source.scope,
         "estimate": estimate,
         "dry_run": True,
     }
     where = f"{store.location}{f'/{name}' if name else ''}"
-    text = f"Would back up {source.info.location} ({format_size(estimate)}, {found.text}) to {where}; nothing was written"
+    part = "" if source.scope == "full" else f", scope {source.scope}"
+    text = f"Would back up {source.info.location}{part} ({format_size(estimate)}, {found.text}) to {where}; nothing was written"
     session.outcome.add(document, text)
 
 
@@ -146,8 +151,25 @@ def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyReq
     return document, text, max(code, exit_code_of(findings, evidence.verdict))
 
 
+def _part_of(source: Source, part: Part) -> Source:
+    """The source, of which only a part is taken; raises ConfigError where its kind has no parts."""
+    if not isinstance(source, Divisible):
+        message = (
+            f"source {source.info.name!r} is of kind {source.info.kind}, of which a backup always takes all"
+        )
+        raise ConfigError(message, code="usage.bad_value", hint="leave the part away")
+    return source.take_part(part)
+
+
 def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s: float) -> None:
-    source, (store, name) = configured.source, _place(session, configured, wanted.out)
+    source, whose, assertions = configured.source, session.whose(configured), configured.asserted
+    if wanted.part.is_asked:
+        source, whole = _part_of(source, wanted.part), whose.place
+        whose = Whose.of(source, session.machine, configured.series)
+        if whose.place != whole:
+            # Assertions are about the whole.
+            whose, assertions = replace(whose, whole=whole), ()
+    store, name = _place(session, configured, wanted.out)
     job = session.job.of_source(configured.name)
     request = BackupRequest(
         name=name,
@@ -155,8 +177,8 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
         min_free=configured.min_free,
         wait_s=wait_s,
         policy=wanted.policy,
-        whose=session.whose(configured),
-        assertions=configured.asserted,
+        whose=whose,
+        assertions=assertions,
         accept=wanted.accept,
         known=configured.known,
     )
@@ -165,7 +187,7 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
     )
     to = session.repository(store)
     made = make(source, to, request, look, job)
-    watched = session.whose(configured).watched
+    watched = whose.watched
     named = [
         replace(item, severity=Severity.OK) if item.code == "host.generated" else item
         for item in session.naming[1]

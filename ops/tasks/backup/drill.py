@@ -22,7 +22,7 @@ from ops.repository.backup import Backup
 from ops.repository.encrypt import opened_where_possible
 from ops.repository.freshness import examine_undecided
 from ops.repository.listing import list_backups
-from ops.repository.own import of_source
+from ops.repository.own import is_part, of_source
 from ops.tasks.session import Session
 
 
@@ -72,6 +72,9 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
     configured = session.config.sources.get(backup.manifest.source.name)
     # The assertions of its time are encrypted with all else that tells of the content.
     backup = opened_where_possible(backup, session.config.scratch)
+    if is_part(backup):
+        # Assertions and objectives are about the whole.
+        configured = None
     expected = expectations_of(backup.manifest, configured.assertions if configured else None)
     request = DrillRequest(
         scratch=session.config.scratch,

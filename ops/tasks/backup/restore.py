@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass, replace
 
 from ops.actions.acceptance import require_acceptable
-from ops.actions.restore import Restored, RestoreRequest, plan_restore, restore_backup
+from ops.actions.restore import Restored, plan_restore, restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import RefusedError
 from ops.model.requests import RestoreOptions
 from ops.ports.source import Restorable, Source

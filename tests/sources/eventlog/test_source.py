@@ -14,7 +14,8 @@ import pytest
 from ops.actions.backup import Taken, take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import Restored, RestoreRequest, restore_backup
+from ops.actions.restore import Restored, restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import ConfigError, OpsError, RefusedError, SourceError
 from ops.formats.names import SAFETY_TAG

@@ -10,7 +10,8 @@ from pathlib import Path
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import Restored, RestoreRequest, restore_backup
+from ops.actions.restore import Restored, restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.demo.petshop import petshop_script
 from ops.model.evidence import Evidence, Level

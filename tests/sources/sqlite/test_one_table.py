@@ -10,7 +10,8 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import Restored, RestoreRequest, restore_backup
+from ops.actions.restore import Restored, restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import ConfigError, OpsError
 from ops.model.findings import Severity
 from ops.model.requests import RestoreOptions

@@ -12,7 +12,8 @@ import pytest
 from ops.actions.backup import Taken, take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.drill import DrillRequest, run_drill
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.model.complaints import Known
 from ops.model.evidence import Evidence
 from ops.model.findings import Severity, Verdict

@@ -13,7 +13,8 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import OpsError, RefusedError
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository

@@ -14,7 +14,8 @@ from ops.actions.copy import copy_missing
 from ops.actions.create_backup import make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import Pruned, PruneRequest, prune
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.formats import manifest as manifest_files
 from ops.formats.dependencies import KEY, needs_document, needs_of

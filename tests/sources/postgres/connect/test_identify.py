@@ -10,7 +10,8 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.restore import RestoreRequest, restore_backup
+from ops.actions.restore import restore_backup
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import RefusedError
 from ops.model.findings import Finding, Severity
 from ops.repository.repository import Repository

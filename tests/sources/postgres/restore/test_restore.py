@@ -13,7 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ops.actions.restore import RestoreRequest, plan_restore
+from ops.actions.restore import plan_restore
+from ops.actions.restore_request import RestoreRequest
 from ops.errors import OpsError
 from ops.model.requests import RestoreOptions
 from ops.repository.find import find_backup

@@ -1,0 +1,42 @@
+"""What a restore is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ops.model.complaints import Known
+from ops.model.requests import Assertion, RestoreOptions
+from ops.ports.source import Source
+from ops.repository.repository import Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRequest:
+    """Where to restore to. `to` None means the source's own place (with `yes`) or a scratch place.
+
+    `command` is how this program is called, and `flags` what to add, for the undo command; `safety` is where
+    the safety backup of what is overwritten goes; `sources` are all configured sources, which a restore without
+    `yes` may never touch, and `stores` all configured stores, into which nothing is restored. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
+    found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
+    not hold is a warning, because an old backup may be all that there is. Commands are left to drills. `known`: what is
+    known to be wrong with the source; `accept`: codes of what is put up with.
+    """
+
+    scratch: Path
+    safety: Repository
+    sources: Sequence[Source] = ()
+    stores: Sequence[Repository] = ()
+    series: str = ""
+    in_full: bool = True
+    from_other: bool = False
+    assertions: Sequence[Assertion] = ()
+    known: tuple[Known, ...] = ()
+    accept: tuple[str, ...] = ()
+    to: str | None = None
+    options: RestoreOptions = field(default_factory=RestoreOptions)
+    yes: bool = False
+    command: str = "invoke"
+    flags: str = ""
+    wait_s: float = 0
