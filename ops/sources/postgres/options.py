@@ -30,7 +30,7 @@ class PostgresOptions:
 
     `lock_timeout`: how long to wait for locks that DDL holds. `min_size`: a payload below it is pointed out.
     `scratch`: `ephemeral`, or the address of a server on which drills make databases. `drill_settings`: server
-    settings of the ephemeral one. `amcheck`: run pg_amcheck in drills. `allowed_errors`: text in a message of
+    settings of the ephemeral one. `restore_settings`: settings of the target's server for the sessions of a restore. `amcheck`: run pg_amcheck in drills. `allowed_errors`: text in a message of
     pg_restore -> why it is harmless here.
     `anonymize`: SQL files that are run in each restored copy which goes to a database named in `non_production`.
     """
@@ -61,6 +61,7 @@ class PostgresOptions:
     min_size: Size = _LIKELY_SIZE
     scratch: str = "ephemeral"
     drill_settings: dict[str, str] | None = None
+    restore_settings: dict[str, str] | None = None
     amcheck: bool = False
     allowed_errors: dict[str, str] | None = None
     anonymize: tuple[Path, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ from ops.sources.postgres.connect.container_errors import engine_failure, is_eng
 from ops.sources.postgres.connect.container_exec import Engine, open_engine
 from ops.sources.postgres.connect.psql_session import PsqlSession, open_psql
 from ops.sources.postgres.connect.route import DirectRoute, Place, Ran, address_argument, run_client
-from ops.sources.postgres.connect.session import ENGLISH
+from ops.sources.postgres.connect.session import ENGLISH, startup_options
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import Programs
 
@@ -93,6 +93,10 @@ class ContainerRoute:
     def in_english(self) -> ContainerRoute:
         """By an option at the start of each session."""
         return replace(self, address=self.address.with_options(ENGLISH))
+
+    def with_settings(self, settings: Mapping[str, str]) -> ContainerRoute:
+        """By options at the start of each session."""
+        return replace(self, address=self.address.with_options(startup_options(settings)))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[PsqlSession]:

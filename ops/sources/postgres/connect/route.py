@@ -17,7 +17,7 @@ from ops.fsio.scratch import scratch_folder
 from ops.host.secret import Secret
 from ops.proc import run_program
 from ops.sources.postgres.connect.address import Address, client_environment
-from ops.sources.postgres.connect.session import ENGLISH, PATIENCE_S, Session, open_session
+from ops.sources.postgres.connect.session import ENGLISH, PATIENCE_S, Session, open_session, startup_options
 from ops.sources.postgres.programs.discover import Programs
 
 _NO_PASSWORD = Secret("password")
@@ -79,6 +79,9 @@ class Route(Protocol):
     def in_english(self) -> Route:
         """The same for a superuser, whose programs are answered in English; others may not ask for that."""
 
+    def with_settings(self, settings: Mapping[str, str]) -> Route:
+        """The same, whose programs and sessions have these settings of the server from their start on."""
+
     def session(self) -> AbstractContextManager[Session]:
         """A session of our own; raises SourceError when it can not be had."""
 
@@ -132,6 +135,11 @@ class DirectRoute:
     def in_english(self) -> DirectRoute:
         """By an option at the start of each session, in front of which the environment's options go."""
         return replace(self, address=self.address.with_options(ENGLISH, os.environ.get("PGOPTIONS", "")))
+
+    def with_settings(self, settings: Mapping[str, str]) -> DirectRoute:
+        """In front of which the environment's options go."""
+        before = os.environ.get("PGOPTIONS", "")
+        return replace(self, address=self.address.with_options(startup_options(settings), before))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:

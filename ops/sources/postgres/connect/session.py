@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ops.errors import SourceError, ToolError
@@ -35,12 +36,22 @@ _TEXT_FORM: Final = {
     "quote_all_identifiers": "off",
     "jit": "off",
 }
+_ESCAPED: Final = re.compile(r"([\\\s])")
 _CANCEL_S: Final = 5.0
 PATIENCE_S: Final = 60.0
 """How long a session waits for a lock that somebody else holds, unless it is told otherwise."""
 _NEWER: Final = {140000: {"idle_session_timeout": "0"}, 170000: {"transaction_timeout": "0"}}
 
 Row = dict[str, Any]
+
+
+def startup_options(settings: Mapping[str, str]) -> str:
+    """Return settings as the options with which a session starts.
+
+    Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
+    """
+    values = ((name, _ESCAPED.sub(r"\\\1", value)) for name, value in settings.items())
+    return " ".join(f"-c {name}={value}" for name, value in values)
 
 
 class Session(Protocol):

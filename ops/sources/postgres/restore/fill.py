@@ -32,6 +32,8 @@ def fill_database(
     server, role = Release.of_server(holder.version), role_of(holder, needs)
     wanted = replace(wanted, role=role)
     spoken = route.in_english() if role.superuser else route
+    if wanted.settings:
+        spoken = spoken.with_settings(wanted.settings)
     reading = reading_route(spoken, needs, options, server_major=server.major)
     findings = restore_payload(reading, fetched.payload, needs, wanted, server)
     with answering():

@@ -36,13 +36,17 @@ _AFTER_DEFINITIONS: Final = ("--section=data", "--section=post-data")
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What is restored and how, and as whom, beside the archive: see `RestoreOptions`; `allowed` is text -> reason."""
+    """What is restored and how, and as whom, beside the archive: see `RestoreOptions`; `allowed` is text -> reason.
+
+    `settings`: of the server, for the sessions that load.
+    """
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
     jobs: int = 0
     tablespaces: bool = False
     allowed: Mapping[str, str] = field(default_factory=dict)
     role: Role = field(default_factory=Role)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def restore_payload(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import RefusedError
+from ops.errors import ConfigError, RefusedError, SourceError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched
 from ops.model.requests import RestoreOptions
 from ops.run.progress import Progress
-from ops.sources.postgres.catalog.identifiers import quoted
+from ops.sources.postgres.catalog.identifiers import literal, quoted
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.open import (
@@ -21,6 +21,7 @@ from ops.sources.postgres.connect.open import (
     source_address,
 )
 from ops.sources.postgres.connect.route import Route
+from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.drill.copy import usable
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.discover import Programs
@@ -82,14 +83,33 @@ def built_beside(
             if not wanted.no_owner:
                 # The owner may create in the schema public; without that, objects could not be given to it.
                 session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")
+            settings = options.restore_settings or {}
+            _require_settings(session, settings)
             held = stack.enter_context(contextlib.ExitStack())
             holder = held.enter_context(beside.session())
         progress.step(f"restoring {manifest.payload} beside {route.address.database}")
         restoration = Restoration(
-            options=wanted, jobs=options.jobs, tablespaces=True, allowed=options.allowed_errors or {}
+            options=wanted,
+            jobs=options.jobs,
+            tablespaces=True,
+            allowed=options.allowed_errors or {},
+            settings=settings,
         )
         filled, recorded = fill_database(beside, holder, fetched, options, restoration)
         yield BuiltCopy(beside, recorded, (*findings, *filled), held=held)
+
+
+def _require_settings(session: Session, settings: Mapping[str, str]) -> None:
+    """Return when the target's server lets our role set these; raises ConfigError."""
+    for name, value in settings.items():
+        try:
+            session.run(f"SET {quoted(name)} = {literal(value)}")
+        except SourceError as error:
+            if error.code == "source.unreachable":
+                raise
+            message = f"restore_settings of the source, {name} = {value!r}: {error.message}"
+            raise ConfigError(message, hint="correct it, or leave it away; nothing was touched") from error
+        session.run(f"RESET {quoted(name)}")
 
 
 def run_anonymization(route: Route, files: Sequence[Path]) -> list[Finding]:

@@ -15,7 +15,7 @@ import pytest
 
 from ops.actions.restore import plan_restore
 from ops.actions.restore_request import RestoreRequest
-from ops.errors import OpsError
+from ops.errors import ConfigError, OpsError
 from ops.model.requests import RestoreOptions
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
@@ -410,3 +410,29 @@ def test_doctor_knows_what_a_drill_would_lack(
     monkeypatch.setattr("ops.sources.postgres.source.discover", lambda *_: (require_programs(15),))
     codes = [item.code for item in examine(patient, tmp_path, now) if str(item.severity) == "critical"]
     assert "tool.missing" in codes
+
+
+def test_settings_for_a_target(pg15: RunningServer, fresh_database: FreshDatabases, tmp_path: Path) -> None:
+    """What `restore_settings` says holds while the target is loaded, spaces and backslashes included, and not afterwards."""
+    database = fresh_database(pg15)
+    asked = "SELECT current_setting('maintenance_work_mem') AS memory, current_setting('my.own', true) AS own"
+    psql(pg15, database.name, "-c", f"CREATE MATERIALIZED VIEW seen AS {asked}")
+    own = "a b\\c"
+    source = source_of(pg15, database.name, restore_settings={"maintenance_work_mem": "3MB", "my.own": own})
+    restore(back_up(source, store_in(tmp_path)), source, tmp_path)
+    assert psql(pg15, database.name, "-c", "TABLE seen").split("|") == ["3MB", own]
+    assert psql(pg15, database.name, "-c", "SHOW maintenance_work_mem") != "3MB"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"maintenance_work_mem": "much"}, {"no_such_thing": "1"}, {"shared_buffers": "1GB"}]
+)
+def test_settings_that_the_target_refuses(
+    shop: FreshDatabase, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """A setting that the target's server does not take is an error of the configuration, found before anything is loaded."""
+    source = source_of(shop.server, shop.name, restore_settings=settings)
+    backup = back_up(source, store_in(tmp_path))
+    with pytest.raises(ConfigError, match="restore_settings of the source, "):
+        restore(backup, source, tmp_path)
+    assert ours(shop.server) == []
