@@ -19,6 +19,7 @@ from ops.proc.spawn import STOP_PATIENCE_S, birth_hook, end_group, kill_family
 if TYPE_CHECKING:
     from _typeshed import HasFileno
 
+_MOST_ERRORS: Final = 1 << 20
 _CHUNK_BYTES: Final = 65536
 _SEND_PATIENCE_S: Final = 60.0
 _CLOSE_PATIENCE_S: Final = 2.0
@@ -80,6 +81,14 @@ class Coprocess:
                 raise self._failure("ended")
             self._ready(deadline, writing=False)
             self._receive()
+
+    def errors(self) -> str:
+        """All that the program has written to standard error so far, at most its last MiB."""
+        descriptor = self._errors.fileno()
+        size = os.fstat(descriptor).st_size
+        # At a place of our own: the program writes where this file's position is.
+        content = os.pread(descriptor, _MOST_ERRORS, max(0, size - _MOST_ERRORS))
+        return content.decode("utf-8", "replace")
 
     def close(self) -> None:
         """End the program: its input ends, then, when it does not go by itself, its process group."""

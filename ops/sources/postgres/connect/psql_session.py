@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,9 @@ from ops.sources.postgres.connect.session import STARTUP, Row, prepare, source_e
 
 _CONNECT_S: Final = 30.0
 _SLICE_S: Final = 5.0
+_STEP_S: Final = 0.02
+_WARNING: Final = "WARNING:  "
+_OLDER_PSQL: Final = "invalid command \\warn"
 _CANCELLED: Final = "57014"
 # Nothing in here is anything to psql: no quote, no backslash, no :variable, no comment.
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_ ,=]+")
@@ -82,9 +85,21 @@ class PsqlSession:
         self._ask(_commands(sql))
 
     @property
-    def warnings(self) -> tuple[()]:
-        """None: psql writes them where only its errors are read."""
-        return ()
+    def warnings(self) -> Sequence[str]:
+        """All warnings so far, by psql's standard error; of a server that speaks another language none."""
+        end = f"{self._marker} heard {secrets.token_hex(4)}"
+        # Before 13 psql does not know this command, and says so with its name at the same place.
+        with self._lock:
+            self._dialogue.send(f"\\warn {end}\n\\echo {end}\n")
+            self._dialogue.read_until(end, _CONNECT_S)
+        deadline = time.monotonic() + _SLICE_S
+        while True:
+            # The two outputs of a program in a container arrive each in its own time.
+            errors = self._dialogue.errors()
+            if end in errors or _OLDER_PSQL in errors or time.monotonic() > deadline:
+                break
+            time.sleep(_STEP_S)
+        return [line.removeprefix(_WARNING) for line in errors.splitlines() if line.startswith(_WARNING)]
 
     def cancel(self) -> None:
         """End the statement that runs now, and psql with it: the session is over."""

@@ -212,3 +212,16 @@ def test_long_answers_and_statements(database: ContainerDatabase) -> None:
         assert [row["i"] for row in rows] == list(range(1, 20001))
         text = "é'\\" * 250_000
         assert session.rows("SELECT '" + text.replace("'", "''") + "' AS t") == [{"t": text}]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_warnings_of_the_server(database: ContainerDatabase, client: str) -> None:
+    """What the server warns of is heard over psql, in its order, and notices and errors are not."""
+    raised = "DO $$ BEGIN RAISE WARNING 'first'; RAISE NOTICE 'WARNING:  no'; RAISE WARNING 'it''s \\ second'; END $$"
+    with database.route(client) as route, route.session() as session:
+        session.run(raised)
+        with contextlib.suppress(SourceError):
+            session.run("SELECT no_such_thing")
+        assert list(session.warnings) == ["first", "it's \\ second"]
+        session.run("DO $$ BEGIN RAISE WARNING 'third'; END $$")
+        assert list(session.warnings)[-1] == "third"
