@@ -160,6 +160,11 @@ def translated_errors(path: Path, step: str) -> Iterator[None]:
         raise translate(error, path, step) from error
 
 
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 0 for what Python itself raised, such as for text that is not UTF-8."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY
+
+
 def translate(error: sqlite3.Error, path: Path, step: str) -> SourceError:
     """The SourceError that says what `error` means for the operator."""
     extended = getattr(error, "sqlite_errorcode", None) or 0

@@ -19,12 +19,12 @@ from ops.proc import worker_count
 from ops.sources.sqlite.connection import (
     Extensions,
     connect_still,
+    primary_code,
     require_database_file,
     translated_errors,
 )
 from ops.sources.sqlite.schema import header_facts, is_utf8, list_tables, quoted
 
-_PRIMARY: Final = 0xFF
 _WITH_INDEXES: Final = "SELECT count(*) FROM {}"
 _WITHOUT: Final = "SELECT count(*) FROM {} NOT INDEXED"
 
@@ -85,7 +85,7 @@ def _why_not(connection: sqlite3.Connection, statement: str) -> str:
         connection.execute(f"EXPLAIN {statement}").fetchall()
     except sqlite3.OperationalError as error:
         # Without an index SQLite says of a table that is one only that there is no way.
-        if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_ERROR:
+        if primary_code(error) != sqlite3.SQLITE_ERROR:
             raise
         return str(error)
     return ""

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import SourceError
-from ops.sources.sqlite.connection import Extensions, connect_still, translated_errors
+from ops.sources.sqlite.connection import Extensions, connect_still, primary_code, translated_errors
 from ops.sources.sqlite.schema import is_utf8, list_tables, quoted, rowid_word
 
-_PRIMARY: Final = 0xFF
 _TABLES: Final = 16
 _ROWS_IN_BETWEEN: Final = 4
 _LARGEST_ROW: Final = 1 << 20
@@ -125,12 +124,12 @@ def _samples(
             yield Sample(name, statement, (rowid,), _answer(connection, statement, (rowid,)))
     except sqlite3.DatabaseError as error:
         # What is damaged, or cannot even be compiled without what only the application has, is not sampled.
-        if not (_is_damage(error) or error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_ERROR):
+        if not (_is_damage(error) or primary_code(error) == sqlite3.SQLITE_ERROR):
             raise
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY == sqlite3.SQLITE_CORRUPT
+    return primary_code(error) == sqlite3.SQLITE_CORRUPT
 
 
 def _has_rowid(connection: sqlite3.Connection, name: str) -> bool:

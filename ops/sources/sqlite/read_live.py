@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ops.errors import SourceError
+from ops.fsio.scratch import scratch_folder
 from ops.run.progress import silent
 from ops.sources.sqlite.at_rest import Look, Rest, at_rest, copy_at_rest, is_still
 from ops.sources.sqlite.connection import connect_live, file_uri, translated_errors
@@ -61,8 +62,8 @@ def _still(path: Path, rest: Rest) -> Iterator[sqlite3.Connection]:
     with contextlib.ExitStack() as opened:
         place = path
         if rest.has_log:
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="drillbook-"))
-            place = Path(folder) / path.name
+            folder = opened.enter_context(scratch_folder(Path(tempfile.gettempdir())))
+            place = folder / path.name
             place.touch(mode=0o600)
             if copy_at_rest(path, rest, place, Look("ignore"), lambda: datetime.now(UTC), silent) is None:
                 raise _changed(path)

@@ -28,7 +28,7 @@ from ops.fsio.atomic import publish, replace_durably, translated_write_errors
 from ops.fsio.durable import fsync_file, fsync_folder
 from ops.host.mounts import mount_of
 from ops.model.findings import Finding, Severity
-from ops.sources.sqlite.connection import connect_live
+from ops.sources.sqlite.connection import connect_live, primary_code
 from ops.sources.sqlite.open_by import Occupant, database_files, find_holders, find_occupants
 
 _NOT_OURS = "refused.target_in_use"
@@ -145,7 +145,7 @@ def _alone_with(target: Path, unchanged_since: str | None) -> Iterator[None]:
             _back_to(connection, mode)
             raise
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise _in_use(target, find_occupants(target)) from error
         raise RefusedError(f"{target} can not be taken over: {error}", code=_NOT_OURS) from error
     finally:

@@ -74,12 +74,16 @@ def named(name: str, value: str) -> str:
     return f"CASE WHEN nullif(({value})::text, '') IS NOT NULL THEN '{name}=' || ({value})::text END"
 
 
-def options(array: str) -> str:
-    """The expression for options, sorted."""
-    return f"(SELECT string_agg(o, ', ' ORDER BY o COLLATE \"C\") FROM unnest({array}) o)"
+def routine(oid: str) -> str:
+    """The expression for a function by its number; NULL for none."""
+    return f"nullif({oid}, 0)::regprocedure"
+
+
+def options(array: str, condition: str = "TRUE") -> str:
+    """The expression for options that meet a condition on `o`, sorted."""
+    return f"(SELECT string_agg(o, ', ' ORDER BY o COLLATE \"C\") FROM unnest({array}) o WHERE {condition})"
 
 
 def set_options(array: str) -> str:
     """The same without those that the server keeps there for itself."""
-    own = f"NOT starts_with(o, '{OWN_OPTION_PREFIX}')"
-    return f"(SELECT string_agg(o, ', ' ORDER BY o COLLATE \"C\") FROM unnest({array}) o WHERE {own})"
+    return options(array, f"NOT starts_with(o, '{OWN_OPTION_PREFIX}')")

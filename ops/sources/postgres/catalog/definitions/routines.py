@@ -10,6 +10,7 @@ from ops.sources.postgres.catalog.definitions.parts import (
     named,
     own_object,
     rights,
+    routine,
     said,
 )
 
@@ -17,13 +18,9 @@ _OWN_PROC = own_object("pg_proc", "p.oid")
 _PROC = identity("pg_proc", "p.oid")
 
 
-def _routine(oid: str) -> str:
-    return f"nullif({oid}, 0)::regprocedure"
-
-
 _AGGREGATE: Final = said(
     *(
-        named(name, _routine(f"a.agg{name}"))
+        named(name, routine(f"a.agg{name}"))
         for name in (
             "transfn",
             "finalfn",
@@ -60,8 +57,8 @@ _OPERATOR: Final = said(
         "negator",
         "(SELECT x.oid::regoperator FROM pg_operator x WHERE x.oid = o.oprnegate AND x.oprcode <> 0)",
     ),
-    named("restrict", _routine("o.oprrest")),
-    named("join", _routine("o.oprjoin")),
+    named("restrict", routine("o.oprrest")),
+    named("join", routine("o.oprjoin")),
     named("merges", "nullif(o.oprcanmerge, FALSE)"),
     named("hashes", "nullif(o.oprcanhash, FALSE)"),
 )
@@ -112,7 +109,7 @@ ROUTINES: Final = (
     ),
     Group(
         "cast",
-        f"SELECT {identity('pg_cast', 'k.oid')} AS subject, {said('k.castcontext::text', 'k.castmethod::text', named('function', _routine('k.castfunc')))} AS definition"
+        f"SELECT {identity('pg_cast', 'k.oid')} AS subject, {said('k.castcontext::text', 'k.castmethod::text', named('function', routine('k.castfunc')))} AS definition"
         f" FROM pg_cast k WHERE {own_object('pg_cast', 'k.oid')}",
         alike=True,
     ),
@@ -125,12 +122,12 @@ ROUTINES: Final = (
     ),
     Group(
         "transform",
-        f"SELECT {identity('pg_transform', 'o.oid')} AS subject, {said(named('from', _routine('o.trffromsql')), named('to', _routine('o.trftosql')))} AS definition"
+        f"SELECT {identity('pg_transform', 'o.oid')} AS subject, {said(named('from', routine('o.trffromsql')), named('to', routine('o.trftosql')))} AS definition"
         f" FROM pg_transform o WHERE {own_object('pg_transform', 'o.oid')}",
     ),
     Group(
         "language",
-        f"SELECT l.lanname::text AS subject, {said(named('trusted', 'l.lanpltrusted'), named('handler', _routine('l.lanplcallfoid')), named('inline', _routine('l.laninline')), named('validator', _routine('l.lanvalidator')))} AS definition"
+        f"SELECT l.lanname::text AS subject, {said(named('trusted', 'l.lanpltrusted'), named('handler', routine('l.lanplcallfoid')), named('inline', routine('l.laninline')), named('validator', routine('l.lanvalidator')))} AS definition"
         f" FROM pg_language l WHERE {own_object('pg_language', 'l.oid')}",
     ),
     Group(

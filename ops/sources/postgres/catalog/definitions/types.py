@@ -11,15 +11,12 @@ from ops.sources.postgres.catalog.definitions.parts import (
     options,
     own_object,
     rights,
+    routine,
     said,
 )
 
 _TYPE = identity("pg_type", "t.oid")
 _OWN_TYPE = own_object("pg_type", "t.oid")
-
-
-def _routine(oid: str) -> str:
-    return f"nullif({oid}, 0)::regprocedure"
 
 
 _DOMAIN: Final = said(
@@ -33,7 +30,7 @@ _DOMAIN: Final = said(
 )
 _BASE: Final = said(
     *(
-        named(name, _routine(f"t.typ{name}"))
+        named(name, routine(f"t.typ{name}"))
         for name in ("input", "output", "receive", "send", "modin", "modout", "analyze")
     ),
     *(
@@ -47,8 +44,8 @@ _RANGE: Final = said(
     "format_type(r.rngsubtype, NULL)",
     named("opclass", identity("pg_opclass", "r.rngsubopc")),
     named("collation", "(SELECT collname FROM pg_collation WHERE oid = nullif(r.rngcollation, 0))"),
-    named("canonical", _routine("r.rngcanonical")),
-    named("difference", _routine("r.rngsubdiff")),
+    named("canonical", routine("r.rngcanonical")),
+    named("difference", routine("r.rngsubdiff")),
 )
 
 TYPES: Final = (
@@ -116,7 +113,7 @@ TYPES: Final = (
     ),
     Group(
         "foreign data wrapper",
-        f"SELECT f.fdwname::text AS subject, {said(named('handler', _routine('f.fdwhandler')), named('validator', _routine('f.fdwvalidator')), named('options', options('f.fdwoptions')))} AS definition"
+        f"SELECT f.fdwname::text AS subject, {said(named('handler', routine('f.fdwhandler')), named('validator', routine('f.fdwvalidator')), named('options', options('f.fdwoptions')))} AS definition"
         f" FROM pg_foreign_data_wrapper f WHERE {own_object('pg_foreign_data_wrapper', 'f.oid')}",
         told=False,
     ),
