@@ -15,7 +15,8 @@ MANIFEST_KEY = "postgres"
 
 _DATABASE = """
 SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding,
-       d.datcollate AS collate, d.datctype AS ctype, {provider} AS provider, {locale} AS icu_locale,
+       d.datcollate AS collate, d.datctype AS ctype, {provider} AS provider, {locale} AS icu_locale, {rules} AS icu_rules,
+       (SELECT spcname FROM pg_tablespace t WHERE t.oid = d.dattablespace) AS tablespace,
        d.datconnlimit AS connection_limit, d.datacl::text[] AS acl, shobj_description(d.oid, 'pg_database') AS comment,
        (SELECT setconfig FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0) AS settings,
        pg_database_size(d.oid) AS size
@@ -26,9 +27,10 @@ SELECT pg_get_userbyid(s.setrole) AS role, unnest(s.setconfig) AS setting FROM p
 JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database() AND s.setrole <> 0 ORDER BY 1, 2
 """
 _LOCALE_COLUMNS = (
-    (170000, {"provider": "d.datlocprovider::text", "locale": "d.datlocale"}),
-    (150000, {"provider": "d.datlocprovider::text", "locale": "d.daticulocale"}),
-    (0, {"provider": "'c'", "locale": "NULL"}),
+    (170000, {"provider": "d.datlocprovider::text", "locale": "d.datlocale", "rules": "d.daticurules"}),
+    (160000, {"provider": "d.datlocprovider::text", "locale": "d.daticulocale", "rules": "d.daticurules"}),
+    (150000, {"provider": "d.datlocprovider::text", "locale": "d.daticulocale", "rules": "NULL"}),
+    (0, {"provider": "'c'", "locale": "NULL", "rules": "NULL"}),
 )
 _GRANTEES = """
 SELECT DISTINCT pg_get_userbyid(g.grantee) AS name FROM (

@@ -21,7 +21,8 @@ from ops.sources.postgres.catalog.identifiers import literal
 from ops.sources.postgres.connect.address import Address
 from ops.sources.postgres.connect.container_errors import engine_failure, is_engine_failure, stopped_answering
 from ops.sources.postgres.connect.container_exec import Engine
-from ops.sources.postgres.connect.session import STARTUP, Row, prepare, source_error
+from ops.sources.postgres.connect.server_errors import source_error
+from ops.sources.postgres.connect.session import STARTUP, Row, prepare
 
 _CONNECT_S: Final = 30.0
 _SLICE_S: Final = 5.0

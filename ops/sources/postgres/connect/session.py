@@ -1,4 +1,4 @@
-"""Questions to one database, over psycopg; and what goes wrong with them, as our errors."""
+"""Questions to one database, over psycopg."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ops.errors import SourceError, ToolError
+from ops.errors import ToolError
 from ops.host.network import require_allowed
 from ops.sources.postgres.connect.address import Address
-from ops.sources.postgres.connect.pooler import REFUSED, marked, pooled, require_own_process
+from ops.sources.postgres.connect.pooler import marked, require_own_process
+from ops.sources.postgres.connect.server_errors import translated_errors
 
 if TYPE_CHECKING:
     import psycopg
@@ -174,62 +175,3 @@ def prepare(session: Session, *, patience_s: float = PATIENCE_S) -> None:
 def text_form() -> list[str]:
     """The statements that give a session the portable text form in which digests are computed."""
     return [f"SET {name} = {value}" for name, value in _TEXT_FORM.items()]
-
-
-_NOT_NOW: Final = (
-    "starting up",
-    "shutting down",
-    "recovery mode",
-    "terminating connection",
-    "not yet accepting",
-)
-_NO_CONNECTIONS: Final = "is not currently accepting connections"
-_REFUSED: Final = ("28000", "28P01", "3D000", "42501", "53300", "55000")
-_LOCKED: Final = ("55P03", "57014", "40P01")
-_DAMAGED: Final = ("XX001", "XX002", "58030")
-
-
-@contextlib.contextmanager
-def translated_errors(where: str = "") -> Iterator[None]:
-    """Turn what psycopg raises into SourceError with a code that says what kind of trouble it is."""
-    import psycopg
-
-    try:
-        yield
-    except psycopg.Error as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if REFUSED in text:
-            raise pooled(where or "the server") from error
-        raise source_error(error.sqlstate or "", text, where) from error
-    except UnicodeError as error:
-        hint = "a database in SQL_ASCII holds names that are no UTF-8; rename them, or convert the database"
-        message = f"{where or 'PostgreSQL'}: text that is not UTF-8 ({error})"
-        raise SourceError(message, code="source.query_failed", hint=hint) from error
-
-
-def source_error(state: str, text: str, where: str = "") -> SourceError:
-    """The error for an SQLSTATE (empty: the server did not give one) and what was said with it."""
-    message = f"{where}: {text}" if where else f"PostgreSQL: {text}"
-    if not state and "FATAL:" in text and not any(words in text for words in _NOT_NOW):
-        # libpq gives no SQLSTATE for a connection that the server refused.
-        state = "28000"
-    if state.startswith(("08", "57P")) or not state:
-        hint = "see the server's log, and that host, port and network are right: psql with the same address"
-        return SourceError(message, code="source.unreachable", hint=hint)
-    if state in _LOCKED:
-        hint = "somebody changes the schema, or holds a lock; see pg_stat_activity, then run it again"
-        return SourceError(message, code="source.locked", hint=hint)
-    if state in _DAMAGED:
-        hint = "the server's own files are damaged; keep them, look at its log and at the disk"
-        return SourceError(message, code="source.corrupt", hint=hint)
-    if _NO_CONNECTIONS in text:
-        hint = (
-            "template0 is as the server made it, and needs no backup: name another database"
-            if '"template0"' in text
-            else "back up another database, or ALTER DATABASE … ALLOW_CONNECTIONS true"
-        )
-        return SourceError(message, code="source.refused", hint=hint)
-    if state in _REFUSED:
-        hint = "check user, password, pg_hba.conf and the role's rights"
-        return SourceError(message, code="source.refused", hint=hint)
-    return SourceError(message, code="source.query_failed")

@@ -31,7 +31,9 @@ _UNKNOWN_LOCALE: Final = (
     "invalid icu",
 )
 _LOCALE_PROVIDER_SINCE: Final = 150000
+_ICU_RULES_SINCE: Final = 160000
 _BUILTIN_SINCE: Final = 170000
+DEFAULT_TABLESPACE: Final = "pg_default"
 
 
 def new_name(prefix: str) -> str:
@@ -80,13 +82,17 @@ def server_route(address: Address, password: Secret, installed: Sequence[Program
     return replace(any_client, programs=client_for(installed, server))
 
 
-def create_database(session: Session, name: str, needs: Needs, *, strict: bool) -> list[Finding]:
+def create_database(
+    session: Session, name: str, needs: Needs, *, strict: bool, tablespace: str = ""
+) -> list[Finding]:
     """An empty database with the source's encoding and collation, that only its owner may connect to.
 
-    Where the server lacks the collation: ToolError when `strict`, else C.UTF-8 or C, and a warning.
+    Where the server lacks the collation: ToolError when `strict`, else C.UTF-8 or C, and a warning. `tablespace`: empty for
+    the server's default.
     """
+    place = f" TABLESPACE {quoted(tablespace)}" if tablespace else ""
     try:
-        session.run(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {_properties(session, needs)}")
+        session.run(f"CREATE DATABASE {quoted(name)} TEMPLATE template0 {_properties(session, needs)}{place}")
         findings = []
     except SourceError as error:
         if not any(words in error.message for words in _UNKNOWN_LOCALE):
@@ -109,6 +115,11 @@ def _properties(session: Session, needs: Needs) -> str:
     ]
     if database["provider"] == "i" and session.version >= _LOCALE_PROVIDER_SINCE:
         parts.append(f"LOCALE_PROVIDER icu ICU_LOCALE {literal(database['icu_locale'])}")
+        if rules := database.get("icu_rules"):
+            if session.version < _ICU_RULES_SINCE:
+                message = "the source's collation has rules of its own (ICU), which need a server of version 16 or newer"
+                raise ToolError(message, code="tool.missing")
+            parts.append(f"ICU_RULES {literal(rules)}")
     elif database["provider"] == "b":
         if session.version < _BUILTIN_SINCE:
             message = "the source's collation provider 'builtin' needs a server of version 17 or newer"

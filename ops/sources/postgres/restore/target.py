@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from ops.sources.postgres.connect.address import parse_address
 from ops.sources.postgres.connect.open import (
     open_route,
     source_address,
+    source_password,
 )
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
@@ -38,6 +40,7 @@ from ops.sources.postgres.restore.databases import (
 from ops.sources.postgres.restore.fill import fill_database
 from ops.sources.postgres.restore.pg_restore import Restoration
 from ops.sources.postgres.restore.swap import BuiltCopy
+from ops.sources.postgres.restore.tablespace import choose_tablespace
 
 _SERVER: Final = "the server of the target"
 
@@ -49,11 +52,16 @@ def open_target(options: PostgresOptions, target: str, installed: Sequence[Progr
     The source's password is used only for the source's own host, port and user.
     """
     address = parse_address(target)
-    if is_same_server(options, target):
+    if not is_same_server(options, target):
+        yield server_route(address, Secret("password"), installed)
+    elif options.cluster is not None or options.container:
         with open_route(options, installed) as route:
             yield route.to(address.database)
-        return
-    yield server_route(address, Secret("password"), installed)
+    else:
+        # Not through the source's database: it may be what was dropped, and is to come back.
+        there = source_address(options).with_database(address.database)
+        route = server_route(there, source_password(options), installed)
+        yield replace(route, patience_s=options.lock_timeout.total_seconds())
 
 
 def is_same_server(options: PostgresOptions, target: str) -> bool:
@@ -79,7 +87,9 @@ def built_beside(
             findings = sweep_databases(session, RESTORE_PREFIX)
             # After the swap there is none of that name.
             stack.callback(drop_left, session, name)
-            findings += create_database(session, name, needs, strict=True)
+            tablespace, noticed = choose_tablespace(session, route.address.database, needs)
+            findings += noticed
+            findings += create_database(session, name, needs, strict=True, tablespace=tablespace)
             if not wanted.no_owner:
                 # The owner may create in the schema public; without that, objects could not be given to it.
                 session.run(f"ALTER DATABASE {quoted(name)} OWNER TO {quoted(needs.database['owner'])}")

@@ -30,7 +30,7 @@ from tests.sources.postgres.containers.conftest import (
     ContainerDatabase,
     NewDatabase,
 )
-from tests.sources.postgres.shop import back_up, bad, drill, store_in, verify
+from tests.sources.postgres.shop import back_up, bad, drill, restore, store_in, verify
 
 pytestmark = pytest.mark.containers
 
@@ -240,3 +240,14 @@ def test_errors_stay_errors(database: ContainerDatabase) -> None:
         assert any("invalid snapshot identifier" in line for line in ran.messages)
         with pytest.raises(OpsError, match="folder of this machine"):
             route.run("psql", folder=Path("/tmp"))
+
+
+def test_a_dropped_database_comes_back(database: ContainerDatabase, tmp_path: Path) -> None:
+    """What was dropped in the container is restored there under its name."""
+    database.run("CREATE TABLE t AS SELECT 1 AS x")
+    source = database.source()
+    backup = back_up(source, store_in(tmp_path))
+    database.server.order(f'DROP DATABASE "{database.name}"')
+    assert bad(restore(backup, source, tmp_path).findings) == []
+    with database.route() as route, route.session() as session:
+        assert session.rows("SELECT x FROM public.t") == [{"x": 1}]

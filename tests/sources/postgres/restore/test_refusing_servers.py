@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.errors import ConfigError, RefusedError, ToolError
+from ops.errors import ConfigError, RefusedError, SpaceError, ToolError
+from ops.fsio.scratch import scratch_folder
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
 from ops.repository.backup import Backup
@@ -21,10 +23,11 @@ from ops.sources.postgres.dump.archive import Entry, attaches, list_entries
 from ops.sources.postgres.restore.messages import Reading, read_messages
 from ops.sources.postgres.restore.prerequisites import target_address
 from ops.sources.postgres.restore.role import Role, role_of
-from ops.sources.postgres.server.server import RunningServer
-from tests.sources.postgres.conftest import serving
+from ops.sources.postgres.server.server import RunningServer, scratch_server
+from tests.sources.postgres.conftest import require_programs, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in
 
+_FULL = "No space left on device|Check free disk space"
 SHOP = """
 CREATE TABLE items (id integer, day date NOT NULL) PARTITION BY RANGE (day);
 CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
@@ -99,6 +102,24 @@ def test_a_drill_on_a_server_that_is_not_there(server: RunningServer, backup: Ba
     """The message does not say that it answered before."""
     given = source_of(server, "shop", scratch=f"postgresql:///?host={tmp_path}&port=1")
     inconclusive(drill(backup, given, tmp_path), "(scratch) cannot be used: .*No such file")
+
+
+@pytest.mark.needs_root
+def test_a_server_without_room_for_a_database(
+    backup: Backup, server: RunningServer, small_disk: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """A server whose disk is full when the database is to be made: neither a drill nor a restore blames the backup."""
+    disk = small_disk(90 << 20)
+    disk.chmod(0o755)
+    with scratch_folder(disk) as folder, scratch_server(require_programs(15), folder) as full:
+        free = os.statvfs(disk)
+        (disk / "ballast").write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - (1 << 20))))
+        inconclusive(
+            drill(backup, source_of(server, "shop", scratch=dsn(full, "")), tmp_path),
+            _FULL,
+        )
+        with pytest.raises(SpaceError, match=_FULL):
+            restore(backup, source_of(server, "shop"), tmp_path, to=dsn(full, "other"))
 
 
 def test_what_only_a_superuser_may_load(server: RunningServer, tmp_path: Path) -> None:

@@ -436,3 +436,44 @@ def test_settings_that_the_target_refuses(
     with pytest.raises(ConfigError, match="restore_settings of the source, "):
         restore(backup, source, tmp_path)
     assert ours(shop.server) == []
+
+
+IN_TABLESPACE = "SELECT spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = current_database()"
+
+
+def test_a_database_stays_in_its_tablespace(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """Restored over itself or into a new one it lies where it lay; where there is no such tablespace, a warning names it."""
+    database = fresh_database(pg17)
+    psql(pg17, "postgres", "-c", "SET allow_in_place_tablespaces = on", "-c", "CREATE TABLESPACE fast LOCATION ''",
+         "-c", f'ALTER DATABASE "{database.name}" SET TABLESPACE fast')  # fmt: skip
+    psql(pg17, database.name, "-c", "CREATE TABLE t AS SELECT 1 AS x")
+    source, new = source_of(pg17, database.name), f"{database.name}_new"
+    backup = back_up(source, store_in(tmp_path))
+    assert bad(restore(backup, source, tmp_path).findings) == []
+    assert psql(pg17, database.name, "-c", IN_TABLESPACE) == "fast"
+    assert bad(restore(backup, source, tmp_path, to=new).findings) == []
+    assert psql(pg17, new, "-c", IN_TABLESPACE) == "fast"
+    for name in (new, database.name):
+        psql(pg17, "postgres", "-c", f'DROP DATABASE "{name}"')
+    psql(pg17, "postgres", "-c", "DROP TABLESPACE fast")
+    (said,) = bad(restore(backup, source, tmp_path).findings)
+    assert "restore.property_lost fast" in said
+    assert psql(pg17, database.name, "-c", "TABLE t") == "1"
+
+
+def test_a_dropped_database_comes_back(shop: FreshDatabase, tmp_path: Path) -> None:
+    """What was dropped is planned and restored to its own place, with `--yes` alone and by its name; nothing is kept of what was not there."""
+    source = source_of(shop.server, shop.name)
+    backup = back_up(source, store_in(tmp_path))
+    rows = psql(shop.server, shop.name, "-c", "SELECT count(*) FROM vendas")
+    for to in (None, shop.name):
+        psql(shop.server, "postgres", "-c", f'DROP DATABASE "{shop.name}" WITH (FORCE)')
+        request = RestoreRequest(
+            scratch=tmp_path, safety=Repository(store=backup.store), sources=[source], to=to, yes=True
+        )
+        assert f"give it the name {shop.name}" in plan_restore(backup, source, request)
+        done = restore(backup, source, tmp_path, to=to)
+        assert (bad(done.findings), done.safety) == ([], None)
+        assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM vendas") == rows
