@@ -19,6 +19,7 @@ from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
+from ops.sources.postgres.catalog.lock_holders import telling_holders
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.catalog.scope import Choice
 from ops.sources.postgres.catalog.tables import list_tables
@@ -114,13 +115,13 @@ class PostgresSource:
 
     def estimate(self) -> int:
         """The size of the chosen tables without their indexes: an archive is compressed, and rarely larger."""
-        with self._route() as route, route.session() as session:
+        with self._route() as route, route.session() as session, telling_holders(session):
             tables = Choice(self.options).tables(list_tables(session))
         return sum(table.bytes for table in tables) if self.options.scope != "schema" else 1 << 20
 
     def probe(self) -> Probe:
         """Connect, and see that our role can read every row, whether pg_dump is as new as the server, and what restores left."""
-        with self._route() as route, route.session() as session:
+        with self._route() as route, route.session() as session, telling_holders(session):
             tables = Choice(self.options).tables(list_tables(session))
             require_all_rows(tables)
             older = find_older_client(route, session)
@@ -181,9 +182,10 @@ class PostgresSource:
         """The steps, for a new database, an existing one, or tables."""
         name = parse_address(target).database
         require_no_template(name)
+        what = f"the schema of {manifest.payload}, without rows," if options.schema_only else manifest.payload
         steps = [
             "look at rights, roles, extensions, free space and versions, and report all that is missing at once",
-            f"restore {manifest.payload} into a new database beside {name}, check and measure it there",
+            f"restore {what} into a new database beside {name}, check and measure it there",
         ]
         if not self.is_there(target):
             return [*steps, f"give it the name {name}"]

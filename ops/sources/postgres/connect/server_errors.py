@@ -21,6 +21,11 @@ _NOT_NOW: Final = (
 )
 _NO_CONNECTIONS: Final = "is not currently accepting connections"
 _DISK_FULL: Final = "53100"
+STANDBY: Final = "conflict with recovery"
+STANDBY_HINT: Final = (
+    "a standby ends what stands in the way of its replay: raise max_standby_streaming_delay (or _archive_) there, set"
+    " hot_standby_feedback = on, or back up the primary"
+)
 _REFUSED: Final = ("28000", "28P01", "3D000", "42501", "53300", "55000")
 _KINDS: Final = (
     (
@@ -68,6 +73,8 @@ def source_error(state: str, text: str, where: str = "") -> OpsError:
     if state == _DISK_FULL:
         hint = "make room on the disk of that server (runbook: Disk full), then run it again"
         return SpaceError(message, code="space.disk_full", hint=hint)
+    if STANDBY in text:
+        return SourceError(message, code="source.locked", hint=STANDBY_HINT)
     if state.startswith(("08", "57P")) or not state:
         hint = "see the server's log, and that host, port and network are right: psql with the same address"
         return SourceError(message, code="source.unreachable", hint=hint)

@@ -49,6 +49,7 @@ from ops.sources.postgres.dump.archive import (
     list_entries,
 )
 from ops.sources.postgres.dump.exported_snapshot import Snapshot, held_snapshot, join_snapshot
+from ops.sources.postgres.dump.noticed import find_empty_tenant, find_passwords
 from ops.sources.postgres.dump.payload import Described, hash_files, write_objects
 from ops.sources.postgres.dump.pg_dump import Dumping
 from ops.sources.postgres.dump.said import findings_of
@@ -129,6 +130,7 @@ class _Capture:
             self._require_alive(session)
         with self.route.session() as session:
             sequences = _ranges(before, next_values(session))
+        said += find_empty_tenant(self.options, measures.tables)
         said += self._dumping.keep_globals()
         damaged = [item for item in said if item.code in DAMAGE]
         entries = self._toc_entries()
@@ -182,7 +184,7 @@ class _Capture:
             Described(objects, definitions),
             facts,
             needs,
-            (*older, *_unlogged(unlogged), *self._clock_of(session)),
+            (*older, *_unlogged(unlogged), *find_passwords(session), *self._clock_of(session)),
         )
 
     def _algorithm(self, session: Session) -> str | None:

@@ -17,6 +17,7 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.sources.postgres.catalog.identifiers import literal
+from ops.sources.postgres.catalog.lock_holders import telling_holders
 from ops.sources.postgres.catalog.objects import one
 from ops.sources.postgres.catalog.tables import Table, list_tables
 from ops.sources.postgres.connect.session import Session
@@ -46,11 +47,13 @@ def held_snapshot(session: Session, choose: Chosen, *, clock: Callable[[], datet
     `source.no_privilege` and `source.row_security` when our role can not read everything.
     """
     for _ in range(_ATTEMPTS):
-        before = choose(list_tables(session))
-        require_all_rows(before)
-        session.run(_BEGIN)
         try:
-            if _lock(session, before):
+            with telling_holders(session):
+                before = choose(list_tables(session))
+                require_all_rows(before)
+                session.run(_BEGIN)
+                locked = _lock(session, before)
+            if locked:
                 moment = clock()
                 snapshot = str(one(session, "SELECT pg_export_snapshot() AS id")["id"])
                 inside = list_tables(session)

@@ -12,6 +12,7 @@ from ops.model.findings import Finding, Severity
 from ops.proc import worker_count
 from ops.sources.postgres.catalog.scope import PARTIAL, Choice
 from ops.sources.postgres.connect.route import Ran, Route
+from ops.sources.postgres.connect.server_errors import STANDBY, STANDBY_HINT
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.dump.archive import (
     DUMP_FILE,
@@ -102,6 +103,8 @@ class Dumping:
 
 def _require_dumped(ran: Ran) -> None:
     said = " / ".join(ran.messages)
+    if ran.exit_code and STANDBY in said:
+        raise SourceError(f"pg_dump was ended: {said}", code="source.locked", hint=STANDBY_HINT)
     if ran.exit_code and any(words in said for words in _BLOCKED):
         hint = (
             "DDL holds or waits for a table: run it again when the migration is over, or raise lock_timeout"

@@ -21,7 +21,7 @@ from ops.sources.postgres.catalog.objects import (
     list_objects,
     one,
 )
-from ops.sources.postgres.catalog.requirements import Needs
+from ops.sources.postgres.catalog.requirements import Needs, list_extensions
 from ops.sources.postgres.catalog.scope import WHOLE, WITHOUT_ROWS
 from ops.sources.postgres.catalog.sequences import next_values, owned_sequences
 from ops.sources.postgres.catalog.tables import list_tables
@@ -63,6 +63,7 @@ def check_database(session: Session, recorded: Recorded) -> list[Finding]:
     """All that differs from what was recorded; empty never."""
     findings = [*_check_objects(session, recorded), *_check_definitions(session, recorded)]
     findings += _check_indexes(session)
+    findings += _other_versions(session, recorded.needs)
     findings += recorded.damage
     findings += [not_measured(name, why, blocking=True) for name, why in recorded.needs.not_measured.items()]
     if recorded.rows and recorded.scope not in WITHOUT_ROWS:
@@ -95,6 +96,23 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
     without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
     message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
     return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
+
+
+def _other_versions(session: Session, needs: Needs) -> list[Finding]:
+    """Which extensions are of another version here: a restore takes the one that its server has."""
+    here = list_extensions(session)
+    return [
+        Finding(
+            severity=Severity.OK,
+            code="postgres.extension_version",
+            message=f"extension {name} is of version {here[name]} here, and of {version} in the source",
+            where=name,
+            expected=version,
+            found=here[name],
+        )
+        for name, version in needs.extensions.items()
+        if here.get(name, version) != version
+    ]
 
 
 def _check_definitions(session: Session, recorded: Recorded) -> list[Finding]:

@@ -151,6 +151,7 @@ def test_ddl_that_waits_is_waited_for(shop: FreshDatabase, tmp_path: Path) -> No
         connection.execute("LOCK TABLE vendas IN ACCESS EXCLUSIVE MODE")
         error = refused(shop, tmp_path, lock_timeout=timedelta(seconds=0.5))
         assert error.code == "source.locked"
+        assert f"public.vendas is locked by process {connection.info.backend_pid} (" in error.message
         connection.rollback()
     assert back_up(source_of(shop.server, shop.name), store_in(tmp_path)).manifest.measures.rows > 7000
 

@@ -108,3 +108,38 @@ def test_damage_that_the_server_hides(pg17: RunningServer, zeroed: str, tmp_path
     known = [Known(code=item.code, where=item.where, reason="lost in May") for item in said]
     evidence = run_drill(made.backup, source, DrillRequest(scratch=tmp_path, known=known), Job())
     assert evidence.proves
+
+
+def test_passwords_inside(pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path) -> None:
+    """That the archive holds passwords of user mappings and subscriptions is told, with how many, and not which; no warning."""
+    database = fresh_database(pg17)
+    source = source_of(pg17, database.name)
+    assert of(taken(source, tmp_path / "before").findings, "postgres.password_inside") == []
+    psql(pg17, database.name, "-c", "CREATE EXTENSION postgres_fdw", "-c", "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw",
+         "-c", "CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'a', password 'canary-1')",
+         "-c", "CREATE SUBSCRIPTION far CONNECTION 'host=/nowhere password=canary-2' PUBLICATION p WITH (connect = false)")  # fmt: skip
+    try:
+        (said,) = of(taken(source, tmp_path / "after").findings, "postgres.password_inside")
+        assert "1 user mappings, 1 subscriptions" in said.message
+        assert "canary" not in said.message
+        assert said.severity is Severity.OK
+    finally:
+        psql(
+            pg17,
+            database.name,
+            "-c",
+            "ALTER SUBSCRIPTION far SET (slot_name = NONE)",
+            "-c",
+            "DROP SUBSCRIPTION far",
+        )
+
+
+def test_a_tenant_that_matches_nothing(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A backup of a tenant without any row is made with a warning; one row is enough for none."""
+    database = fresh_database(pg17)
+    psql(pg17, database.name, "-c", "CREATE TABLE t (tenant_id int)", "-c", "INSERT INTO t VALUES (1)")
+    for tenant, warned in ((1, 0), (2, 1)):
+        made = taken(source_of(pg17, database.name, scope="tenant", tenant=tenant), tmp_path / str(tenant))
+        assert len(of(made.findings, "postgres.tenant_empty")) == warned

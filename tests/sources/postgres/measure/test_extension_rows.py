@@ -125,6 +125,8 @@ def test_another_version_of_the_extension_is_no_verdict(
     assert evidence.verdict is Verdict.INCONCLUSIVE
     (told,) = bad(evidence.findings)
     assert "1.0 in the source and 2.0 here" in told
+    (version,) = [item for item in evidence.findings if item.code == "postgres.extension_version"]
+    assert (version.expected, version.found) == ("1.0", "2.0")
 
 
 def test_a_restore_gives_them_back(database: FreshDatabase, source: PostgresSource, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Who holds the locks that we waited for in vain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from ops.errors import SourceError
+from ops.sources.postgres.catalog.identifiers import shown
+from ops.sources.postgres.catalog.objects import USER_SCHEMA
+from ops.sources.postgres.connect.session import Session
+
+_HOLDERS: Final = f"""
+SELECT DISTINCT n.nspname AS schema, c.relname AS name, a.pid, a.usename AS user, a.application_name AS application, a.state
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND {USER_SCHEMA} ORDER BY 1, 2, 3
+"""
+
+
+@contextlib.contextmanager
+def telling_holders(session: Session) -> Iterator[None]:
+    """Where a lock is waited for in vain inside of the block, have the error name the tables, and who holds them."""
+    try:
+        yield
+    except SourceError as error:
+        if error.code != "source.locked":
+            raise
+        session.run("ROLLBACK")
+        held = "; ".join(
+            f"{shown(row['schema'], row['name'])} is locked by process {row['pid']} ({row['user']},"
+            f" {row['application'] or 'no application_name'}, {row['state']})"
+            for row in session.rows(_HOLDERS)
+        )
+        message = f"{error.message}{f': {held}' if held else ''}"
+        hint = "wait for that process, or end it (pg_terminate_backend); lock_timeout says how long a backup waits"
+        raise SourceError(message, code=error.code, hint=hint) from error
