@@ -48,10 +48,10 @@ def hash_at(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What names an event: its id, its time stamp as text, its `current_hash`; ABSENT for what is no text."""
+    """What names an event: its id and `current_hash`, ABSENT where they are not text, and its time stamp as it stands."""
 
     id: str
-    timestamp: str
+    timestamp: object
     hash: str
 
 
@@ -65,7 +65,8 @@ def event_at(
     found = None
     for place, event in enumerate(_events(text(), facts.size)):
         if place == index and isinstance(event, dict):
-            found = Named(*(shown(event.get(name)) for name in ("id", "timestamp", "current_hash")))
+            stamp = event.get("timestamp", "")  # the program hashes one that is not there like an empty one
+            found = Named(shown(event.get("id")), stamp, shown(event.get("current_hash")))
     return found
 
 
