@@ -32,7 +32,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
-from ops.repository.find import find_backup, latest_of_name
+from ops.repository.find import OTHER_SERIES, find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
 from ops.repository.repository import Repository
 from ops.repository.store_watch import StoreWatch, watching_stores
@@ -119,13 +119,19 @@ class Session:
         try:
             return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
         except BackupError as error:
-            if configured is None or error.code != "backup.not_found":
+            if configured is None or error.code == OTHER_SERIES:
                 raise
             raise self._naming_copies(error, store, configured) from error
 
     def _naming_copies(self, error: BackupError, store: Store, configured: ConfiguredSource) -> BackupError:
-        """The same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
+        """Return the same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
         choices = []
+        missing = error.code == "backup.not_found"
+        back = (
+            "bring it back"
+            if missing
+            else f"bring it back, once the damaged file is moved out of {store.name!r}"
+        )
         for name in configured.stores:
             if name == store.name:
                 continue
@@ -134,7 +140,7 @@ class Session:
                 copy = find_backup(self.config.stores[name], "latest", whose=whose, cache=self.cache)
                 about = f"newest copy in {name!r}, {copy.manifest.created_at:%Y-%m-%d %H:%M}Z"
                 choices.append((f"{self.named_task} {name}:latest --source {configured.name}", about))
-                choices.append((f"store.pull {name}:latest --source {configured.name}", "bring it back"))
+                choices.append((f"store.pull {name}:latest --source {configured.name}", back))
         if not choices:
             return error
         hint = "copies are in other stores: use one, or bring it back first"
