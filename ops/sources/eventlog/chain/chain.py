@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ops.sources.eventlog.chain.segment import ABSENT, Broken, SegmentFacts
 
 _LINK: Final = "eventlog.link_broken"
-Neighbours = tuple[int | None, int | None]
+
+
+class Neighbours(NamedTuple):
+    """Where events have some text as their `current_hash`: the last such position before another one, and the first behind.
+
+    `begins`: the event at that other position begins a segment; `overtaken`: and the one in front of it was written later.
+    """
+
+    before: int | None
+    behind: int | None
+    begins: bool
+    overtaken: bool
+
+
 Find = Callable[[str, int], Neighbours]
-"""Where events have that text as their `current_hash`: the last such position before that one, and the first behind it."""
+"""Find such neighbours of a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +142,19 @@ def explained(position: Position, find: Find) -> Position:
     if broken.previous is None:
         reason = "it says that nothing came before it: events were put in front of it, or another log begins"
         return _named(position, "eventlog.event_inserted", reason)
-    before, behind = find(broken.previous, position.index)
+    before, behind, begins, overtaken = find(broken.previous, position.index)
     if before is None and behind is None:
         reason = "the event that it follows is not in the log any more"
+        if overtaken:
+            reason += (
+                ", and the one in front of it, in the segment before, was written later: two programs wrote to the log at"
+                " once, and each wrote over events of the other"
+            )
+            return _named(position, "eventlog.forked", reason)
+        if begins:
+            reason += (
+                ": it was removed, or a second program that writes to the log wrote over the segment before"
+            )
         return _named(position, "eventlog.event_removed", reason)
     if before is None:
         reason = f"the event that it follows stands behind it, at {behind}"
