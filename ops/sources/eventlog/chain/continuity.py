@@ -17,7 +17,6 @@ from ops.sources.eventlog.chain.segment import SegmentFacts
 HashAt = Callable[[int, int], str | None]
 """The `current_hash` of the event at an index (from 0 on) of the segment with a number; None when there is none."""
 _WHERE: Final = "former backup"
-_CONTINUES: Final = "eventlog.continues"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: Ha
     )
     return [
         _finding(Severity.OK, "eventlog.continues_restored", message),
-        *(item for item in since if item.code != _CONTINUES),
+        *(item for item in since if item.code != "eventlog.continues"),
     ]
 
 
@@ -102,7 +101,7 @@ def _compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: H
         )
         findings = [_finding(Severity.WARNING, "eventlog.unconnected", message)]
     if not findings:
-        findings = [_finding(Severity.OK, _CONTINUES, f"it goes on where {former.backup} ended")]
+        findings = [_finding(Severity.OK, "eventlog.continues", f"it goes on where {former.backup} ended")]
     return findings + _pruned(former, segments)
 
 
