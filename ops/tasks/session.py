@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from invoke.exceptions import Exit
 
@@ -54,6 +54,8 @@ _WRITING: Final = {
 }
 """Tasks that write to stores, after which it is remembered which ones those were."""
 _FORMATS: Final = ("text", "json")
+_LINE: Final = "line"
+"""The format of tasks whose results can be told as one line each."""
 _BY_SIGNAL: Final = 128
 _PATIENCE: Final = 2
 """Signals that are heard while a task cleans up after the first."""
@@ -264,8 +266,18 @@ class Session:
         return self.repository(self.config.home_of(configured) if configured else backup.store)
 
 
-def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
-    """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns)."""
+def conduct(
+    task: str,
+    flags: Flags,
+    body: Callable[[Session], None],
+    *,
+    has_lines: bool = False,
+    lined: bool = False,
+) -> None:
+    """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns).
+
+    `has_lines`: results can be told as lines (`--format line`); `lined`: they are to be, whatever the format.
+    """
     progress = make_progress(quiet=flags.quiet)
 
     def run(outcome: Outcome) -> None:
@@ -282,7 +294,7 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
             if isinstance(progress, TerminalProgress):
                 progress.close()
 
-    _conclude(task, flags, run)
+    _conclude(task, flags, run, has_lines=has_lines, lined=lined)
 
 
 def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None]) -> None:
@@ -290,13 +302,16 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
     _conclude(task, flags, lambda outcome: body(outcome, program_name()))
 
 
-def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
+def _conclude(
+    task: str, flags: Flags, run: Callable[[Outcome], None], *, has_lines: bool = False, lined: bool = False
+) -> None:
     open_missing_streams()
     outcome = Outcome(task, program_name(), config_flag(flags))
+    outcome.lines = [] if lined or (has_lines and flags.format == _LINE) else None
     heard: list[signal.Signals] = []
     try:
         _take_signals(heard)
-        _require_format(flags.format)
+        _require_format(flags.format, (*_FORMATS, _LINE) if has_lines else _FORMATS)
         _require_obeyed(flags)
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
@@ -349,28 +364,36 @@ def _require_obeyed(flags: Flags) -> None:
         raise ConfigError("what stands behind -- would not be heard", code="usage.bad_value", hint=hint)
 
 
-def _require_format(given: str) -> None:
-    if given not in _FORMATS:
-        hint = f"one of: {', '.join(_FORMATS)}"
+def _require_format(given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        hint = f"one of: {', '.join(known)}"
         raise ConfigError(f"--format {given!r} is not known", code="usage.bad_value", hint=hint)
 
 
 def _emit(outcome: Outcome, wanted: str) -> None:
-    text = outcome.to_json() if wanted == "json" else "\n\n".join(outcome.text)
-    if not text:
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    if not encoding.lower().startswith("utf"):
-        text = text.replace("\u2500", "-")
+    prose = "\n\n".join(outcome.text)
     try:
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        sys.stdout.flush()
+        if outcome.lines is not None:
+            _write(sys.stderr, prose)
+            _write(sys.stdout, "\n".join(outcome.lines))
+        else:
+            _write(sys.stdout, outcome.to_json() if wanted == "json" else prose)
     except OSError as error:
         silence_output()
         message = (
             f"the result could not be written ({error.strerror}); what was done is done: see backup.list"
         )
         raise Exit(message, CRITICAL) from error
+
+
+def _write(stream: TextIO, text: str) -> None:
+    if not text:
+        return
+    encoding = stream.encoding or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        text = text.replace("\u2500", "-")
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
 
 
 def _take_signals(heard: list[signal.Signals]) -> None:
