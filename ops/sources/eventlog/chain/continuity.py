@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ops.model.findings import Finding, Severity
-from ops.sources.eventlog.chain.segment import SegmentFacts
+from ops.sources.eventlog.chain.segment import ABSENT, SegmentFacts
 
 HashAt = Callable[[int, int], str | None]
 """The `current_hash` of the event at an index (from 0 on) of the segment with a number; None when there is none."""
@@ -111,7 +111,7 @@ def _begins_behind(former: FormerLog, segments: Mapping[int, SegmentFacts]) -> b
     return (
         first is not None
         and first > max(former.segments)
-        and segments[first].first_previous == former.last_hash is not None
+        and segments[first].first_previous == former.last_hash not in {None, ABSENT}
     )
 
 
@@ -142,6 +142,9 @@ def _rewritten(
                 f"{where} was followed by another segment in {former.backup}, and was changed since then"
             )
             return [_finding(Severity.CRITICAL, "eventlog.rewritten", message, where)]
+        if now.events == before.events and now.cut:
+            message = f"whether {where} holds what it held in {former.backup} was not checked: it has an event that is too large"
+            return [_finding(Severity.WARNING, "eventlog.not_checked", message, where)]
         if now.events == before.events:
             # The same events by their hashes: changed is what no hash covers, like an id, or only the form.
             message = f"{where} holds the same chain as in {former.backup}, in other bytes"

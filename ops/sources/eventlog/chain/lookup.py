@@ -73,7 +73,7 @@ def event_at(
 
 def newest_timestamp(text: Text, size: int) -> str | None:
     """The greatest time stamp in a segment, as text; None when it has none."""
-    stamps = (event.get("timestamp") for event in elements_in(text, size) if isinstance(event, dict))
+    stamps = (event.get("timestamp") for event in _events(text, size) if isinstance(event, dict))
     return max((stamp for stamp in stamps if isinstance(stamp, str)), default=None)
 
 

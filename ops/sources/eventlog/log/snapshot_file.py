@@ -31,6 +31,8 @@ def judge_snapshot(
             f"the snapshot can not be read ({why}): the program would not open the log; without it, it does"
         )
         return [_warning("eventlog.snapshot_unreadable", message)]
+    if any(facts.cut for facts in segments.values()):
+        return []  # where its event is, and how many there are before it, was not read
     found = _named_event(document, event_at)
     if isinstance(found, str) or (why := _disagrees(document, segments, found)) is not None:
         message = (
