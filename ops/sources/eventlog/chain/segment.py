@@ -71,6 +71,16 @@ class SegmentFacts:
         return self.cut and self.events == 1
 
 
+def linked(facts: SegmentFacts, before: str | None) -> SegmentFacts:
+    """Return the same, which shares with the segment before it the text of the hash that stands between them.
+
+    Workers send each its own; of many small segments that is a large part of what is held.
+    """
+    if before is None or facts.first_previous != before:
+        return facts
+    return replace(facts, first_previous=before)
+
+
 def is_large(size: int) -> bool:
     """Whether a segment of so many bytes is never held as a whole, but a few events at a time."""
     return size > _WHOLE_UP_TO
