@@ -78,6 +78,7 @@ CODES: Final[dict[str, str]] = {
     "refused.part": "the backup holds only a part of the source, and would replace all of its live data",
     "refused.prerequisites": "something stands in the way of a restore; the message names all of it",
     "refused.snapshot_differs": "a snapshot of that name exists with other content; --replace puts the new one in its place",
+    "refused.snapshot_of_another": "a snapshot of another ticker has the name of the file already; --out names another",
     "refused.table_not_replaced": "single tables could not be restored; the transaction was rolled back",
     "refused.target_in_use": "another process has the target open",
     "refused.target_in_store": "the target of a restore lies inside of a store",

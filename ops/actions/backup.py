@@ -85,7 +85,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         None if request.name else partial(free_name, store, *source.base_and_suffix, begun.started_at, "")
     )
     if isinstance(source, Continuing) and begun.former is not None and not is_closed(begun.former):
-        source = source.after(begun.former)
+        source = source.after(begun.former, begun.restored)
     if isinstance(source, Dependent) and begun.base is not None:
         source = source.building_on(begun.base)
     source = _examined(source, begun, request)
@@ -132,7 +132,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
 
             manifest = under_free_name(manifest, another, publish_as)
     home = begun.home
-    dropped = rows_dropped(partial(_known, home), begun.earlier, begun.former, manifest)
+    dropped = rows_dropped(partial(_known, home), begun.earlier, begun.restored or begun.former, manifest)
     known = settled(captured.findings, manifest, request.known, begun.started_at.date())
     # Damage is recorded in this very manifest: that makes it the source's own later, and no smaller now.
     said = [

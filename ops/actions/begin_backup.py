@@ -15,7 +15,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, Origin
 from ops.model.moment import microseconds
 from ops.model.series import Whose
-from ops.ports.source import Dependent, Source
+from ops.ports.source import Continuing, Dependent, Source
 from ops.repository.capacity import require_room_for
 from ops.repository.dependencies import base_in
 from ops.repository.find import newest_manifest
@@ -26,6 +26,7 @@ from ops.repository.private_memory import known_manifest
 from ops.repository.publish import free_name, require_free
 from ops.repository.recovery import sweep
 from ops.repository.repository import Repository
+from ops.repository.restores import last_restored
 from ops.run.job import Job
 
 _EARLIER: Final = 8
@@ -59,8 +60,8 @@ class BackupRequest:
 class Begun:
     """What is settled before the first byte is read: its place in the order, the payload's name, what was noticed.
 
-    `former`: the newest backup of the source that no restore made; `base`: the same, where the new one may build on it;
-    `earlier`: the names of those before, in `home`.
+    `former`: the newest backup of the source that no restore made; `restored`: the one that replaced the live data since
+    then; `base`: the former, where the new one may build on it; `earlier`: the names of those before, in `home`.
     """
 
     home: Repository
@@ -70,6 +71,7 @@ class Begun:
     name: str
     findings: tuple[Finding, ...]
     former: Manifest | None = None
+    restored: Manifest | None = None
     base: Manifest | None = None
     earlier: tuple[str, ...] = ()
 
@@ -100,8 +102,26 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     base = None
     if former is not None and not suffix and not aside:
         base = _base(source, to, former, started)
-    earlier = tuple(islice(mine, _EARLIER))
-    return Begun(to, settled.origin, started, sequence, name, (*findings, *warning), former, base, earlier)
+    return Begun(
+        home=to,
+        origin=settled.origin,
+        started_at=started,
+        sequence=sequence,
+        name=name,
+        findings=(*findings, *warning),
+        former=former,
+        restored=_restored(source, to, settled.origin, former),
+        base=base,
+        earlier=tuple(islice(mine, _EARLIER)),
+    )
+
+
+def _restored(source: Source, to: Repository, origin: Origin, former: Manifest | None) -> Manifest | None:
+    """The backup that a restore put in the place of the live data since the former one, where that is of importance."""
+    if former is None or not isinstance(source, Continuing):
+        return None
+    found = last_restored(to, origin.series, former)
+    return None if found is None or is_closed(found) else found
 
 
 def _closed(former: Manifest | None) -> list[Finding]:

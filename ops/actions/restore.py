@@ -36,13 +36,14 @@ from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict, verdict_of
 from ops.model.manifest import Fetched
 from ops.model.series import Whose
-from ops.ports.source import Copy, Restorable, Source
+from ops.ports.source import Continuing, Copy, Restorable, Source
 from ops.repository.backup import Backup
 from ops.repository.encrypt import opened
 from ops.repository.fetch import can_be_opened, fetch_whole
 from ops.repository.locks import being_read, held_lock
 from ops.repository.own import is_own, own_backups
 from ops.repository.own_folder import require_outside
+from ops.repository.restores import recorded_restore
 from ops.repository.second_look import judged, look_beside
 from ops.run.job import Job
 
@@ -96,7 +97,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
         whose = Whose.of(source, request.safety.machine, request.series)
         require_own(backup, source, live, target, whose, request)
         with _kept_off(whose, live, target, request, job) as noticed, spoken_names(backup.name):
-            restored = _Restore(backup, live, target, request, job, whose).run()
+            restored = _Restore(backup, source, live, target, request, job, whose).run()
         return replace(
             restored, findings=(*unleased, *noticed, *spoken_findings(restored.findings, backup.name))
         )
@@ -188,6 +189,7 @@ class _Restore:
     """One restore into `target`, whose source's lock is held."""
 
     backup: Backup
+    source: Source
     live: Restorable
     target: str
     request: RestoreRequest
@@ -213,7 +215,9 @@ class _Restore:
                 if options.tables:
                     done = live.replace_tables(built, target, options)
                 else:
-                    done = live.promote(built, target, kept.target)
+                    with self._recorded() as unrecorded:
+                        done = live.promote(built, target, kept.target)
+                    said = [*said, *unrecorded]
         findings += [*arrived, *checked, *done, *said]
         codes = accepted_codes(findings)
         return Restored(
@@ -223,6 +227,17 @@ class _Restore:
             undo=kept.undo,
             accepted=codes,
         )
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[list[Finding]]:
+        """Record that the source's live data is replaced, where its next backup must continue what is there."""
+        if not isinstance(self.source, Continuing) or not self.live.same_place(self.target):
+            yield []
+            return
+        series = self.whose.origin(self.source.identify()).series
+        manifest = self.backup.manifest
+        with recorded_restore(self.request.safety, self.whose, series, manifest, self.job) as said:
+            yield said
 
     def _fetch(self, folder: Path) -> tuple[list[Fetched], list[Finding]]:
         findings = self.acceptance.of_bytes(look_beside(self.backup, self.job.progress))

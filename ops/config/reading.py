@@ -135,7 +135,7 @@ def _build_config(
     }
     for name, item in sources.items():
         _require_always_here(item.stores[0], settings, Place(place.file, f"source.{name}", place.folder))
-    if not sources and "store" not in document:
+    if not sources and not {"store", "provider"} & document.keys():
         hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
         raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
     _require_own_places(

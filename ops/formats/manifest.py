@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ops.driverkit.json_text import indented_json
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.errors import BackupError
 from ops.formats.names import checksum_text
@@ -71,7 +72,7 @@ def to_json(manifest: Manifest) -> bytes:
         "duration_ms": manifest.duration_ms,
         **manifest.extra,
     }
-    return json.dumps({**document, SEAL: document_seal(document)}, indent=2).encode("ascii") + b"\n"
+    return indented_json({**document, SEAL: document_seal(document)}, b"\n")
 
 
 def measures_document(measures: Measures) -> dict[str, object]:

@@ -19,6 +19,7 @@ from ops.errors import SourceError
 from ops.ingest_monitor.entry import Entry, Kind
 from ops.ingest_monitor.history import Query, is_wanted, newest_first
 from ops.ingest_monitor.log_files import LogFiles
+from ops.ingest_monitor.settings import ALIASES
 from ops.ingest_monitor.table_columns import seconds, whole
 from ops.ingest_monitor.timestamps import EPOCH, moment_of
 from ops.model.findings import Finding, Severity
@@ -109,7 +110,7 @@ class LinesHistory:
 
         kind = _kind(document)
         persist = document.get("persist") if isinstance(document.get("persist"), dict) else {}
-        rows = value("rows_fetched", "rows")
+        rows = value("rows_fetched", ALIASES["rows_fetched"])
         at = value("finished_at", *(() if kind is Kind.RUN else ("created_at",)))
         return Entry(
             ticker=_text(value("ticker")) or _ticker_of(value("filepath", "raw_file")),
@@ -120,7 +121,7 @@ class LinesHistory:
             status=_text(value("status")) or ("invalid" if kind is Kind.INVALID else None),
             error_message=_text(value("error_message")),
             duration_ms=_milliseconds(value("duration_ms"), document.get("duration")),
-            provider=_text(value("provider", "source")),
+            provider=_text(value("provider", ALIASES["provider"])),
             attempt=whole(value("attempt")),
             retry_after=seconds(value("retry_after")),
             kind=kind,

@@ -24,7 +24,7 @@ class TickerMetrics:
     """What is known of one ticker. The last ingest is of all time; jobs, rows, errors and latency are of the window.
 
     `lag_s`: seconds since the last ingest that ended well; None when there was none. `latency_ms`: the mean of jobs that
-    ended well. `last`: the newest job in the window.
+    ended well. `rows`: None where jobs ended well and none of them says how many. `last`: the newest job in the window.
     """
 
     ticker: str
@@ -32,7 +32,7 @@ class TickerMetrics:
     lag_s: float | None
     latency_ms: float | None
     jobs: int
-    rows: int
+    rows: int | None
     errors: int
     invalid_rows: int
     last: Entry | None
@@ -44,6 +44,8 @@ class _Sums:
     """What is added up of one ticker."""
 
     jobs: int = 0
+    succeeded: int = 0
+    told_rows: int = 0
     rows: int = 0
     errors: int = 0
     invalid_rows: int = 0
@@ -59,7 +61,10 @@ class _Sums:
         if entry.kind is Kind.RAW:
             return  # a step of a job, which has an entry of its own
         self.jobs += 1
-        self.rows += entry.rows_fetched or 0 if entry.succeeded else 0
+        if entry.succeeded:
+            self.succeeded += 1
+            self.told_rows += entry.rows_fetched is not None
+            self.rows += entry.rows_fetched or 0
         self.errors += entry.succeeded is False
         if (
             entry.succeeded
@@ -161,7 +166,7 @@ def _metrics(
         lag_s=None if moment is None else (now - moment).total_seconds(),
         latency_ms=sums.latency_ms / sums.latencies if sums.latencies else None,
         jobs=sums.jobs,
-        rows=sums.rows,
+        rows=sums.rows if sums.told_rows or not sums.succeeded else None,
         errors=sums.errors,
         invalid_rows=sums.invalid_rows,
         last=sums.last,
@@ -176,7 +181,7 @@ def judged(item: TickerMetrics, settings: IngestSettings, now: datetime) -> list
         why = f": {item.last.error_message}" if item.last.error_message else ""
         message = f"the last job of {item.ticker} failed{why}"
         findings.append(_finding(Severity.WARNING, "ingest.last_failed", message, item.ticker))
-    seen = item.rows + item.invalid_rows
+    seen = (item.rows or 0) + item.invalid_rows
     if seen and 100 * item.invalid_rows / seen > settings.invalid_percent:
         message = (
             f"{100 * item.invalid_rows / seen:.0f} % of the rows of {item.ticker} were rejected, more than"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,14 +16,18 @@ from ops.model.findings import Finding, Severity
 from ops.units import format_duration
 
 _LONGEST_REASON = 200
-_OF_OBJECTS: Final = re.compile(r"""^[A-Z_]+\] |', \w+\(.*|(?: \(_ssl\.c:\d+\))?['")]*$""")
+_OF_OBJECTS: Final = re.compile(
+    r"""^\[Errno -?\d+\] |^\[[A-Z_: ]+\] |^[A-Z_]+\] |', \w+\(.*|(?: \(_ssl\.c:\d+\))?['")]*$"""
+)
 """What is left of the representation of an exception around its text."""
+_INCOMPLETE: Final = re.compile(r"IncompleteRead\((\d+) bytes read(?:, (\d+) more expected)?\)")
+_ERRNO: Final = re.compile(r"\w+\((\d+), ['\"](.*?)['\"]\)")
 
 
 def shown_url(url: str) -> str:
     """The URL without what may be secret in it: who asks, and the query."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     netloc = f"{host}:{parts.port}" if parts.port else host
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
@@ -35,7 +40,7 @@ def judged(provider: Provider, asking: Asking, took_s: float) -> Finding:
         )
     if asking.error is not None:
         return _of_error(provider, asking.error, asking)
-    if (asking.status or 0) >= HTTPStatus.BAD_REQUEST:
+    if not HTTPStatus.OK <= (asking.status or 0) < HTTPStatus.MULTIPLE_CHOICES:
         return _of_refusal(provider, asking)
     answered = f"provider {provider.name!r} answered {asking.status}"
     if asking.attempts > 1:
@@ -50,6 +55,9 @@ def judged(provider: Provider, asking: Asking, took_s: float) -> Finding:
 
 def _of_refusal(provider: Provider, asking: Asking) -> Finding:
     status = asking.status or 0
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        message = f"answered {status} {_phrase(status)}".rstrip() + ", and did not say where its data is"
+        return _failed(provider, "provider.refused", message)
     if status != HTTPStatus.TOO_MANY_REQUESTS:
         return _failed(provider, "provider.refused", f"answered {status} {_phrase(status)}".rstrip())
     wait = ""
@@ -74,7 +82,7 @@ def _of_error(provider: Provider, error: Exception, asking: Asking) -> Finding:
         reason = error.reason
     for kinds, code, told in _meanings(known):
         if isinstance(reason, kinds):
-            return _failed(provider, code, told(_short(str(reason))))
+            return _failed(provider, code, told(_why(reason)))
     return _failed(provider, "provider.unreachable", f"can not be asked: {_short(str(reason))}")
 
 
@@ -105,8 +113,29 @@ def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], s
     ]
 
 
+def _why(reason: Exception) -> str:
+    """Return in words why a request failed; what another error caused is told by that one."""
+    cause = next((item for item in reason.args if isinstance(item, Exception)), None)
+    match cause:
+        case RemoteDisconnected():
+            return "the connection was closed before an answer came"
+        case BadStatusLine():
+            return "what came is not HTTP"
+        case HTTPException() if not isinstance(cause, IncompleteRead):
+            return "the head of the answer is too long"
+        case OSError(strerror=str(words)):
+            return _short(words)
+        case _:
+            return _short(str(reason))
+
+
 def _short(text: str) -> str:
-    """The reason alone, without the objects and addresses before it, and the places in C behind it."""
+    """Return the reason alone, without objects, numbers of errors and addresses before it, and places in C behind it."""
+    if (cut := _INCOMPLETE.search(text)) is not None:
+        more = f", {cut[2]} more were announced" if cut[2] else ""
+        return f"{cut[1]} bytes came{more}"
+    if (found := _ERRNO.search(text)) is not None:
+        return found[2][:_LONGEST_REASON]
     reason = _OF_OBJECTS.sub("", text.rpartition(": ")[2]).strip(" '\"")
     return reason[:_LONGEST_REASON] or "no reason was given"
 

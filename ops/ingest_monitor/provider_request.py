@@ -6,6 +6,7 @@ exponential with jitter, and `Retry-After` in seconds or as a date is respected,
 
 from __future__ import annotations
 
+import sys
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -64,24 +65,36 @@ def ask(provider: Provider, token: str | None, asking: Asking) -> None:
         headers = dict(provider.headers)
         if token is not None:
             headers[provider.auth_header] = f"{provider.auth_prefix}{token}"
-        limit, retries = provider.timeout.total_seconds(), _patience(provider, asking)
-        response = _pool(provider).request(
-            "GET",
-            provider.url,
-            headers=headers,
-            retries=retries,
-            timeout=urllib3.Timeout(connect=limit, read=limit),
-            preload_content=False,
-        )
-        asking.retry_after = retries.get_retry_after(response) or asking.retry_after
-        size = 0
-        while size < _MOST_BYTES and (block := response.read(_BLOCK)):
-            size += len(block)
-        asking.status = response.status
+        limit, retries, pool = provider.timeout.total_seconds(), _patience(provider, asking), _pool(provider)
+        while asking.ended is None:
+            response = pool.request(
+                "GET",
+                provider.url,
+                headers=headers,
+                retries=retries,
+                timeout=urllib3.Timeout(connect=limit, read=limit),
+                preload_content=False,
+            )
+            asking.retry_after = retries.get_retry_after(response) or asking.retry_after
+            try:
+                _read_whole(response)
+            except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError) as error:
+                # The library asks again only until the first line of an answer has come.
+                retries = response.retries.increment("GET", provider.url, error=error)
+                retries.sleep()
+            else:
+                asking.status, asking.ended = response.status, time.monotonic()
     except Exception as error:  # noqa: BLE001 - the thread that waits says what it means
         asking.error = error
     finally:
-        asking.ended = time.monotonic()
+        asking.ended = asking.ended or time.monotonic()
+
+
+def _read_whole(response: Any) -> None:  # noqa: ANN401 - urllib3 is not always there
+    """Read an answer up to a megabyte; raises what the library raises where it breaks off."""
+    size = 0
+    while size < _MOST_BYTES and (block := response.read(_BLOCK)):
+        size += len(block)
 
 
 def _patience(provider: Provider, asking: Asking) -> Any:  # noqa: ANN401 - urllib3 is not always there
@@ -94,6 +107,8 @@ def _patience(provider: Provider, asking: Asking) -> Any:  # noqa: ANN401 - urll
 
         def get_retry_after(self, response: Any) -> float | None:  # noqa: ANN401 - as urllib3 has it
             """None also for a header that is neither seconds nor a date: the back-off of our own goes on then."""
+            # What is said is what was wanted: newer versions of the library would tell of six hours at most.
+            self.retry_after_max = sys.maxsize
             try:
                 return super().get_retry_after(response)
             except urllib3.exceptions.InvalidHeader:

@@ -16,6 +16,9 @@ FIELDS: Final = (
 )  # fmt: skip
 """What an entry is made of, and how the columns of a table are called unless the configuration says otherwise."""
 
+ALIASES: Final[Mapping[str, str]] = {"rows_fetched": "rows", "provider": "source"}
+"""How programs call fields otherwise; taken where the usual name is not there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ops.errors import SourceError
 from ops.ingest_monitor.entry import Entry
-from ops.ingest_monitor.settings import FIELDS, IngestSettings
+from ops.ingest_monitor.settings import ALIASES, FIELDS, IngestSettings
 from ops.ingest_monitor.timestamps import moment_of
 from ops.model.findings import Finding, Severity
 from ops.sources.sqlite.schema import quoted
@@ -57,8 +57,7 @@ def find_columns(connection: sqlite3.Connection, settings: IngestSettings, place
         message = f"{place} has no table {settings.table!r}"
         hint = "name it with table, or the file with log, in [ingest]; a program that never ran may not have made it yet"
         raise SourceError(message, code="ingest.table_missing", hint=hint)
-    wanted = {field: settings.columns.get(field, field) for field in FIELDS}
-    names = {field: there[name.lower()] for field, name in wanted.items() if name.lower() in there}
+    names = _names(there, settings.columns)
     lost = [field for field in _NEEDED if field not in names]
     lost += [name for field, name in settings.columns.items() if field not in names]
     if not {"started_at", "finished_at"} & names.keys():
@@ -70,6 +69,18 @@ def find_columns(connection: sqlite3.Connection, settings: IngestSettings, place
     time = names.get("started_at") or names["finished_at"]
     by_ticker, by_time = _indexes(connection, settings.table, names["ticker"], time)
     return Columns(settings.table, names, time, by_ticker, by_time)
+
+
+def _names(there: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """The column of each field that has one: as the configuration says, else of that name, else of another usual one."""
+    names = {}
+    for field in FIELDS:
+        usual = (field, *([ALIASES[field]] if field in ALIASES else []))
+        candidates = (said[field],) if field in said else usual
+        found = next((there[name.lower()] for name in candidates if name.lower() in there), None)
+        if found is not None:
+            names[field] = found
+    return names
 
 
 def _indexes(connection: sqlite3.Connection, table: str, ticker: str, time: str) -> tuple[bool, bool]:

@@ -150,8 +150,11 @@ class SelfExamined(Protocol):
 class Continuing(Protocol):
     """A source whose backups follow each other: each one must hold what its former held, and more."""
 
-    def after(self, former: Manifest) -> Source:
-        """The same source, whose capture says whether it continues what that backup recorded."""
+    def after(self, former: Manifest, restored: Manifest | None = None) -> Source:
+        """Return the same source, whose capture says whether it continues what that backup recorded.
+
+        `restored`: the backup that replaced the live data since then; what continues that one is right as well.
+        """
 
 
 @runtime_checkable

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from ops.errors import ToolError
@@ -16,6 +18,8 @@ from ops.proc.workers import begin_worker, worker_count
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 _JOBS_A_WORKER: Final = 2
+_JOBS_A_BATCH: Final = 256
+_BYTES_A_BATCH: Final = 512 * 1024
 _BYTES_UNDER_WAY: Final = 64 * 1024 * 1024
 
 
@@ -39,6 +43,38 @@ def results_in_order(
         raise ToolError(message, hint="look at the kernel log for 'out of memory'") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def results_of_many(
+    function: Callable[[Job], Result], jobs: Iterable[Job], *, weight: Callable[[Job], int]
+) -> Iterator[Iterator[Result]]:
+    """Do the same for jobs that may be tiny: a worker gets several at a time, so that handing over costs less than the work.
+
+    Some more jobs are taken ahead, up to half a mebibyte by `weight`; an error is raised in front of the results of its batch.
+    """
+    batches = _batches(jobs, weight)
+    with results_in_order(
+        partial(_each, function), batches, weight=lambda one: sum(map(weight, one))
+    ) as found:
+        yield chain.from_iterable(found)
+
+
+def _each(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    return [function(job) for job in jobs]
+
+
+def _batches(jobs: Iterable[Job], weight: Callable[[Job], int]) -> Iterator[list[Job]]:
+    batch: list[Job] = []
+    size = 0
+    for job in jobs:
+        if batch and (size + weight(job) > _BYTES_A_BATCH or len(batch) == _JOBS_A_BATCH):
+            yield batch
+            batch, size = [], 0
+        batch.append(job)
+        size += weight(job)
+    if batch:
+        yield batch
 
 
 class _Row(Generic[Job, Result]):

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ops.errors import ToolError
 
+_MOST_TOGETHER: Final = 256
+_SHARES: Final = 8
+"""Messages for each worker at least, so that none waits long for the slowest."""
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -34,7 +37,9 @@ def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> li
     pool = ProcessPoolExecutor(min(worker_count(), len(jobs)), mp_context=context, initializer=begin_worker)
     try:
         with pool:
-            return list(pool.map(function, jobs))
+            # Many small jobs are handed over together: each message costs as much as a small job.
+            together = max(1, min(_MOST_TOGETHER, len(jobs) // (_SHARES * worker_count())))
+            return list(pool.map(function, jobs, chunksize=together))
     except BrokenProcessPool as error:
         message = "a worker process was killed while it measured"
         raise ToolError(message, hint="look at the kernel log for 'out of memory'") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ops.ingest_monitor.entry import Entry
@@ -34,6 +34,33 @@ def metrics_document(item: TickerMetrics) -> dict[str, Any]:
     }
 
 
+def flat_document(item: TickerMetrics) -> dict[str, Any]:
+    """Return the least that is known of one ticker, in whole seconds and milliseconds."""
+    return {
+        "ticker": item.ticker,
+        "last_ingest": _whole_time(item.last_ingest),
+        "ingest_lag_seconds": _whole(item.lag_s),
+        "job_latency_ms": _whole(item.latency_ms),
+        "rows_fetched": item.rows,
+        "error_count": item.errors,
+    }
+
+
+def metrics_line(item: TickerMetrics) -> str:
+    """Return the same as one line for people."""
+    found = flat_document(item)
+    lag, latency = found["ingest_lag_seconds"], found["job_latency_ms"]
+    told = {
+        "Ticker": printable(item.ticker),
+        "Last ingest": found["last_ingest"] or "never",
+        "Ingest lag": _NONE if lag is None else f"{lag}s",
+        "Job latency avg": _NONE if latency is None else f"{latency}ms",
+        "Rows": _number(item.rows),
+        "Errors": str(item.errors),
+    }
+    return " | ".join(f"{name}: {value}" for name, value in told.items())
+
+
 def _lock_document(lock: IngestLock | None) -> dict[str, Any] | None:
     if lock is None:
         return None
@@ -50,7 +77,7 @@ def metrics_text(items: Sequence[TickerMetrics], window: str) -> str:
             _time(item.last_ingest) or "never",
             _NONE if item.lag_s is None else format_duration(max(0.0, item.lag_s)),
             _NONE if item.latency_ms is None else format_duration(item.latency_ms / 1000),
-            str(item.rows),
+            _number(item.rows),
             str(item.errors),
             *([_lock_text(item.lock)] if locked else []),
         ]
@@ -170,6 +197,14 @@ def contact_document(contact: Contact) -> dict[str, Any]:
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
+
+
+def _whole_time(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -23,7 +23,8 @@ class Outcome:
     """Results of a task so far. `text` is for people, the rest for machines.
 
     `findings` are about no single result: what lies in a store and should not, for instance. `answer`: what the JSON
-    of a task has at its top beside what all have. `program`, `flags`: what commands that are shown begin and end with. `ended_with`: the exit code where a signal decided it.
+    of a task has at its top beside what all have. `results_first`: whether its results come before all else. `lines`: results as lines, where those alone are asked for: what else there is to say is
+    for standard error then; None where they are not asked for. `program`, `flags`: what commands that are shown begin and end with. `ended_with`: the exit code where a signal decided it.
     """
 
     task: str
@@ -36,6 +37,8 @@ class Outcome:
     exit_code: int = OK
     ended_with: int | None = None
     answer: Mapping[str, object] = field(default_factory=dict)
+    results_first: bool = False
+    lines: list[str] | None = None
 
     def add(self, document: Mapping[str, object], text: str, exit_code: int = OK) -> None:
         """One more result; the exit code is the worst of all."""
@@ -65,7 +68,8 @@ class Outcome:
 
     def to_json(self) -> str:
         """One JSON document with everything, ASCII only."""
-        document = {
+        document: dict[str, object] = {
+            **({"results": self.results} if self.results_first else {}),
             "task": self.task,
             "status": _WORDS[self.exit_code],
             "exit_code": self.exit_code if self.ended_with is None else self.ended_with,

@@ -33,9 +33,12 @@ def needed_backups(backup: Backup) -> list[Backup]:
 def _found(backup: Backup, need: Need, keys: Iterable[str]) -> Backup:
     manifest = copy_of(need, backup.store, keys)
     if manifest is None:
-        message = f"{backup.name} needs {need.backup}, which is not in store {backup.store.name!r}"
-        hint = "pull it from another store, or use an older backup that is whole by itself"
-        raise BackupError(message, code="backup.needed_missing", hint=hint)
+        message = (
+            f"{backup.name} needs {need.backup}, which is not in store {backup.store.name!r}. Where another store has it,"
+            f" bring it back (store.pull STORE:{need.backup}) or use the copy there (STORE:{backup.name});"
+            " else use an older backup that is whole by itself"
+        )
+        raise BackupError(message, code="backup.needed_missing")
     return replace(backup, manifest=manifest, evidence=(), pins=(), bad_pins=())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from ops.run.progress import Progress, silent
 
 SUFFIXES: Final = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
 _LARGEST: Final = 1 << 16
+_BLOCK: Final = 1 << 20
 _OTHER_ALGORITHMS: Final = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
 _HEX: Final = re.compile(r"\\?(?:[A-Za-z0-9-]+ \(.+\) = )?([0-9A-Fa-f]{32,})(?:\s|$)", re.DOTALL)
 _TAGGED: Final = re.compile(r"SHA256 \((?P<name>.+)\) = (?P<digest>[0-9A-Fa-f]{64})", re.DOTALL)
@@ -30,15 +32,34 @@ def digest_of(path: Path, progress: Progress = silent) -> tuple[str, int]:
         raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
 
 
+def digests_with_other_ends(path: Path) -> frozenset[str]:
+    """Return the hex SHA-256 of the file with LF at the ends of all lines, and with CRLF; none where it cannot be read."""
+    unix, windows, held = sha256(), sha256(), b""
+    try:
+        with opened_file(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            while block := file.read(_BLOCK):
+                block = held + block
+                # A CR at the end of a block may be half of a line end.
+                held = b"\r" if block.endswith(b"\r") else b""
+                lines = block.removesuffix(held).replace(b"\r\n", b"\n")
+                unix.update(lines)
+                windows.update(lines.replace(b"\n", b"\r\n"))
+    except (OSError, StoreError):
+        return frozenset()
+    unix.update(held)
+    windows.update(held)
+    return frozenset((unix.hexdigest(), windows.hexdigest()))
+
+
 def checksum_files_of(path: Path) -> list[Path]:
     """The checksum files that lie beside `path`: `.checksum`, `.sha256`, both or none."""
     candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     return [file for file in candidates if os.path.lexists(file)]
 
 
-def checksum_text(path: Path, sha256: str) -> bytes:
+def checksum_text(path: Path, digest: str) -> bytes:
     """The content of the checksum file of `path`, as `sha256sum` writes it."""
-    return os.fsencode(checksum_line(sha256, path.name))
+    return os.fsencode(checksum_line(digest, path.name))
 
 
 def recorded_digest(checksum_file: Path, path: Path) -> str:

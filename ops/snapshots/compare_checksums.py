@@ -10,7 +10,7 @@ from pathlib import Path
 from ops.errors import SnapshotError
 from ops.model.findings import Finding, Severity
 from ops.run.progress import Progress
-from ops.snapshots.checksum_file import checksum_files_of, digest_of, recorded_digest
+from ops.snapshots.checksum_file import checksum_files_of, digest_of, digests_with_other_ends, recorded_digest
 from ops.snapshots.excerpt import Excerpt, excerpt_of
 from ops.snapshots.folder_manifest import Entry
 
@@ -96,7 +96,8 @@ def look_at(subject: Subject, progress: Progress) -> Looked | None:
         if record.sha256 not in {None, sha256}
     ]
     findings = [record.problem for record in records if record.problem is not None]
-    findings += map(_differs, mismatches)
+    other_ends = digests_with_other_ends(subject.file) if mismatches else frozenset()
+    findings += [_differs(mismatch, other_ends) for mismatch in mismatches]
     findings += _remarks(subject, records, right=not findings, sha256=sha256)
     return Looked(
         path=subject.path,
@@ -147,10 +148,16 @@ def _mismatch(subject: Subject, record: str, expected: str | None, found: str) -
     )
 
 
-def _differs(mismatch: Mismatch) -> Finding:
+def _differs(mismatch: Mismatch, other_ends: frozenset[str]) -> Finding:
+    message = f"it is not what {mismatch.record} says"
+    if mismatch.expected in other_ends:
+        message += (
+            ": only the line ends differ. Git changes them unless .gitattributes says `*.csv -text`;"
+            " with that line, check the file out again"
+        )
     return critical(
         "snapshot.checksum_mismatch",
-        f"it is not what {mismatch.record} says",
+        message,
         mismatch.path,
         expected=mismatch.expected,
         found=mismatch.found,

@@ -17,6 +17,7 @@ from ops.run.progress import Progress
 from ops.snapshots.csv_write import CsvEncoder
 from ops.snapshots.definition import Definition, file_name, require_form, series_of
 from ops.snapshots.json_write import JsonEncoder
+from ops.snapshots.names_taken import require_same_ticker
 from ops.snapshots.publish import Status, publish_pair, series_lock
 from ops.snapshots.table import Live, Selected, selected_rows
 
@@ -83,6 +84,8 @@ def _create(live: Live, definition: Definition, path: Path, request: CreateReque
         with job.step("snapshot") as facts, selected_rows(live, definition, request.ticker) as selected:
             rows, size, sha256 = write_rows(staged, selected, request.form, job.progress)
             facts.rows, facts.bytes, facts.checksum = rows, size, sha256
+        if request.out is None and request.ticker is not None:
+            require_same_ticker(path, definition, request.ticker)
         with job.step("publish"):
             status = publish_pair(staged, path, sha256, replace=request.replace)
     return Written(path=path, status=status, rows=rows, size=size, sha256=sha256)

@@ -1,7 +1,7 @@
 """Reading the CSV form of a snapshot back into the values that it was made of; also what other programs wrote.
 
-Accepted beyond our own form (`csvform`): a BOM, CRLF line ends, a last line without its end, columns in any order,
-more quotes than needed. Not accepted, since it means damage: a NUL or a lone CR outside of quotes, a quote in the
+Accepted beyond our own form (`csvform`): a BOM, CRLF line ends, a last line without its end, blank lines (in a file of one
+column they are rows), columns in any order, more quotes than needed. Not accepted, since it means damage: a NUL or a lone CR outside of quotes, a quote in the
 middle of a field or one that is never closed, a line with more or fewer fields than the header.
 """
 
@@ -85,6 +85,8 @@ class _Reader:
     def header(self) -> tuple[str, ...]:
         """The names of the columns; raises SnapshotError when there are none, or two that SQLite takes for one."""
         line = self._record()
+        while line is not None and not line.removeprefix("\ufeff"):
+            line = self._record()
         if line is None:
             raise self._malformed("it is empty, not even a header is there")
         names = tuple(text for text, _ in self._fields(line.removeprefix("\ufeff")))
@@ -96,6 +98,8 @@ class _Reader:
         """The rows after the header."""
         batch: list[Row] = []
         while (line := self._record()) is not None:
+            if not line and width > 1:
+                continue
             row = self._row(line)
             if len(row) != width:
                 raise self._malformed(f"{len(row)} fields, the header has {width}")

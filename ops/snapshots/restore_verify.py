@@ -106,7 +106,7 @@ def _judged(looked: Looked | None, digests: set[str]) -> Iterator[Finding]:
                 finding,
                 severity=Severity.WARNING,
                 code="snapshot.only_bytes_differ",
-                message=f"{finding.message}, but its rows are: line ends, a BOM or an order was changed",
+                message=f"{finding.message.partition(':')[0]}, but its rows are: line ends, blank lines, a BOM or an order was changed",
             )
         else:
             yield finding

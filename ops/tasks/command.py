@@ -65,7 +65,7 @@ def command(
             function(Flags(**common, dry=bool(context.config.run.dry)), **given)
 
         body.__signature__ = _signature(function)  # type: ignore[attr-defined]
-        texts = {**(help or {}), **COMMON}
+        texts = {**COMMON, **(help or {})}
         return OpsTask(
             body, name=name, positional=positional, iterable=iterable, help=texts, auto_shortflags=False
         )

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from invoke.exceptions import Exit
 
@@ -32,7 +32,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
-from ops.repository.find import find_backup, latest_of_name
+from ops.repository.find import OTHER_SERIES, find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
 from ops.repository.own import is_part
 from ops.repository.repository import Repository
@@ -55,6 +55,8 @@ _WRITING: Final = {
 }
 """Tasks that write to stores, after which it is remembered which ones those were."""
 _FORMATS: Final = ("text", "json")
+_LINE: Final = "line"
+"""The format of tasks whose results can be told as one line each."""
 _BY_SIGNAL: Final = 128
 _PATIENCE: Final = 2
 """Signals that are heard while a task cleans up after the first."""
@@ -120,13 +122,19 @@ class Session:
         try:
             return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
         except BackupError as error:
-            if configured is None or error.code != "backup.not_found":
+            if configured is None or error.code == OTHER_SERIES:
                 raise
             raise self._naming_copies(error, store, configured) from error
 
     def _naming_copies(self, error: BackupError, store: Store, configured: ConfiguredSource) -> BackupError:
-        """The same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
+        """Return the same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
         choices = []
+        missing = error.code == "backup.not_found"
+        back = (
+            "bring it back"
+            if missing
+            else f"bring it back, once the damaged file is moved out of {store.name!r}"
+        )
         for name in configured.stores:
             if name == store.name:
                 continue
@@ -135,7 +143,7 @@ class Session:
                 copy = find_backup(self.config.stores[name], "latest", whose=whose, cache=self.cache)
                 about = f"newest copy in {name!r}, {copy.manifest.created_at:%Y-%m-%d %H:%M}Z"
                 choices.append((f"{self.named_task} {name}:latest --source {configured.name}", about))
-                choices.append((f"store.pull {name}:latest --source {configured.name}", "bring it back"))
+                choices.append((f"store.pull {name}:latest --source {configured.name}", back))
         if not choices:
             return error
         hint = "copies are in other stores: use one, or bring it back first"
@@ -259,8 +267,18 @@ class Session:
         return self.repository(self.config.home_of(configured) if configured else backup.store)
 
 
-def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
-    """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns)."""
+def conduct(
+    task: str,
+    flags: Flags,
+    body: Callable[[Session], None],
+    *,
+    has_lines: bool = False,
+    lined: bool = False,
+) -> None:
+    """Read the configuration, run `body`, print its outcome, and end with its exit code (0 returns).
+
+    `has_lines`: results can be told as lines (`--format line`); `lined`: they are to be, whatever the format.
+    """
     progress = make_progress(quiet=flags.quiet)
 
     def run(outcome: Outcome) -> None:
@@ -277,7 +295,7 @@ def conduct(task: str, flags: Flags, body: Callable[[Session], None]) -> None:
             if isinstance(progress, TerminalProgress):
                 progress.close()
 
-    _conclude(task, flags, run)
+    _conclude(task, flags, run, has_lines=has_lines, lined=lined)
 
 
 def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None]) -> None:
@@ -285,13 +303,16 @@ def conduct_plain(task: str, flags: Flags, body: Callable[[Outcome, str], None])
     _conclude(task, flags, lambda outcome: body(outcome, program_name()))
 
 
-def _conclude(task: str, flags: Flags, run: Callable[[Outcome], None]) -> None:
+def _conclude(
+    task: str, flags: Flags, run: Callable[[Outcome], None], *, has_lines: bool = False, lined: bool = False
+) -> None:
     open_missing_streams()
     outcome = Outcome(task, program_name(), config_flag(flags))
+    outcome.lines = [] if lined or (has_lines and flags.format == _LINE) else None
     heard: list[signal.Signals] = []
     try:
         _take_signals(heard)
-        _require_format(flags.format)
+        _require_format(flags.format, (*_FORMATS, _LINE) if has_lines else _FORMATS)
         _require_obeyed(flags)
         with without_network() if flags.no_network else contextlib.nullcontext():
             run(outcome)
@@ -344,28 +365,36 @@ def _require_obeyed(flags: Flags) -> None:
         raise ConfigError("what stands behind -- would not be heard", code="usage.bad_value", hint=hint)
 
 
-def _require_format(given: str) -> None:
-    if given not in _FORMATS:
-        hint = f"one of: {', '.join(_FORMATS)}"
+def _require_format(given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        hint = f"one of: {', '.join(known)}"
         raise ConfigError(f"--format {given!r} is not known", code="usage.bad_value", hint=hint)
 
 
 def _emit(outcome: Outcome, wanted: str) -> None:
-    text = outcome.to_json() if wanted == "json" else "\n\n".join(outcome.text)
-    if not text:
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    if not encoding.lower().startswith("utf"):
-        text = text.replace("\u2500", "-")
+    prose = "\n\n".join(outcome.text)
     try:
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        sys.stdout.flush()
+        if outcome.lines is not None:
+            _write(sys.stderr, prose)
+            _write(sys.stdout, "\n".join(outcome.lines))
+        else:
+            _write(sys.stdout, outcome.to_json() if wanted == "json" else prose)
     except OSError as error:
         silence_output()
         message = (
             f"the result could not be written ({error.strerror}); what was done is done: see backup.list"
         )
         raise Exit(message, CRITICAL) from error
+
+
+def _write(stream: TextIO, text: str) -> None:
+    if not text:
+        return
+    encoding = stream.encoding or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        text = text.replace("\u2500", "-")
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
 
 
 def _take_signals(heard: list[signal.Signals]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import run_drillbook
+from tests.conftest import execute, run_drillbook
 from tests.ingest_monitor.answering import answer, answering
 from tests.ingest_monitor.histories import NOW, job, written_lines, written_table
 
@@ -175,3 +176,99 @@ def test_a_provider(here: Path) -> None:
         document(here, "test-conn", "--provider", "other")[1]["errors"][0]["code"]
         == "config.unknown_provider"
     )
+
+
+def test_one_line_a_ticker(here: Path) -> None:
+    """The line has the promised words, in whole seconds; what else there is to say goes to standard error."""
+    ended = run_drillbook("metrics", "--format", "line", cwd=here)
+    assert ended.returncode == ran(here, "metrics")[0] == 1
+    petr4, vale3 = ended.stdout.splitlines()
+    assert re.fullmatch(
+        r"Ticker: PETR4 \| Last ingest: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \| Ingest lag: \d+s"
+        r" \| Job latency avg: \d+ms \| Rows: 5 \| Errors: 1",
+        petr4,
+    )
+    assert vale3.startswith("Ticker: VALE3 | ")
+    assert "ingest.lag_high" in ended.stderr
+
+
+def test_small_objects(here: Path) -> None:
+    """With --flat each line is one object with the six promised keys, in whole numbers."""
+    ended = run_drillbook("metrics", "--format", "json", "--flat", cwd=here)
+    assert ended.returncode == 1
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    keys = ["ticker", "last_ingest", "ingest_lag_seconds", "job_latency_ms", "rows_fetched", "error_count"]
+    assert [list(item) for item in found] == [keys, keys]
+    assert [type(item["ingest_lag_seconds"]) for item in found] == [int, int]
+    assert found[0]["last_ingest"].endswith("Z")
+    assert "." not in found[0]["last_ingest"]
+
+
+@pytest.mark.parametrize("how", [("--format", "line"), ("--format", "json", "--flat")])
+def test_lines_where_there_are_none(here: Path, how: tuple[str, ...]) -> None:
+    """Without a ticker, and where the history cannot be read, standard output stays empty, and the exit code tells."""
+    written_table(here / "other.db", [])
+    (here / "ops.toml").write_text(SOURCE.replace("data.db", "other.db"))
+    ended = run_drillbook("metrics", *how, cwd=here)
+    assert (ended.returncode, ended.stdout, "ingest.no_history" in ended.stderr) == (1, "", True)
+    (here / "other.db").unlink()
+    ended = run_drillbook("metrics", *how, cwd=here)
+    assert (ended.returncode, ended.stdout, "CRITICAL" in ended.stderr) == (2, "", True)
+
+
+def test_forms_that_do_not_go_together(here: Path) -> None:
+    """--flat is for JSON, and only metrics has lines."""
+    assert ran(here, "metrics", "--flat")[0] == 2
+    assert ran(here, "logs", "--format", "line")[0] == 2
+
+
+def test_results_come_first(here: Path) -> None:
+    """Whoever reads only the begin of the document sees the tickers."""
+    assert next(iter(document(here, "metrics")[1])) == "results"
+
+
+def test_a_column_that_is_missing(here: Path) -> None:
+    """How many rows came is not known then: null and a dash, never 0."""
+    path = here / "bare.db"
+    now = datetime.now(UTC).isoformat()
+    execute(path, "CREATE TABLE ingest_logs (ticker, started_at, finished_at, status)")
+    execute(
+        path,
+        f"INSERT INTO ingest_logs VALUES ('PETR4', '{now}', '{now}', 'ok'), ('VALE3', '{now}', '{now}', 'error')",
+    )
+    (here / "ops.toml").write_text(SOURCE.replace("data.db", "bare.db"))
+    results = document(here, "metrics")[1]["results"]
+    assert [(item["ticker"], item["rows_fetched"]) for item in results] == [("PETR4", None), ("VALE3", 0)]
+    assert re.search(r"PETR4 .* -      0", ran(here, "metrics")[1])
+    assert "Rows: - |" in ran(here, "metrics", "--format", "line")[1]
+
+
+def test_names_of_the_application(here: Path) -> None:
+    """A table whose columns are called `rows` and `source` is read like lines with these names."""
+    path = here / "own.db"
+    now = datetime.now(UTC).isoformat()
+    execute(path, "CREATE TABLE ingest_logs (ticker, started_at, finished_at, status, rows, source)")
+    execute(path, f"INSERT INTO ingest_logs VALUES ('PETR4', '{now}', '{now}', 'ok', 7, 'yfinance')")
+    (here / "ops.toml").write_text(SOURCE.replace("data.db", "own.db"))
+    assert document(here, "metrics")[1]["results"][0]["rows_fetched"] == 7
+    (entry,) = document(here, "logs")[1]["results"]
+    assert (entry["rows_fetched"], entry["provider"]) == (7, "yfinance")
+
+
+def test_metrics_where_nothing_is_ingested(here: Path) -> None:
+    """Where no database could have the history, and none was named, metrics is about backups only."""
+    (here / "ops.toml").write_text('[source.audit]\nkind = "eventlog"\npath = "log"\n')
+    code, found = document(here, "metrics")
+    assert (code, found["results"], found["errors"], found["total"]) == (0, [], [], 0)
+    assert [item["source"] for item in found["backups"]] == ["audit"]
+    assert ran(here, "metrics")[1].startswith("Backups\n")
+    assert ran(here, "metrics", "--ticker", "PETR4")[0] == 2
+
+
+def test_a_configuration_of_providers_alone(here: Path) -> None:
+    """`test-conn` works with it; what is about sources says that there are none."""
+    with answering(answer(200)) as server:
+        (here / "ops.toml").write_text(f'[provider.quotes]\nurl = "{server.url}"\n')
+        assert ran(here, "test-conn", "--provider", "quotes")[0] == 0
+    code, text = ran(here, "backup.create")
+    assert (code, "no source is configured" in text) == (2, True)

@@ -11,7 +11,7 @@ import pytest
 
 from ops.errors import SourceError, ToolError
 from ops.proc import worker_count
-from ops.proc.ordered_workers import results_in_order
+from ops.proc.ordered_workers import results_in_order, results_of_many
 
 MIB = 1 << 20
 
@@ -75,3 +75,25 @@ def test_errors_arrive_whole() -> None:
     ):
         next(results)
     assert "out of memory" in killed.value.hint
+
+
+def test_many_tiny_jobs() -> None:
+    """They are handed over together, in order, and not much further ahead than is worked on; a large one goes alone."""
+    taken: list[int] = []
+    with results_of_many(
+        doubled, counted(10_000, taken), weight=lambda job: MIB if job == 700 else 1
+    ) as results:
+        assert len(taken) <= 256 * (2 * worker_count() + 2)
+        assert [*results] == [2 * number for number in range(10_000)]
+    with results_of_many(doubled, [], weight=lambda _: 1) as nothing:
+        assert [*nothing] == []
+
+
+def test_an_error_among_many() -> None:
+    """It arrives whole."""
+    with (
+        pytest.raises(SourceError, match="job 1") as caught,
+        results_of_many(fail, [1, 1], weight=abs) as results,
+    ):
+        next(results)
+    assert (caught.value.code, caught.value.hint) == ("source.changed", "again")

@@ -279,3 +279,38 @@ def test_the_day_is_that_of_utc(live: Live, tmp_path: Path) -> None:
     job = Job(clock=lambda: datetime.fromisoformat("2026-03-16T05:15:00+05:45").astimezone(UTC))
     written = create_snapshot(live, PRICES, CreateRequest(folder=tmp_path, ticker="PETR4"), job)
     assert written.path.name == "PETR4-20260315.csv"
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize(
+    ("first", "second"), [("A/B", "A_B"), ("A_B", "A/B"), ("^BVSP", "_BVSP"), ("A.B.SA", "A_B")]
+)
+def test_two_tickers_of_one_file_name(tmp_path: Path, first: str, second: str, form: str) -> None:
+    """The second one is refused as that, with --replace too, and the first one stays; under a name of its own it is written."""
+    path = tmp_path / "data.db"
+    make_prices(path, [price(first.removesuffix(".SA"), 3), price(second, 3)])
+    live = Live(path=path, timeout_s=1)
+    written = create(live, tmp_path / "out", first, form=form)
+    before = written.path.read_bytes()
+    for replace in (False, True):
+        with pytest.raises(RefusedError) as caught:
+            create(live, tmp_path / "out", second, form=form, replace=replace)
+        assert caught.value.code == "refused.snapshot_of_another"
+        assert repr(second) in caught.value.message
+        assert "--replace" not in f"{caught.value.message} {caught.value.hint}"
+        assert written.path.read_bytes() == before
+    assert create(live, tmp_path / "out", second, form=form, out=tmp_path / f"own.{form}").rows == 1
+    assert create(live, tmp_path / "out", first, form=form).status is Status.UNCHANGED
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"x", b"[", b"\0\0", b"ticker\n", b'ticker\n"a'])
+def test_a_file_that_does_not_say_whose_it_is(live: Live, tmp_path: Path, content: bytes) -> None:
+    """It is told as other content, and replaced where that is asked for."""
+    for form in ("csv", "json"):
+        path = create(live, tmp_path / "out", form=form).path
+        path.write_bytes(content)
+        path.with_name(f"{path.name}.checksum").unlink()
+        with pytest.raises(RefusedError) as caught:
+            create(live, tmp_path / "out", form=form)
+        assert caught.value.code == "refused.snapshot_differs"
+        assert create(live, tmp_path / "out", form=form, replace=True).status is Status.REPLACED

@@ -99,6 +99,9 @@ HARMLESS: dict[str, Callable[[bytes], bytes]] = {
     "columns-moved": reordered,
     "rows-moved": lambda content: lines_at(content, 0, 2, 1, 3),
     "quoted": lambda content: content.replace(b",yfinance,", b',"yfinance",'),
+    "blank-line-at-the-end": lambda content: content + b"\n",
+    "blank-lines-within": lambda content: content.replace(b"\n", b"\n\n\r\n", 2),
+    "blank-lines-before": lambda content: b"\xef\xbb\xbf\n\n" + content,
 }
 
 
@@ -116,6 +119,18 @@ def test_crlf_is_a_warning_where_no_text_has_line_ends(tmp_path: Path) -> None:
     path = create_snapshot(live, PRICES, CreateRequest(folder=tmp_path / "out", ticker="PETR4"), JOB).path
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert found(prove(path)) == (Severity.WARNING, {"snapshot.only_bytes_differ"})
+
+
+def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
+    """There nothing is NULL, and one more of it is another content."""
+    path = tmp_path / "out" / "one-20260315.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"a\n1\n\n2\n")
+    seal(path)
+    one = Definition(name="one", table="one")
+    assert (prove(path, one).rows, found(prove(path, one))) == (3, (Severity.OK, set()))
+    path.write_bytes(b"a\n1\n\n2\n\n")
+    assert found(prove(path, one)) == (Severity.CRITICAL, {"snapshot.checksum_mismatch"})
 
 
 DAMAGING: dict[str, Callable[[bytes], bytes]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import SnapshotError
-from ops.model.findings import Severity
+from ops.model.findings import Finding, Severity
 from ops.run.job import Job
 from ops.snapshots.checksum_file import recorded_digest
 from ops.snapshots.publish import series_lock
@@ -247,3 +247,42 @@ def test_a_run_that_is_at_work_is_waited_for(folder: Path) -> None:
     begun.wait()
     assert codes(verify_snapshots(folder, None, Job())) == set()
     thread.join()
+
+
+LINES = CONTENT + b"2.5,2026-01-03\n" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("recorded", "there"),
+    [
+        (CONTENT, CONTENT.replace(b"\n", b"\r\n")),
+        (CONTENT.replace(b"\n", b"\r\n"), CONTENT),
+        (LINES, LINES.replace(b"\n", b"\r\n")),
+        (b"a\n" * 600_000, b"a\r\n" * 600_000),
+        (b"a\rb\n", b"a\rb\r\n"),
+        (b"a\n\r", b"a\r\n\r"),
+    ],
+)
+def test_where_only_line_ends_differ_that_is_said(folder: Path, recorded: bytes, there: bytes) -> None:
+    """Git changes them: it is critical all the same, and the message names the cure."""
+    (folder / NAME).write_bytes(there)
+    (folder / f"{NAME}.checksum").write_text(hashlib.sha256(recorded).hexdigest())
+    (finding,) = mismatches(verify_snapshots(folder, None, Job()))
+    assert finding.severity is Severity.CRITICAL
+    assert "only the line ends differ" in finding.message
+    assert "*.csv -text" in finding.message
+
+
+@pytest.mark.parametrize("there", [CONTENT + b"\r\n", CONTENT.replace(b"1.5", b"1.6"), b"", CONTENT[:-1]])
+def test_where_more_differs_nothing_is_said_of_line_ends(folder: Path, there: bytes) -> None:
+    """One other byte, and it is not only the line ends."""
+    (folder / NAME).write_bytes(there)
+    (folder / f"{NAME}.checksum").write_text(SHA256)
+    (finding,) = mismatches(verify_snapshots(folder, None, Job()))
+    assert "line ends" not in finding.message
+
+
+def mismatches(verified: Verified) -> list[Finding]:
+    """What is not as recorded."""
+    found = [finding for looked in verified.looked for finding in looked.findings]
+    return [finding for finding in found if finding.code == "snapshot.checksum_mismatch"]

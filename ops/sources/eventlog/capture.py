@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ops.driverkit.json_text import indented_json
 from ops.formats.dependencies import KEY as NEEDS
 from ops.formats.dependencies import Need, needs_document
 from ops.model.findings import Finding, Severity
@@ -91,7 +91,7 @@ class _Look:
         self.document = {**about, "members": members}
         head = {"version": _VERSION, "created_at": format_time(found.settled.moment)}
         inside = {**head, "source_dir": about["source_dir"], "files": members, **about}
-        return json.dumps(inside, indent=2, ensure_ascii=True).encode("ascii")
+        return indented_json(inside)
 
     def _judged(self, found: FoundLog) -> list[Finding]:
         """What is said of the chain, of the snapshot, and of what came before."""

@@ -63,6 +63,8 @@ def unverified_finding(chain: Chain, position: Position, *, blocking: bool) -> F
         f"{chain.unverified} of {chain.events} events were not verified: the hash of event {position.index}"
         f" ({broken.event_id or 'no id'}) cannot be computed here, because {broken.reason}"
     )
+    if broken.code == "eventlog.not_checked":
+        message = f"event {position.index} was not checked: {broken.reason}"
     return Finding(
         severity=Severity.WARNING,
         code=broken.code,
@@ -134,7 +136,7 @@ class LogCopy:
             *chain_findings(chain, self.was_broken),
             *([start_undecided()] if self.undecided else []),
         ]
-        if chain.broken is not None:
+        if chain.broken is not None or chain.cut:
             return findings
         if chain.valid:
             message = f"{chain.verified} events in {chain.segments} segments, each with its hash and its link"

@@ -102,9 +102,12 @@ class EventLogSource:
         """Names are `backup-eventlog-<time>.tar.gz`."""
         return "backup-eventlog", ".tar.gz"
 
-    def after(self, former: Manifest) -> EventLogSource:
-        """The same, whose capture is compared with what that backup recorded."""
-        return replace(self, former=read_former(former.payload, former.extra.get("eventlog")))
+    def after(self, former: Manifest, restored: Manifest | None = None) -> EventLogSource:
+        """Return the same, whose capture is compared with what those backups recorded."""
+        known = read_former(former.payload, former.extra.get("eventlog"))
+        if known is not None and restored is not None:
+            known = replace(known, restored=read_former(restored.payload, restored.extra.get("eventlog")))
+        return replace(self, former=known)
 
     @property
     def full_every(self) -> timedelta | None:

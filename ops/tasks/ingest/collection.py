@@ -13,6 +13,8 @@ from ops.tasks.command import Flags, command
         "ticker": "only this ticker, like PETR4 or PETR4.SA",
         "limit": "so many tickers (default: all)",
         "offset": "after so many, in the order of their names",
+        "flat": "with --format json: nothing but one small object a ticker, one a line",
+        "format": "text, json, or line: one line a ticker",
     },
 )
 def metrics(
@@ -20,13 +22,14 @@ def metrics(
     ticker: str = "",
     limit: str = "",
     offset: str = "0",
+    flat: bool = False,
 ) -> None:
     """Say how late each ticker and each backup is, and what failed."""
     from ops.tasks.ingest import metrics as work
     from ops.tasks.session import conduct
 
-    wanted = work.WantedMetrics(ticker=ticker, limit=limit, offset=offset)
-    conduct("metrics", flags, lambda session: work.show_metrics(session, wanted))
+    wanted = work.WantedMetrics(ticker=ticker, limit=limit, offset=offset, flat=flat)
+    conduct("metrics", flags, lambda session: work.show_metrics(session, wanted), lined=flat, has_lines=True)
 
 
 @command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,15 @@ from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError
 from ops.ingest_monitor.history import History
 from ops.ingest_monitor.jsonl_history import LinesHistory
-from ops.ingest_monitor.metrics import measure
+from ops.ingest_monitor.metrics import Measured, measure
 from ops.ingest_monitor.table_history import TableHistory, examine_index, opened_table
 from ops.model.findings import Finding
 from ops.report.ingest import (
     ages_document,
     ages_text,
+    flat_document,
     metrics_document,
+    metrics_line,
     metrics_text,
 )
 from ops.repository.freshness import BackupAges, ages_of
@@ -40,10 +43,14 @@ class WantedMetrics:
     ticker: str
     limit: str
     offset: str
+    flat: bool
 
 
 def show_metrics(session: Session, wanted: WantedMetrics) -> None:
-    """Each ticker, then each source's backups."""
+    """Show each ticker, then each source's backups."""
+    if wanted.flat and session.flags.format != "json":
+        raise ConfigError("--flat goes with --format json", code="usage.bad_value")
+    session.outcome.results_first = True
     offset = number("--offset", wanted.offset)
     limit = number("--limit", wanted.limit) if wanted.limit else None
     now = session.job.clock()
@@ -53,17 +60,34 @@ def show_metrics(session: Session, wanted: WantedMetrics) -> None:
         with opened_history(session) as history:
             measured = measure(history, settings, _meant(wanted.ticker), page, now)
     except OpsError as error:
-        session.outcome.fail(error)
+        if wanted.ticker or not _has_no_history(session):
+            session.outcome.fail(error)
+        else:
+            session.outcome.answer = {"total": 0, "limit": limit, "offset": offset}
     else:
         session.outcome.answer = {"total": measured.total, "limit": limit, "offset": offset}
-        for item in measured.tickers:
-            session.outcome.add(metrics_document(item), "")
-        window = format_duration(settings.window.total_seconds())
-        if measured.tickers:
-            session.outcome.text.append(metrics_text(measured.tickers, window))
-        session.outcome.notice(measured.findings)
+        _show_tickers(session, measured, format_duration(settings.window.total_seconds()), flat=wanted.flat)
     if not wanted.ticker:
         _show_ages(session, now)
+
+
+def _has_no_history(session: Session) -> bool:
+    """Whether nothing was said of a history, and there is no database of which it would be the table."""
+    settings, sources = session.config.ingest.settings, session.config.sources.values()
+    if settings.source is not None or settings.log is not None:
+        return False
+    return not any(isinstance(configured.source, SqliteSource) for configured in sources)
+
+
+def _show_tickers(session: Session, measured: Measured, window: str, *, flat: bool) -> None:
+    outcome = session.outcome
+    for item in measured.tickers:
+        outcome.add(metrics_document(item), "")
+        if outcome.lines is not None:
+            outcome.lines.append(json.dumps(flat_document(item)) if flat else metrics_line(item))
+    if measured.tickers and outcome.lines is None:
+        outcome.text.append(metrics_text(measured.tickers, window))
+    outcome.notice(measured.findings)
 
 
 def _show_ages(session: Session, now: datetime) -> None:
@@ -78,7 +102,7 @@ def _show_ages(session: Session, now: datetime) -> None:
         **session.outcome.answer,
         "backups": [ages_document(ages, now) for ages in all_ages],
     }
-    if all_ages:
+    if all_ages and session.outcome.lines is None:
         session.outcome.text.append(ages_text(all_ages, now))
     session.outcome.notice([finding for ages in all_ages for finding in ages.findings])
 

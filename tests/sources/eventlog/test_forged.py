@@ -17,6 +17,7 @@ from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
 from ops.repository.repository import Repository
 from ops.run.job import Job
+from ops.sources.eventlog.chain.event_hash import event_hash
 from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.writing import made_events, written_log
@@ -165,3 +166,30 @@ def test_a_snapshot_file(case: Case, change: dict[str, object], what: str) -> No
     messages = said(case.take().findings, "eventlog.snapshot_disagrees")
     assert bool(messages) is bool(what)
     assert all(what in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "told", "compared"),
+    [
+        (1772358000000, 1772358000000, True),
+        (1772358000000, "2026-03-01T09:40:00.000Z", True),
+        (1772358000000, "2026-03-01T09:40:00.001Z", None),
+        ("2026-03-01T09:40:00", "2026-03-01T09:40:00", False),
+        ("2026-03-01T09:40:00", "2020-01-01T00:00:00.000Z", False),
+    ],
+)
+def test_the_time_of_a_snapshot_file(case: Case, stamp: object, told: object, compared: bool | None) -> None:
+    """What is said names what was compared: the time only where what the event's stamp means can be told."""
+    last: dict[str, Any] = {**EVENTS[34], "timestamp": stamp}
+    if isinstance(stamp, int):
+        last["current_hash"] = event_hash(last)
+    written_log(case.data, [*EVENTS[:34], last], 10)
+    path = case.data / "event-log-snapshot.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "last_timestamp": told}))
+    taken = case.take()
+    assert bool(said(taken.findings, "eventlog.snapshot_disagrees")) is (compared is None)
+    for _, findings in case.looks(taken)[1:]:
+        messages = said(findings, "eventlog.snapshot")
+        assert [("id, time and hash" in message) for message in messages] == [compared] * (
+            compared is not None
+        )

@@ -23,9 +23,9 @@ from typing import BinaryIO, Final, NamedTuple
 from ops.driverkit.gzip_stream import Zipping, gzip_member
 from ops.driverkit.tar_header import END, MANIFEST, header_of, padding_of
 from ops.model.manifest import FileEntry
-from ops.proc.ordered_workers import results_in_order
+from ops.proc.ordered_workers import results_of_many
 from ops.run.progress import Progress, silent
-from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large, linked
 from ops.sources.eventlog.log import open_files as marked
 from ops.sources.eventlog.log.layout import SNAPSHOT, segment_path
 from ops.sources.eventlog.log.live_reader import Settled, changing, settle
@@ -160,8 +160,10 @@ def _pack_settled(
     progress.step("checking and packing", settled.size)
     segments: dict[int, SegmentFacts] = {}
     left_out: list[str] = []
+    before: str | None = None
     for number, facts, is_packed in _written(settled, archive, held):
-        segments[number] = facts
+        segments[number] = linked(facts, before)
+        before = facts.last_hash
         left_out += [] if is_packed else [facts.name]
         progress.advance(facts.size)
     files = [FileEntry(facts.name, facts.size, facts.sha256) for facts in segments.values()]
@@ -183,13 +185,10 @@ def _written(
 
     A small newest one is worked on while the workers start. A large one is written while it is read.
     """
-    jobs = [
-        _Job(number, settled.folder / segment_path(number), mark, held.get(segment_path(number)))
-        for number, mark in settled.older.items()
-    ]
-    with _packed([job for job in jobs if not is_large(job.mark.size)]) as packed:
+    small = sum(mark.size for mark in settled.older.values() if not is_large(mark.size))
+    with _packed((job for job in _jobs(settled, held) if not is_large(job.mark.size)), small) as packed:
         last = _packed_newest(settled, held)
-        for job in jobs:
+        for job in _jobs(settled, held):
             if not is_large(job.mark.size):
                 yield job.number, *archive.put(next(packed))
             else:
@@ -202,13 +201,20 @@ def _written(
         yield number, *(archive.put(last) if last is not None else _stream(newest, number, other, archive))
 
 
+def _jobs(settled: Settled, held: Mapping[str, FileEntry]) -> Iterator[_Job]:
+    """The older segments in order, each made when it is its turn: of a hundred thousand none is kept."""
+    for number, mark in settled.older.items():
+        path = segment_path(number)
+        yield _Job(number, settled.folder / path, mark, held.get(path))
+
+
 @contextlib.contextmanager
-def _packed(jobs: list[_Job]) -> Iterator[Iterator[_Segment]]:
-    """Small segments in order: by worker processes, or here when that is sooner."""
-    if sum(job.mark.size for job in jobs) <= ALONE_UP_TO:
+def _packed(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[_Segment]]:
+    """Small segments in order, of that size in all: by worker processes, or here when that is sooner."""
+    if size <= ALONE_UP_TO:
         yield map(_pack_job, jobs)
         return
-    with results_in_order(_pack_job, jobs, weight=lambda job: job.mark.size) as segments:
+    with results_of_many(_pack_job, jobs, weight=lambda job: job.mark.size) as segments:
         yield segments
 
 

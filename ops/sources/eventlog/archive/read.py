@@ -19,7 +19,7 @@ from ops.driverkit.tar_header import BLOCK, MANIFEST, TarError, padding_of, read
 from ops.errors import BackupError, StoreError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry
-from ops.proc.ordered_workers import results_in_order
+from ops.proc.ordered_workers import results_of_many
 from ops.run.progress import Progress, silent
 from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large
 from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_number, segment_path
@@ -234,7 +234,7 @@ def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[tuple[str, Se
     if size <= _ALONE_UP_TO:
         yield map(_check_job, jobs)
         return
-    with results_in_order(_check_job, jobs, weight=_weight) as checked:
+    with results_of_many(_check_job, jobs, weight=_weight) as checked:
         yield checked
 
 

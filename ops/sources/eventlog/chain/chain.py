@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ops.sources.eventlog.chain.segment import ABSENT, Broken, SegmentFacts
 
 _LINK: Final = "eventlog.link_broken"
-Neighbours = tuple[int | None, int | None]
+
+
+class Neighbours(NamedTuple):
+    """Where events have some text as their `current_hash`: the last such position before another one, and the first behind.
+
+    `begins`: the event at that other position begins a segment; `overtaken`: and the one in front of it was written later.
+    """
+
+    before: int | None
+    behind: int | None
+    begins: bool
+    overtaken: bool
+
+
 Find = Callable[[str, int], Neighbours]
-"""Where events have that text as their `current_hash`: the last such position before that one, and the first behind it."""
+"""Find such neighbours of a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,8 @@ class Chain:
 
     `verified`: events up to the first wrong one whose hash and link are right. `starts`: whether its first event says that nothing came
     before; None where there is no event. `broken`: the first event that is wrong, if one is. `unclear`: the first
-    whose hash only the program itself can compute, and `unverified` how many such. `gaps`: numbers of segments that are not there between others.
+    whose hash only the program itself can compute, or that is too large to be read, and `unverified` how many such. `cut`: what
+    follows such a large one was not read. `gaps`: numbers of segments that are not there between others.
     """
 
     events: int = 0
@@ -42,6 +56,7 @@ class Chain:
     broken: Position | None = None
     unclear: Position | None = None
     unverified: int = 0
+    cut: bool = False
     gaps: tuple[int, ...] = ()
 
     @property
@@ -52,11 +67,13 @@ class Chain:
 
 def walk(segments: Mapping[int, SegmentFacts]) -> Chain:
     """The chain of the segments with these numbers."""
-    chain, before, former = Chain(segments=len(segments)), None, None
+    chain, before, former, cut = Chain(segments=len(segments)), None, None, False
     for number in sorted(segments):
         facts = segments[number]
         skipped = tuple(range(former + 1, number)) if former is not None else ()
         chain = replace(chain, gaps=(*chain.gaps, *skipped))
+        if (cut or facts.first_unread) and not skipped:
+            before = facts.first_previous  # one of the two is not known
         position = _broken_in(facts, chain, before, skipped, is_first_file=number == 1)
         if chain.broken is None:
             unverified = chain.unverified + facts.unverified
@@ -70,7 +87,7 @@ def walk(segments: Mapping[int, SegmentFacts]) -> Chain:
             )
         if facts.events:
             chain = _longer(chain, facts)
-            before = facts.last_hash
+            before, cut = facts.last_hash, facts.cut
         former = number
     return chain
 
@@ -81,10 +98,15 @@ def _longer(chain: Chain, facts: SegmentFacts) -> Chain:
         chain,
         events=chain.events + facts.events,
         first_id=facts.first_id if is_first else chain.first_id,
-        starts=facts.first_previous is None if is_first else chain.starts,
+        starts=_starts(facts) if is_first else chain.starts,
+        cut=chain.cut or facts.cut,
         last_id=facts.last_id,
         last_hash=facts.last_hash,
     )
+
+
+def _starts(facts: SegmentFacts) -> bool | None:
+    return None if facts.first_unread else facts.first_previous is None
 
 
 def _broken_in(
@@ -96,7 +118,7 @@ def _broken_in(
         return Position(start, facts.name, Broken(0, "", "eventlog.segment_unreadable", facts.unreadable))
     if facts.events == 0:
         return None
-    if chain.events == 0:
+    if chain.events == 0 and not facts.first_unread:
         if facts.first_previous == ABSENT:
             reason = "it does not say what came before it"
             return Position(start, facts.name, Broken(0, facts.first_id or "", _LINK, reason, ABSENT))
@@ -129,9 +151,19 @@ def explained(position: Position, find: Find) -> Position:
     if broken.previous is None:
         reason = "it says that nothing came before it: events were put in front of it, or another log begins"
         return _named(position, "eventlog.event_inserted", reason)
-    before, behind = find(broken.previous, position.index)
+    before, behind, begins, overtaken = find(broken.previous, position.index)
     if before is None and behind is None:
         reason = "the event that it follows is not in the log any more"
+        if overtaken:
+            reason += (
+                ", and the one in front of it, in the segment before, was written later: two programs wrote to the log at"
+                " once, and each wrote over events of the other"
+            )
+            return _named(position, "eventlog.forked", reason)
+        if begins:
+            reason += (
+                ": it was removed, or a second program that writes to the log wrote over the segment before"
+            )
         return _named(position, "eventlog.event_removed", reason)
     if before is None:
         reason = f"the event that it follows stands behind it, at {behind}"

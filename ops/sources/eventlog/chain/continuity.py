@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ops.model.findings import Finding, Severity
-from ops.sources.eventlog.chain.segment import SegmentFacts
+from ops.sources.eventlog.chain.segment import ABSENT, SegmentFacts
 
 HashAt = Callable[[int, int], str | None]
 """The `current_hash` of the event at an index (from 0 on) of the segment with a number; None when there is none."""
@@ -30,11 +30,21 @@ class FormerSegment:
 
 @dataclass(frozen=True, slots=True)
 class FormerLog:
-    """What was recorded of the log in a backup called `backup`: its segments by number."""
+    """What was recorded of the log in a backup called `backup`: its segments by number.
+
+    `restored`: the same of the backup that a restore put in the place of the log since then.
+    """
 
     backup: str
     events: int
     segments: Mapping[int, FormerSegment]
+    restored: FormerLog | None = None
+
+    @property
+    def last_hash(self) -> str | None:
+        """Return the hash of the last event; None where there was none."""
+        held = [number for number, item in self.segments.items() if item.events]
+        return self.segments[max(held)].last_hash if held else None
 
 
 def recorded(segments: Mapping[int, SegmentFacts]) -> dict[str, Any]:
@@ -63,11 +73,29 @@ def read_former(backup: str, document: object) -> FormerLog | None:
 
 
 def compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: HashAt) -> list[Finding]:
-    """What a log is in relation to its former backup; empty never."""
+    """Return what a log is in relation to its former backup, or to the one that replaced it since then; empty never."""
+    findings = _compare(former, segments, hash_at)
+    if former.restored is None or not any(item.severity is Severity.CRITICAL for item in findings):
+        return findings
+    since = _compare(former.restored, segments, hash_at)
+    if any(item.severity is not Severity.OK for item in since):
+        return findings
+    message = (
+        f"it goes on from {former.restored.backup}, which a restore put in its place after {former.backup} was made:"
+        " what only that one holds is not in the log any more"
+    )
+    return [
+        _finding(Severity.OK, "eventlog.continues_restored", message),
+        *(item for item in since if item.code != "eventlog.continues"),
+    ]
+
+
+def _compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: HashAt) -> list[Finding]:
     kept = {number: item for number, item in former.segments.items() if number in segments}
     findings = [*_rewritten(former, kept, segments, hash_at)]
     findings += _gone(former, segments)
-    if not findings and segments and former.events and not any(item.events for item in kept.values()):
+    none_left = segments and former.events and not any(item.events for item in kept.values())
+    if not findings and none_left and not _begins_behind(former, segments):
         message = (
             f"nothing is left of what {former.backup} holds: whether it goes on from there can not be told"
         )
@@ -75,6 +103,16 @@ def compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: Ha
     if not findings:
         findings = [_finding(Severity.OK, "eventlog.continues", f"it goes on where {former.backup} ended")]
     return findings + _pruned(former, segments)
+
+
+def _begins_behind(former: FormerLog, segments: Mapping[int, SegmentFacts]) -> bool:
+    """Whether the first event that is left follows the last one that the former backup holds, by that one's hash."""
+    first = min((number for number, facts in segments.items() if facts.events), default=None)
+    return (
+        first is not None
+        and first > max(former.segments)
+        and segments[first].first_previous == former.last_hash not in {None, ABSENT}
+    )
 
 
 def _rewritten(
@@ -104,6 +142,9 @@ def _rewritten(
                 f"{where} was followed by another segment in {former.backup}, and was changed since then"
             )
             return [_finding(Severity.CRITICAL, "eventlog.rewritten", message, where)]
+        if now.events == before.events and now.cut:
+            message = f"whether {where} holds what it held in {former.backup} was not checked: it has an event that is too large"
+            return [_finding(Severity.WARNING, "eventlog.not_checked", message, where)]
         if now.events == before.events:
             # The same events by their hashes: changed is what no hash covers, like an id, or only the form.
             message = f"{where} holds the same chain as in {former.backup}, in other bytes"

@@ -1,8 +1,8 @@
 """The elements of a JSON array, one after the other, out of a text that comes in parts. Pure.
 
 What is read is what `parse_json` reads of the whole, and refused is what it refuses, only later: elements in front of a
-mistake have been given out by then. No more than a part and an element is held at a time, and no element of more than 4 MiB
-is read: what is held must not depend on what the text says.
+mistake have been given out by then. No more than a part and an element is held at a time, and no element of more than 16 Mi
+characters is read: what is held must not depend on what the text says.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ _LONGEST_WORD: Final = 16
 _CUT_OFF_A_NUMBER: Final = 2
 """A number that was cut is taken for a shorter one with at most so much behind it: `1` of `1e+5`."""
 _UNTERMINATED: Final = "Unterminated string"
-_LARGEST: Final = 4 * 1024 * 1024
+_LARGEST: Final = 16 * 1024 * 1024
 """Characters of an element. The values of JSON need up to twenty times the room of their text."""
+
+
+class TooLargeError(ValueError):
+    """An element is too large to be read; nothing is wrong with it as far as is known."""
 
 
 def array_elements(parts: Iterable[bytes]) -> Iterator[Any]:
     """The elements of the array; none for `null`. Raises ValueError when the whole is neither.
 
-    Raises ValueError, too, for an element that is too large.
+    Raises TooLargeError for an element that is too large.
     """
     window = _Window(parts)
     if window.peek() == "n":
@@ -52,7 +56,7 @@ def array_elements(parts: Iterable[bytes]) -> Iterator[Any]:
 
 def _require_small(characters: int) -> None:
     if characters > _LARGEST:
-        raise ValueError(f"an element has more than {_LARGEST} characters")
+        raise TooLargeError(f"it has more than {_LARGEST} characters")
 
 
 class _Window:

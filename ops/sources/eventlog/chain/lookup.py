@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ops.sources.eventlog.chain.chain import Chain, Neighbours, explained, walk
+from ops.sources.eventlog.chain.event_hash import InstantError, canonical_instant
 from ops.sources.eventlog.chain.segment import SegmentFacts, elements_in, shown
 
 Text = Iterator[bytes]
@@ -40,18 +41,18 @@ def hash_at(
     if index == facts.events - 1:
         return facts.last_hash
     found = None
-    for place, hashed in enumerate(_hashes(text(), facts.size)):
+    for place, event in enumerate(_events(text(), facts.size)):
         if place == index:
-            found = hashed
+            found = _hash_of(event)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What names an event: its id, its time stamp as text, its `current_hash`; ABSENT for what is no text."""
+    """What names an event: its id and `current_hash`, ABSENT where they are not text, and its time stamp as it stands."""
 
     id: str
-    timestamp: str
+    timestamp: object
     hash: str
 
 
@@ -65,43 +66,55 @@ def event_at(
     found = None
     for place, event in enumerate(_events(text(), facts.size)):
         if place == index and isinstance(event, dict):
-            found = Named(*(shown(event.get(name)) for name in ("id", "timestamp", "current_hash")))
+            stamp = event.get("timestamp", "")  # the program hashes one that is not there like an empty one
+            found = Named(shown(event.get("id")), stamp, shown(event.get("current_hash")))
     return found
 
 
 def newest_timestamp(text: Text, size: int) -> str | None:
     """The greatest time stamp in a segment, as text; None when it has none."""
-    stamps = (event.get("timestamp") for event in elements_in(text, size) if isinstance(event, dict))
+    stamps = (event.get("timestamp") for event in _events(text, size) if isinstance(event, dict))
     return max((stamp for stamp in stamps if isinstance(stamp, str)), default=None)
 
 
 def _neighbours(
     wanted: str, index: int, segments: Mapping[int, SegmentFacts], texts: Iterable[tuple[int, Text]]
 ) -> Neighbours:
-    """The positions nearest to `index` whose hash is that one: before it, and behind it."""
+    """Find the positions nearest to `index` whose hash is that one, and see which event there is the later one."""
     starts, start = {}, 0
     for number in sorted(segments):
         starts[number] = start
         start += segments[number].events
     before: int | None = None
     behind: int | None = None
+    stamps: dict[int, object] = {}
     for number, text in texts:
         if segments[number].events == 0:
             continue  # it may be unreadable only behind some events
-        for place, hashed in enumerate(_hashes(text, segments[number].size), starts[number]):
-            if hashed != wanted:
+        for place, event in enumerate(_events(text, segments[number].size), starts[number]):
+            if place in {index - 1, index} and isinstance(event, dict):
+                stamps[place] = event.get("timestamp")
+            if _hash_of(event) != wanted:
                 continue
             if place < index:
                 before = place if before is None else max(before, place)
             elif place > index:
                 behind = place if behind is None else min(behind, place)
-    return before, behind
+    begins = index in starts.values()
+    overtaken = begins and _is_later(stamps.get(index - 1), stamps.get(index))
+    return Neighbours(before, behind, begins, overtaken)
 
 
-def _hashes(text: Text, size: int) -> Iterator[str]:
-    """The `current_hash` of each event."""
-    for event in _events(text, size):
-        yield shown(event.get("current_hash") if isinstance(event, dict) else None)
+def _is_later(one: object, other: object) -> bool:
+    """Whether one time stamp is later than another; False where either cannot be read."""
+    try:
+        return canonical_instant(one) > canonical_instant(other)
+    except InstantError:
+        return False
+
+
+def _hash_of(event: object) -> str:
+    return shown(event.get("current_hash") if isinstance(event, dict) else None)
 
 
 def _events(text: Text, size: int) -> Iterator[object]:

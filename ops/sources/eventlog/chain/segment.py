@@ -18,7 +18,7 @@ from ops.sources.eventlog.chain.event_hash import (
     parse_json,
 )
 from ops.sources.eventlog.chain.fast_segment import Ends, RightGroups, ends_of_right
-from ops.sources.eventlog.chain.json_elements import array_elements
+from ops.sources.eventlog.chain.json_elements import TooLargeError, array_elements
 
 ABSENT: Final = "(absent)"
 """Stands for a previous hash that is not there at all, or is neither text nor null."""
@@ -47,7 +47,8 @@ class SegmentFacts:
     """What is known of a segment: size in bytes and SHA-256 of its file, its events, both ends of its chain.
 
     `first_previous` None: the first event says that nothing came before. `unreadable`: why it has no events.
-    `unclear`: the first event whose hash nobody but the program itself can compute, and why; `unverified`: how many such.
+    `unclear`: the first event whose hash nobody but the program itself can compute, or that is too large to be read, and why;
+    `unverified`: how many such. `cut`: the last one that is counted is too large, and what follows it was not read.
     """
 
     name: str
@@ -62,6 +63,22 @@ class SegmentFacts:
     unclear: Broken | None = None
     unverified: int = 0
     unreadable: str | None = None
+    cut: bool = False
+
+    @property
+    def first_unread(self) -> bool:
+        """Whether not even its first event was read."""
+        return self.cut and self.events == 1
+
+
+def linked(facts: SegmentFacts, before: str | None) -> SegmentFacts:
+    """Return the same, which shares with the segment before it the text of the hash that stands between them.
+
+    Workers send each its own; of many small segments that is a large part of what is held.
+    """
+    if before is None or facts.first_previous != before:
+        return facts
+    return replace(facts, first_previous=before)
 
 
 def is_large(size: int) -> bool:
@@ -142,6 +159,7 @@ class _Walk:
         self._broken: Broken | None = None
         self._unclear: Broken | None = None
         self._unverified = 0
+        self._cut = False
 
     def take_right(self, ends: Ends) -> None:
         """The next events, which are right and follow each other."""
@@ -157,6 +175,8 @@ class _Walk:
                 if not isinstance(event, dict):
                     return _NO_JSON
                 self._take(event)
+        except TooLargeError as error:
+            self._leave(error)
         except ValueError as error:
             return f"{_NO_JSON}: {error}"
         return None
@@ -167,6 +187,13 @@ class _Walk:
             self._judge(event)
         self._first = event if self._events == 0 else self._first
         self._last, self._events = event, self._events + 1
+
+    def _leave(self, error: TooLargeError) -> None:
+        """The next event is too large: it counts, and nothing is known of it, nor of what follows."""
+        reason = f"{error}; neither was what follows it in its segment"
+        unclear = Broken(self._events, "", "eventlog.not_checked", reason)
+        self._unclear, self._unverified = self._unclear or unclear, self._unverified + 1
+        self._last, self._events, self._cut = {}, self._events + 1, True
 
     def _judge(self, event: dict[str, Any]) -> None:
         """The link is looked at first."""
@@ -203,6 +230,7 @@ class _Walk:
             broken=self._broken,
             unclear=self._unclear,
             unverified=self._unverified,
+            cut=self._cut,
         )
 
 

@@ -55,13 +55,15 @@ class StillLog:
 
 def read_log(folder: Path) -> StillLog:
     """The log below `folder`; raises SourceError when a file can not be read."""
-    paths = segment_files(folder)
-    numbers = sorted(paths)
-    size = sum(path.stat().st_size for path in paths.values())
-    jobs = [str(paths[number]) for number in numbers]
+    # Paths are made where they are needed: of a hundred thousand segments they would be the larger part of what is held.
+    numbers = sorted(segment_files(folder))
+    jobs = [f"{folder}/{segment_path(number)}" for number in numbers]
+    size = sum(Path(job).stat().st_size for job in jobs)
     facts = run_in_workers(check_file, jobs) if size > _ALONE_UP_TO else [check_file(job) for job in jobs]
     segments = dict(zip(numbers, facts, strict=True))
-    chain = walk_explained(segments, lambda: ((number, read_parts(paths[number])) for number in numbers))
+    chain = walk_explained(
+        segments, lambda: ((number, read_parts(folder / segment_path(number))) for number in numbers)
+    )
     snapshot = folder / SNAPSHOT
     return StillLog(folder, segments, chain, read_file(snapshot) if snapshot.is_file() else None)
 

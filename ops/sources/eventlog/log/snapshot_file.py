@@ -31,29 +31,37 @@ def judge_snapshot(
             f"the snapshot can not be read ({why}): the program would not open the log; without it, it does"
         )
         return [_warning("eventlog.snapshot_unreadable", message)]
-    if (why := _disagrees(document, segments, event_at)) is not None:
-        message = f"the snapshot does not fit the log: {why}; the log decides"
+    if any(facts.cut for facts in segments.values()):
+        return []  # where its event is, and how many there are before it, was not read
+    found = _named_event(document, event_at)
+    if isinstance(found, str) or (why := _disagrees(document, segments, found)) is not None:
+        message = (
+            f"the snapshot does not fit the log: {found if isinstance(found, str) else why}; the log decides"
+        )
         return [_warning("eventlog.snapshot_disagrees", message)]
-    message = "the snapshot names an event of the log, with its id, time and hash"
-    return [Finding(severity=Severity.OK, code="eventlog.snapshot", message=message, where=SNAPSHOT)]
+    return [
+        _agrees(compared_time=_is_same_instant(document.get("last_timestamp"), found.timestamp) is not None)
+    ]
 
 
-def _disagrees(
-    document: Mapping[str, Any], segments: Mapping[int, SegmentFacts], event_at: EventAt
-) -> str | None:
+def _named_event(document: Mapping[str, Any], event_at: EventAt) -> Named | str:
+    """Return the event that the snapshot names, or why there is none."""
     number, index = document.get("last_segment"), document.get("last_index_in_segment")
     if type(number) is not int or type(index) is not int:
         return "it names no event"
-    found = event_at(number, index)
-    if found is None:
-        return f"there is no event {index} in segment {number:06}"
+    return event_at(number, index) or f"there is no event {index} in segment {number:06}"
+
+
+def _disagrees(document: Mapping[str, Any], segments: Mapping[int, SegmentFacts], found: Named) -> str | None:
+    """Return in what the snapshot differs from the event `found` that it names."""
+    number, index = document["last_segment"], document["last_index_in_segment"]
     for key, what, there in (
         ("last_current_hash", "hash", found.hash),
         ("last_event_id", "id", found.id),
     ):
         if document.get(key) != there:
             return f"event {index} of segment {number:06} has another {what}"
-    if not _is_same_instant(document.get("last_timestamp"), found.timestamp):
+    if _is_same_instant(document.get("last_timestamp"), found.timestamp) is False:
         return f"event {index} of segment {number:06} has another time stamp"
     first = min(segments)
     counted = sum(facts.events for item, facts in segments.items() if item < number) + index + 1
@@ -62,16 +70,27 @@ def _disagrees(
     return None
 
 
-def _is_same_instant(told: object, there: str) -> bool:
-    """Whether both mean one moment; True where nobody here can tell what the event's means."""
+def _is_same_instant(told: object, there: object) -> bool | None:
+    """Return whether both mean one moment; None where only the program can tell what the event's stamp means."""
     try:
         instant = canonical_instant(there)
     except InstantError:
-        return True
+        return None
     try:
         return canonical_instant(told) == instant
     except InstantError:
         return False
+
+
+def _agrees(*, compared_time: bool) -> Finding:
+    """Return the finding that names what was compared, and nothing else."""
+    message = "the snapshot names an event of the log, with its id, time and hash"
+    if not compared_time:
+        message = (
+            "the snapshot names an event of the log, with its id and hash; its time was not compared,"
+            " because the time stamp of the event cannot be read here"
+        )
+    return Finding(severity=Severity.OK, code="eventlog.snapshot", message=message, where=SNAPSHOT)
 
 
 def _warning(code: str, message: str) -> Finding:

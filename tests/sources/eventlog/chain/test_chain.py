@@ -196,3 +196,60 @@ def test_a_large_segment() -> None:
     """Two hundred thousand events in one segment, which the program itself could not read, are checked."""
     content = io.BytesIO(segment_text(made_events(200_000))).getvalue()
     assert chain_of({1: content}).verified == 200_000
+
+
+def code_of(segments: dict[int, bytes]) -> str:
+    """What is wrong with a log; empty where nothing is."""
+    at = found(chain_of(segments))
+    return "" if at is None else at[0]
+
+
+class Program:
+    """The program that writes a log, with all that it remembers: its segment, and how many events there are."""
+
+    def __init__(self, log: dict[int, bytes], size: int) -> None:
+        self.log, self.size = log, size
+        self.number = max(log, default=1)
+        self.segment: list[Event] = json.loads(log.get(self.number, b"[]"))
+        self.last = self.segment[-1]["current_hash"] if self.segment else None
+
+    def append(self, moment: int) -> None:
+        """One more event: the whole segment is written anew, over whatever is there."""
+        if len(self.segment) >= self.size:
+            self.number, self.segment = self.number + 1, []
+        (event,) = made_events(1, previous=self.last, first=moment)
+        self.segment.append(event)
+        self.last = event["current_hash"]
+        self.log[self.number] = segment_text(self.segment)
+
+
+@pytest.mark.parametrize(
+    ("turns", "code"),
+    [
+        ("AABAAABABB", "eventlog.forked"),
+        ("AAAABABAAB", "eventlog.forked"),
+        ("AAAAABBAA", "eventlog.event_removed"),
+        ("AAAAABBBB", ""),
+    ],
+)
+def test_two_programs_on_one_log(turns: str, code: str) -> None:
+    """Each goes on from what it knew: a fork, where the times show it; else that is told as possible, or cannot be seen."""
+    log: dict[int, bytes] = {}
+    programs = {"A": Program(log, 4)}
+    for moment in range(3):
+        programs["A"].append(moment)
+    programs["B"] = Program(log, 4)
+    for moment, turn in enumerate(turns, 3):
+        programs[turn].append(moment)
+    assert code_of(log) == code
+    assert bool(code) is ("program" in str(chain_of(log).broken))
+
+
+def test_segments_in_another_order_are_no_fork() -> None:
+    """Segments that were exchanged are reordered, though what stands in front is later; one that lost its end lost events."""
+    segments = segments_of(made_events(12), 4)
+    segments[2], segments[3] = segments[3], segments[2]
+    assert code_of(segments) == "eventlog.event_reordered"
+    segments = segments_of(made_events(12), 4)
+    segments[2] = segment_text(made_events(12)[4:7])
+    assert code_of(segments) == "eventlog.event_removed"

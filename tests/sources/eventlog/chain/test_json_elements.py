@@ -178,13 +178,19 @@ def test_an_event_that_is_too_large_is_not_held(monkeypatch: pytest.MonkeyPatch)
             asked.append(part)
             yield part
 
-    with pytest.raises(ValueError, match="more than 10000 characters"):
+    with pytest.raises(elements.TooLargeError, match="more than 10000 characters"):
         [*array_elements(parts())]
     assert len(asked) < 30
     facts = check_parts("s", parts())
-    assert facts.events == 0
-    assert facts.unreadable is not None
-    assert "more than 10000 characters" in facts.unreadable
+    assert (facts.events, facts.unverified, facts.cut, facts.broken, facts.unreadable) == (
+        1,
+        1,
+        True,
+        None,
+        None,
+    )
+    assert facts.unclear is not None
+    assert "more than 10000 characters" in facts.unclear.reason
     assert facts.size == len(b"".join(parts()))
 
 

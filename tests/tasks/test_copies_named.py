@@ -1,0 +1,79 @@
+"""What is missing or damaged in the first store, and whole in another: every verb names the way to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_drillbook
+from tests.sources.eventlog.writing import made_events, written_log
+
+CONFIG = """
+[source.log]
+kind = "eventlog"
+path = "data"
+incremental = true
+stores = ["home", "away"]
+[store.home]
+kind = "local"
+path = "home"
+[store.away]
+kind = "local"
+path = "away"
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A log with two backups in two stores, the second one built on the first."""
+    (tmp_path / "ops.toml").write_text(CONFIG)
+    for events in (25, 48):
+        written_log(tmp_path / "data", made_events(events), 10)
+        done = run_drillbook("backup.create", "--verify", cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return tmp_path
+
+
+def said_by(site: Path, *words: str) -> tuple[int, str]:
+    """Exit code and output of a task."""
+    done = run_drillbook(*words, cwd=site)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_needed_backup_that_only_the_other_store_has(site: Path) -> None:
+    """The message names the command that brings it back and the copy that can be used; both work as they are named."""
+    first, second = sorted(path.name for path in (site / "home").glob("*.tar.gz"))
+    for path in (site / "home").glob(f"{first}*"):
+        path.unlink()
+    for words in (("backup.verify", "latest"), ("backup.restore", "--to", "new"), ("backup.drill",)):
+        code, said = said_by(site, *words)
+        assert code == 2
+        assert f"store.pull STORE:{first}" in said
+        assert f"STORE:{second}" in said
+    assert said_by(site, "backup.verify", f"away:{second}")[0] == 0
+    assert said_by(site, "store.pull", f"away:{first}")[0] == 0
+    assert said_by(site, "backup.verify", "latest")[0] == 0
+
+
+def test_manifests_that_cannot_be_read(site: Path) -> None:
+    """The latest backup is not called missing: its damage is told, and the copies that are whole."""
+    for path in (site / "home").glob("*.manifest.json"):
+        path.write_text("x")
+    code, said = said_by(site, "backup.verify", "latest")
+    assert code == 2
+    assert "backup.manifest_invalid" in said
+    assert "away:latest --source log" in said
+    assert "take one first" not in said
+    assert said_by(site, "backup.verify", "away:latest", "--source", "log")[0] == 0
+
+
+def test_a_manifest_that_cannot_be_read_anywhere(site: Path) -> None:
+    """The damage is told where no store has a whole copy either."""
+    for path in site.glob("*/*.manifest.json"):
+        path.write_text("x")
+    code, said = said_by(site, "backup.restore")
+    assert code == 2
+    assert "backup.manifest_invalid" in said
+    assert "take one first" not in said
