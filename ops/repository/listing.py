@@ -36,15 +36,15 @@ from ops.repository.backup import Backup, Catalogue
 from ops.repository.catalog import incomplete, read_backup, read_catalogue, unlisted
 from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import wrong_size
-from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
+from ops.repository.listing_cache import Memory, Remembered, can_be_remembered, fingerprint
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, listed
 
 _SUFFIX: Final = ".json"
 """All that is read for a listing ends with it: manifests, evidence, pins."""
 _READERS: Final = 8
 _FEW: Final = 50
-_NEVER: Final = ["/"]
-"""Remembered as what else was there, it is never what is there: a finding is worked out anew each time."""
+_NEVER: Final = ""
+"""Remembered as the fingerprint of what else was there, it is never that: a finding is worked out anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     numbers = found.numbers()
     if not found.keys and not found.others:
         require_listed(store, identity)
-    if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
+    others = fingerprint(found.others)
+    if (found.keys, others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
         return _truthful(store, Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)
     renewal = _Renewal(store, known, by_key(found.keys, numbers))
@@ -88,7 +89,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
         rows, findings = renewal.read()
     finally:
         # Also what was read until somebody lost patience.
-        renewal.remember(memory, _NEVER if lacking else found.others)
+        renewal.remember(memory, _NEVER if lacking else others)
     return _truthful(store, Listing(Rows.of(rows), (*findings, *lacking)), found.sizes)
 
 
@@ -188,7 +189,7 @@ class _Renewal:
                         self._sure.append(rows[-1])
         return _in_order(rows), findings
 
-    def remember(self, memory: Memory, others: Sequence[str]) -> None:
+    def remember(self, memory: Memory, others: str) -> None:
         """Keep what was read whole from files that can not change unseen."""
         settled = {row.name: row for row in self._sure}
         for key, payload in self._near.items():
