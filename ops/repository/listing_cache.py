@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ops import __version__
 from ops.fsio.user_cache import read_cached, write_cached
-from ops.ports.stamps import Stamp, by_key
+from ops.ports.stamps import by_key
 from ops.repository.listing_row import Listed, Rows
 
 _FORMAT: Final = 6
@@ -47,8 +47,8 @@ class Remembered:
     others: str
     rows: Rows
 
-    def stamps(self) -> dict[str, Stamp]:
-        """Each file's stamp."""
+    def stamps(self) -> dict[str, bytes]:
+        """Each file's stamp, packed."""
         return by_key(self.keys, self.numbers)
 
 

@@ -18,7 +18,7 @@ from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, manifest_key
 from ops.model.findings import Finding
 from ops.model.moment import moment_of
 from ops.model.series import Whose
-from ops.ports.stamps import WIDTH, Stamped, Stamps
+from ops.ports.stamps import PACKED_WIDTH, Stamped, Stamps
 from ops.ports.store import Store
 from ops.repository.adoptions import read_records
 from ops.repository.backup import Backup
@@ -32,7 +32,6 @@ from ops.repository.series import Mark, Own, is_meant, marks_of, own_series
 
 _FEW: Final = 50
 """As many new manifests are read again each time; with more the whole listing is renewed, and remembers them."""
-_STAMP: Final = 8 * WIDTH
 
 
 class Named(NamedTuple):
@@ -72,7 +71,7 @@ class _Known(NamedTuple):
     @classmethod
     def of(cls, remembered: Remembered) -> _Known:
         """Leave the names of records away, which are as many again: whoever makes a backup holds all of this."""
-        places = zip(remembered.keys, range(0, len(remembered.numbers), _STAMP), strict=True)
+        places = zip(remembered.keys, range(0, len(remembered.numbers), PACKED_WIDTH), strict=True)
         manifests = {key: place for key, place in places if key.endswith(MANIFEST_SUFFIX)}
         return cls(manifests, remembered.numbers, remembered.rows)
 
@@ -159,8 +158,9 @@ def _others(found: Stamps, known: _Known) -> list[str]:
     place_of = known.places.get
     return [
         key
-        for key, place in zip(found.keys, range(0, len(numbers), _STAMP), strict=True)
-        if numbers[place : place + _STAMP] != before[(then := place_of(key, len(before))) : then + _STAMP]
+        for key, place in zip(found.keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
+        if numbers[place : place + PACKED_WIDTH]
+        != before[(then := place_of(key, len(before))) : then + PACKED_WIDTH]
     ]
 
 
