@@ -15,7 +15,6 @@ from ops.model.findings import Finding, Severity, Verdict
 from ops.model.moment import moment_of
 from ops.ports.stamps import ABSENT, NOT_A_FILE, Stamped
 from ops.ports.store import LocalFiles, Store
-from ops.repository.catalog import sizes_in
 from ops.repository.forecast import Habit, Usage, forecast_full
 from ops.repository.listing import Listing
 from ops.repository.repository import Repository
@@ -36,7 +35,8 @@ def usage_of(store: Store, limit: int | None) -> Usage | None:
 
     Raises StoreError when the store can not be read.
     """
-    return _usage(store, sum(sizes_in(store).values()), limit)
+    used, _ = _held(store, ())
+    return _usage(store, used, limit)
 
 
 def _usage(store: Store, used: int, limit: int | None) -> Usage | None:
@@ -51,7 +51,7 @@ def require_below_limit(store: Store, limit: int | None, estimate: int) -> None:
     """Return when `estimate` bytes more stay below the limit; raises SpaceError (`space.limit`)."""
     if limit is None:
         return
-    used = sum(sizes_in(store).values())
+    used, _ = _held(store, ())
     if used + estimate > limit:
         message = (
             f"store {store.name!r} holds {format_size(used)} of the {format_size(limit)} that it may,"
