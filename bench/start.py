@@ -80,7 +80,7 @@ EXPLANATION = (
     "Each run is a process of its own. A start is the interpreter, and everything that the task had imported when it ended, "
     "imported in the same order by a program that does nothing else; of Invoke, everything that its command line needs. "
     "The whole task is on a database of one empty table, with one backup or a few, and so is mostly its start. Of "
-    "Invoke's share, about 55 ms are `unittest.mock` with `asyncio`, `importlib.metadata` with `email`, and a YAML reader, "
+    "Invoke's share, some 50 ms are `unittest.mock` with `asyncio`, `importlib.metadata` with `email`, and a YAML reader, "
     "which no task of ours uses."
 )
 
