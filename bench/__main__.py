@@ -21,13 +21,14 @@ from bench.proof import measure_proof
 from bench.report import Section, page, with_section
 from bench.sealed import measure_sealed
 from bench.snapshot import measure_snapshot
+from bench.start import measure_start
 from bench.stream import measure_litestream
 from bench.timing import say
 from ops.units import parse_size
 
 PARTS = (
     *("create", "proof", "postgres", "postgres-plain", "eventlog", "sealed", "snapshot", "ingest"),
-    *("list", "listing", "memory", "litestream"),
+    *("start", "list", "listing", "memory", "litestream"),
 )
 ON_REQUEST = ("eventlog-growth",)
 """Parts that take long and are measured with `--only` alone."""
@@ -39,6 +40,7 @@ MEASURES: dict[str, Callable[[Path, int], Section]] = {
     "sealed": measure_sealed,
     "snapshot": lambda database, rounds: measure_snapshot(database.stat().st_size, database.parent, rounds),
     "ingest": lambda database, rounds: measure_ingest(database.parent, rounds),
+    "start": lambda _, rounds: measure_start(rounds),
     "list": lambda _, rounds: measure_list(rounds),
     "listing": lambda database, rounds: measure_listing(database.parent, rounds),
     "memory": lambda database, _: measure_memory(database),

@@ -26,6 +26,8 @@ KEPT = 10
 LIST_S = 1.0
 DOCTOR_S = 3.0
 SETTLED_S = 3
+TABLES = 5
+TABLE = "CREATE TABLE table_{number} (x); INSERT INTO table_{number} VALUES (1);"
 NEXT = (("backup.create",), ("backup.show", "latest"), ("doctor",))
 CONFIG = """
 [source.bench]
@@ -52,11 +54,11 @@ def measure_listing(cache: Path, rounds: int) -> Section:
     with tempfile.TemporaryDirectory(prefix="run-", dir=cache) as folder:
         place = Path(folder)
         with contextlib.closing(sqlite3.connect(place / "data.db")) as connection:
-            connection.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            connection.executescript("".join(TABLE.format(number=number) for number in range(TABLES)))
         for name, count in (("empty", 0), ("many", LISTED), ("known", KNOWN), ("some", PRUNED)):
-            say(f"building a store of {count} backups")
-            fill_store(place / name, count)
             (place / f"{name}.toml").write_text(CONFIG.format(kept=KEPT, store=name), encoding="utf-8")
+            say(f"building a store of {count} backups")
+            fill_store(place / name, count, _real(place))
         time.sleep(SETTLED_S)
         _run(
             place,
@@ -73,6 +75,13 @@ def measure_listing(cache: Path, rounds: int) -> Section:
     ]
     heads = ("what", "min", "median")
     return Section("backup.list and backup.prune", COMMAND, heads, rows, targets, _about(timings))
+
+
+def _real(place: Path) -> Path:
+    """The manifest of a backup that a task made, for others to be like it."""
+    (place / "real.toml").write_text(CONFIG.format(kept=KEPT, store="real"), encoding="utf-8")
+    _run(place, *drillbook("backup.create", "--quiet", "--config", str(place / "real.toml")))()
+    return next((place / "real").glob("*.manifest.json"))
 
 
 def _candidates(place: Path) -> list[Candidate]:

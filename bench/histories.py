@@ -3,6 +3,7 @@
 import hashlib
 import os
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,55 +12,55 @@ from ops.formats import manifest as manifest_files
 from ops.formats.names import checksum_key, checksum_text, evidence_key, manifest_key, payload_name
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
-from ops.model.manifest import FileEntry, Manifest, Measures, SourceInfo, TableMeasure
+from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures
+from ops.model.moment import microseconds
 
 BETWEEN = timedelta(minutes=57)
-TABLES = 5
 
 
-def fill_store(folder: Path, count: int) -> None:
-    """`count` backups of the source `bench`, the last one made now: payload, checksum, manifest, one verify each."""
+def fill_store(folder: Path, count: int, real: Path) -> None:
+    """`count` backups, the last one made now: payload, checksum, manifest, one verify each.
+
+    They are of the source, the series and the machine of one that a task made, whose manifest is `real`.
+    """
     folder.mkdir(mode=0o700)
+    like = manifest_files.from_json(real.read_bytes(), real.name)
     newest = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     for number in range(count):
-        for name, content in _backup(number, newest - BETWEEN * (count - 1 - number)).items():
+        moment = newest - BETWEEN * (count - 1 - number)
+        for name, content in _backup(like, number, moment).items():
             descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(descriptor, content)
             os.close(descriptor)
 
 
-def _backup(number: int, moment: datetime) -> dict[str, bytes]:
+def _backup(like: Manifest, number: int, moment: datetime) -> dict[str, bytes]:
     name = payload_name("backup", moment, ".db")
     content = hashlib.sha256(number.to_bytes(8, "little")).digest()
     digest = hashlib.sha256(content).hexdigest()
-    source = SourceInfo("bench", "sqlite", "/srv/bench/data.db")
-    manifest = Manifest(
-        version=manifest_files.VERSION,
+    manifest = replace(
+        like,
         job_id=str(uuid.UUID(bytes=content[:16], version=4)),
         created_at=moment,
-        source=source,
         payload=name,
         files=(FileEntry(name, len(content), digest),),
         measures=Measures(
-            tables={f"table_{table}": TableMeasure(number + table, digest) for table in range(TABLES)},
+            tables=like.measures.tables,
             facts={"schema": digest, "page_size": 4096},
             engine={"sqlite": "3.45.0"},
-            digest_algorithm="records-sha256-1",
         ),
-        tool={"name": "drillbook", "version": "0"},
-        scope="full",
-        tags=(),
         data_as_of=moment,
         started_at=moment,
         finished_at=moment,
         duration_ms=1,
+        extra={**like.extra, SEQUENCE_KEY: microseconds(moment)},
     )
     evidence = Evidence(
         action="verify",
         level="full",
         job_id=str(uuid.UUID(bytes=content[16:], version=4)),
         backup=name,
-        source=source,
+        source=like.source,
         payload_sha256=digest,
         started_at=moment,
         finished_at=moment,

@@ -33,7 +33,7 @@ connection.execute(
 """
 EXPLANATION = (
     f"{ENTRIES:,} entries of {TICKERS} tickers, one each {BETWEEN_S} s, in a database in WAL mode, in the page cache. Whole "
-    "processes: about 0.4 s of each are the interpreter, the imports and the configuration. With the index on ticker and "
+    "processes, with the interpreter, the imports and the configuration. With the index on ticker and "
     "time, what `metrics` reads is the last seven days and the newest success of each ticker; without it every question "
     "reads the whole table, which `doctor` says with the index that would help."
 )

@@ -1,41 +1,95 @@
-"""Which kinds, stores and ciphers there are: one line each. mypy checks here that each driver keeps its port."""
+"""Which kinds, stores and ciphers there are: one function each, which imports the driver only when a table names its kind.
+
+mypy checks in those functions that each driver keeps its port, and import-linter sees what they import.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
-from ops.ciphers.age.driver import AgeCipher
-from ops.ciphers.age.keys import AgeOptions
-from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
-from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.ports.store import Store
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
-from ops.sources.postgres.options import PostgresOptions
-from ops.sources.postgres.source import PostgresSource
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
-from ops.stores.local.store import LocalOptions, LocalStore
-from ops.stores.s3.options import S3Options
-from ops.stores.s3.store import S3Store
 
-SOURCES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Source]]]] = {
-    EventLogSource.kind: (EventLogOptions, EventLogSource),
-    PostgresSource.kind: (PostgresOptions, PostgresSource),
-    SqliteSource.kind: (SqliteOptions, SqliteSource),
-}
-"""Kind -> (options type, driver)."""
+Port = TypeVar("Port")
+Driver: TypeAlias = tuple[type[Any], Callable[[str, Any], Port]]
+"""The type of a driver's options, and the driver, made of a name and such options."""
 
-STORES: Final[dict[str, tuple[type[Any], Callable[[str, Any], Store]]]] = {
-    LocalStore.kind: (LocalOptions, LocalStore),
-    S3Store.kind: (S3Options, S3Store),
-}
-"""Kind -> (options type, driver)."""
 
-CIPHERS: Final[dict[str, tuple[type[Any], Callable[[str, Any], Cipher]]]] = {
-    AgeCipher.kind: (AgeOptions, AgeCipher),
-    GpgCipher.kind: (GpgOptions, GpgCipher),
-    OpensslCipher.kind: (OpensslOptions, OpensslCipher),
-}
-"""Kind -> (options type, driver)."""
+class Kinds(Mapping[str, Driver[Port]]):
+    """Drivers by kind. Only asking for one imports it: neither its name nor whether there is one does."""
+
+    def __init__(self, imports: Mapping[str, Callable[[], Driver[Port]]]) -> None:
+        self._imports = imports
+
+    def __getitem__(self, kind: str) -> Driver[Port]:
+        """The driver of that kind, imported now."""
+        return self._imports[kind]()
+
+    def __contains__(self, kind: object) -> bool:
+        # Mapping's own asks for the driver, to see whether that fails.
+        return kind in self._imports
+
+    def __iter__(self) -> Iterator[str]:
+        """The kinds, in the order of their names."""
+        return iter(self._imports)
+
+    def __len__(self) -> int:
+        return len(self._imports)
+
+
+def _eventlog() -> Driver[Source]:
+    from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+
+    return EventLogOptions, EventLogSource
+
+
+def _postgres() -> Driver[Source]:
+    from ops.sources.postgres.options import PostgresOptions
+    from ops.sources.postgres.source import PostgresSource
+
+    return PostgresOptions, PostgresSource
+
+
+def _sqlite() -> Driver[Source]:
+    from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+
+    return SqliteOptions, SqliteSource
+
+
+def _local() -> Driver[Store]:
+    from ops.stores.local.store import LocalOptions, LocalStore
+
+    return LocalOptions, LocalStore
+
+
+def _s3() -> Driver[Store]:
+    from ops.stores.s3.options import S3Options
+    from ops.stores.s3.store import S3Store
+
+    return S3Options, S3Store
+
+
+def _age() -> Driver[Cipher]:
+    from ops.ciphers.age.driver import AgeCipher
+    from ops.ciphers.age.keys import AgeOptions
+
+    return AgeOptions, AgeCipher
+
+
+def _gpg() -> Driver[Cipher]:
+    from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
+
+    return GpgOptions, GpgCipher
+
+
+def _openssl() -> Driver[Cipher]:
+    from ops.ciphers.openssl import OpensslCipher, OpensslOptions
+
+    return OpensslOptions, OpensslCipher
+
+
+SOURCES: Final = Kinds({"eventlog": _eventlog, "postgres": _postgres, "sqlite": _sqlite})
+STORES: Final = Kinds({"local": _local, "s3": _s3})
+CIPHERS: Final = Kinds({"age": _age, "gpg": _gpg, "openssl": _openssl})

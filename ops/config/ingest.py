@@ -11,8 +11,7 @@ from typing import Any, Final
 from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.host.secret import Secret
-from ops.ingest_monitor.providers import require_url
-from ops.ingest_monitor.settings import FIELDS, YFINANCE, IngestSettings, Provider
+from ops.ingest_monitor.settings import FIELDS, YFINANCE, IngestSettings, Provider, require_url
 
 KEYS: Final = ("ingest", "provider")
 """What stands at the top of a file about the ingest side."""

@@ -1,7 +1,7 @@
 """TOML tables into frozen dataclasses, with errors that name the file, the table, the key, and what was meant.
 
 Field types decide how text is read: a `timedelta` from "24h", a size from "50GB", a `Path` relative to the
-configuration's folder. Everything else must have the type that the field says (checked by pydantic, strictly).
+configuration's folder. Everything else must have exactly the type that the field says; pydantic says what is wrong.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ops.config.fits import fits
 from ops.errors import ConfigError
 from ops.host.secret import remember_variable
 from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_span
@@ -81,8 +82,6 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
     Raises ConfigError for an unknown or missing key or a value of the wrong type or form. A trailing
     underscore of a field's name is not part of its key.
     """
-    import pydantic  # takes a tenth of a second: only commands that read a configuration pay for it
-
     fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     require_known(values, fields, place)
     hints = typing.get_type_hints(cls)
@@ -93,16 +92,24 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
     checked = {}
     for key, value in values.items():
         _require_no_secret(key, value, place)
-        hint = hints[fields[key].name]
+        name = fields[key].name
+        read = _convert(hints[name], value, key, place)
         try:
-            adapter = pydantic.TypeAdapter(hint)
-            checked[fields[key].name] = adapter.validate_python(
-                _convert(hint, value, key, place), strict=True
-            )
-        except pydantic.ValidationError as error:
+            checked[name] = read if fits(hints[name], read) else _judged(hints[name], read)
+        except ValueError as error:
             found = "" if _OF_SECRETS.fullmatch(key) else f" (found {value!r})"
-            raise ConfigError(f"{place}, {key}: {error.errors()[0]['msg']}{found}") from error
+            raise ConfigError(f"{place}, {key}: {error}{found}") from error
     return cls(**checked)
+
+
+def _judged(hint: Any, value: object) -> object:  # noqa: ANN401 - a type
+    """The value as pydantic takes it; raises ValueError with its words for one that has another type."""
+    import pydantic  # takes a tenth of a second: paid only where something is wrong
+
+    try:
+        return pydantic.TypeAdapter(hint).validate_python(value, strict=True)
+    except pydantic.ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
 
 
 def _require_no_secret(key: str, value: object, place: Place) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from ops.errors import ConfigError, ToolError
+from ops.errors import ToolError
 from ops.host.network import require_allowed
 from ops.ingest_monitor.provider_answer import finding, judged, shown_url
 from ops.ingest_monitor.provider_request import Asking, ask, require_client
@@ -72,19 +72,3 @@ def _wait(thread: threading.Thread, asking: Asking, limit_s: float) -> None:
     """Until it is over, or the attempt that goes on has had its time: an answer that trickles breaks no time-out of a socket."""
     while thread.is_alive() and time.monotonic() - asking.begun < limit_s + _GRACE_S:
         thread.join(_LOOK_EVERY_S)
-
-
-def require_url(url: str, where: str) -> None:
-    """Return when `url` is one that can be asked; raises ConfigError."""
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        secret = parts.password is not None
-    except ValueError:
-        right = secret = False
-    if not right:
-        raise ConfigError(f"{where}: url is no address like https://host/path")
-    if secret:
-        message = f"{where}: a password must not stand in the configuration (url)"
-        hint = "remove it, and give it with token_env, token_file or token_command"
-        raise ConfigError(message, code="config.secret_in_file", hint=hint)

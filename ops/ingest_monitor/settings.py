@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from ops.errors import ConfigError
 from ops.host.secret import Secret
 
 FIELDS: Final = (
@@ -69,3 +71,19 @@ YFINANCE: Final = Provider(
     headers={"User-Agent": "Mozilla/5.0"},
 )
 """The one provider that needs no configuration."""
+
+
+def require_url(url: str, where: str) -> None:
+    """Return when `url` is one that can be asked; raises ConfigError."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        secret = parts.password is not None
+    except ValueError:
+        right = secret = False
+    if not right:
+        raise ConfigError(f"{where}: url is no address like https://host/path")
+    if secret:
+        message = f"{where}: a password must not stand in the configuration (url)"
+        hint = "remove it, and give it with token_env, token_file or token_command"
+        raise ConfigError(message, code="config.secret_in_file", hint=hint)

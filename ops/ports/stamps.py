@@ -44,7 +44,15 @@ class Stamped(Protocol):
         """
 
 
-def by_key(keys: Sequence[str], numbers: bytes) -> dict[str, Stamp]:
-    """Each key's stamp."""
-    flat = iter(array("Q", numbers))
-    return dict(zip(keys, zip(*[flat] * WIDTH, strict=True), strict=True))
+def packed(stamp: Stamp) -> bytes:
+    """Return a stamp as it stands among `numbers`."""
+    return array("Q", stamp).tobytes()
+
+
+PACKED_WIDTH: Final = len(packed(NO_FILE))
+
+
+def by_key(keys: Sequence[str], numbers: bytes) -> dict[str, bytes]:
+    """Return each key's stamp, packed: as numbers a hundred thousand of them would take three times as much memory."""
+    places = zip(keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
+    return {key: numbers[place : place + PACKED_WIDTH] for key, place in places}

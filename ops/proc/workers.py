@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from ops.errors import ToolError
@@ -33,6 +30,10 @@ def run_in_workers(function: Callable[[Job], Result], jobs: Sequence[Job]) -> li
     Errors that `function` raises are raised here. Raises ToolError when a worker was killed, as the kernel
     does when memory runs out. Function, jobs and results must be picklable.
     """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(worker_count(), len(jobs)), mp_context=context, initializer=begin_worker)
     try:
@@ -58,7 +59,9 @@ def begin_worker() -> None:
 
 def _end_with_parent() -> None:
     # Workers hold both ends of the queue that they wait at, so that a parent that was killed never ends it.
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+
+    parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)

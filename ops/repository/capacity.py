@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Final
 
 from ops.errors import SpaceError
-from ops.formats.names import top_name
+from ops.formats.names import SAFETY_TAG, top_name
 from ops.fsio.space import free_bytes, require_space
 from ops.model.findings import Finding, Severity, Verdict
+from ops.model.moment import moment_of
+from ops.ports.stamps import ABSENT, NOT_A_FILE, Stamped
 from ops.ports.store import LocalFiles, Store
-from ops.repository.catalog import sizes_in
 from ops.repository.forecast import Habit, Usage, forecast_full
 from ops.repository.listing import Listing
-from ops.repository.listing_row import Listed
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy
 from ops.repository.wrong_clocks import FUTURE
 from ops.units import format_size
+
+_NO_KEY: Final = "/"
+"""No name ends with it: names and sizes are wanted here, no stamps."""
+_OF_HABITS: Final = (
+    *("source", "series", "kind", "scope"),
+    *("name", "created", "sequence", "size", "good", "drilled", "tags"),
+)
 
 
 def usage_of(store: Store, limit: int | None) -> Usage | None:
@@ -27,7 +35,8 @@ def usage_of(store: Store, limit: int | None) -> Usage | None:
 
     Raises StoreError when the store can not be read.
     """
-    return _usage(store, sum(sizes_in(store).values()), limit)
+    used, _ = _held(store, ())
+    return _usage(store, used, limit)
 
 
 def _usage(store: Store, used: int, limit: int | None) -> Usage | None:
@@ -42,7 +51,7 @@ def require_below_limit(store: Store, limit: int | None, estimate: int) -> None:
     """Return when `estimate` bytes more stay below the limit; raises SpaceError (`space.limit`)."""
     if limit is None:
         return
-    used = sum(sizes_in(store).values())
+    used, _ = _held(store, ())
     if used + estimate > limit:
         message = (
             f"store {store.name!r} holds {format_size(used)} of the {format_size(limit)} that it may,"
@@ -81,15 +90,35 @@ def examine_capacity(
     store: Store, listing: Listing, limit: int | None, policy_of: Callable[[str], Policy], now: datetime
 ) -> list[Finding]:
     """How full the store is and when it will be full; `policy_of` says what prunes a source's backups there."""
-    sizes = sizes_in(store)
-    usage = _usage(store, sum(sizes.values()), limit)
+    used, present = _held(store, frozenset(listing.rows.column("name")))
+    usage = _usage(store, used, limit)
     if usage is None:
         return []
-    when = _when(forecast_full(_habits(sizes, listing, policy_of, now), usage, now), now)
+    when = _when(forecast_full(_habits(present, listing, policy_of, now), usage, now), now)
     if usage.is_high:
         return [_nearly_full(store, usage, when)]
     message = _fullness(store, usage, when)
     return [Finding(severity=Severity.OK, code="capacity.used", message=message)]
+
+
+def _held(store: Store, payloads: Collection[str]) -> tuple[int, Mapping[str, int]]:
+    """The bytes of all files in the store, and of each of the payloads that is there."""
+    if isinstance(store, LocalFiles) and isinstance(store, Stamped):
+        found = store.stamps(_NO_KEY, list)
+        sizes = found.sizes(found.others)
+        # Folders hold files of their own: then every file is listed, which takes three times as long.
+        if NOT_A_FILE not in sizes:
+            there = ((name, size) for name, size in zip(found.others, sizes, strict=True) if size != ABSENT)
+            return sum(size for size in sizes if size != ABSENT), {
+                name: size for name, size in there if name in payloads
+            }
+    present: dict[str, int] = defaultdict(int)
+    used = 0
+    for stored in store.list():
+        used += stored.size
+        if (name := top_name(stored.key)) in payloads:
+            present[name] += stored.size
+    return used, present
 
 
 def _nearly_full(store: Store, usage: Usage, when: str = "") -> Finding:
@@ -111,30 +140,25 @@ def _when(full: datetime | None, now: datetime) -> str:
 
 
 def _habits(
-    sizes: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy], now: datetime
+    present: Mapping[str, int], listing: Listing, policy_of: Callable[[str], Policy], now: datetime
 ) -> list[Habit]:
-    present: dict[str, int] = defaultdict(int, sizes)
-    for key in sizes:
-        if "/" in key:
-            present[top_name(key)] += sizes[key]
     groups = defaultdict(list)
-    for row in listing.rows.as_list():
-        if row.created_at - now > FUTURE:
+    # Column by column: the rows as a whole hold texts of which nothing is asked here.
+    columns = (listing.rows.column(name) for name in _OF_HABITS)
+    for *group, name, created, sequence, size, good, drilled, tags in zip(*columns, strict=True):
+        moment = moment_of(created)
+        if moment - now > FUTURE:
             continue  # nobody's habit
-        groups[row.source, row.series, row.kind, row.scope].append(
-            _candidate(row, whole=present[row.name] == row.size)
+        whole = present.get(name, 0) == size
+        candidate = Candidate(
+            name=name,
+            created_at=moment,
+            sequence=sequence,
+            size=size,
+            good={"yes": True, "no": False}.get(good) if whole else False,
+            proven=drilled == Verdict.PASSED and whole,
+            aside=SAFETY_TAG in tags,
+            tags=tags,
         )
+        groups[tuple(group)].append(candidate)
     return [Habit(tuple(found), policy_of(source)) for (source, *_), found in groups.items()]
-
-
-def _candidate(row: Listed, *, whole: bool) -> Candidate:
-    return Candidate(
-        name=row.name,
-        created_at=row.created_at,
-        sequence=row.sequence,
-        size=row.size,
-        good={"yes": True, "no": False}.get(row.good) if whole else False,
-        proven=row.drilled == Verdict.PASSED and whole,
-        aside=row.is_safety,
-        tags=row.tags,
-    )

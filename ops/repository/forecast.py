@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,6 +78,8 @@ class _Going:
 
     @classmethod
     def of(cls, habit: Habit, now: datetime) -> _Going | None:
+        from statistics import median
+
         ranked = sorted(habit.candidates, key=lambda item: item.created_at)
         recent = [item for item in ranked if now - item.created_at <= _LOOK_BACK and not item.aside]
         if len(recent) < 2:  # noqa: PLR2004 - one backup is no habit
@@ -86,7 +87,7 @@ class _Going:
         gaps = [
             (later.created_at - earlier.created_at).total_seconds() for earlier, later in pairwise(recent)
         ]
-        interval = max(timedelta(seconds=statistics.median(gaps)), _SHORTEST)
+        interval = max(timedelta(seconds=median(gaps)), _SHORTEST)
         newest = recent[-1]
         return cls(ranked, habit.policy, interval, _slope(recent), newest.size, newest.created_at)
 
@@ -116,8 +117,10 @@ class _Going:
 
 def _slope(recent: Sequence[Candidate]) -> float:
     """By how many bytes a day backups grow; never less than 0: one that shrank may be a smaller day."""
+    from statistics import linear_regression
+
     start = recent[0].created_at
     days = [(item.created_at - start) / timedelta(days=1) for item in recent]
     if len(set(days)) == 1:
         return 0.0
-    return max(0.0, statistics.linear_regression(days, [item.size for item in recent]).slope)
+    return max(0.0, linear_regression(days, [item.size for item in recent]).slope)

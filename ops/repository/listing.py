@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from array import array
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +20,6 @@ from ops.formats.names import (
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
-    manifest_key,
     named_like_payload,
     payload_of_evidence,
     payload_of_pin,
@@ -30,21 +27,23 @@ from ops.formats.names import (
 )
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry
-from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamp, Stamped, Stamps, by_key
+from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamped, Stamps, by_key, packed
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.catalog import incomplete, read_backup, read_catalogue, unlisted
 from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import wrong_size
-from ops.repository.listing_cache import Memory, Remembered, can_be_remembered
+from ops.repository.listing_cache import Memory, Remembered, can_be_remembered, fingerprint
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows, listed
 
 _SUFFIX: Final = ".json"
 """All that is read for a listing ends with it: manifests, evidence, pins."""
 _READERS: Final = 8
 _FEW: Final = 50
-_NEVER: Final = ["/"]
-"""Remembered as what else was there, it is never what is there: a finding is worked out anew each time."""
+_GONE: Final = packed(NO_FILE)
+_UNSETTLED: Final = packed(UNSETTLED)
+_NEVER: Final = ""
+"""Remembered as the fingerprint of what else was there, it is never that: a finding is worked out anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,8 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     numbers = found.numbers()
     if not found.keys and not found.others:
         require_listed(store, identity)
-    if (found.keys, found.others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
+    others = fingerprint(found.others)
+    if (found.keys, others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
         return _truthful(store, Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)
     renewal = _Renewal(store, known, by_key(found.keys, numbers))
@@ -88,8 +88,8 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
         rows, findings = renewal.read()
     finally:
         # Also what was read until somebody lost patience.
-        renewal.remember(memory, _NEVER if lacking else found.others)
-    return _truthful(store, Listing(Rows.of(rows), (*findings, *lacking)), found.sizes)
+        renewal.remember(memory, _NEVER if lacking else others)
+    return _truthful(store, Listing(rows, (*findings, *lacking)), found.sizes)
 
 
 def _sizes_by_top_name(store: Store) -> dict[str, int]:
@@ -148,20 +148,23 @@ def _payload_of(key: str) -> str | None:
 class _Renewal:
     """Reading what is new or another, and forgetting what is gone."""
 
-    def __init__(self, store: Store, known: Remembered, found: dict[str, Stamp]) -> None:
+    def __init__(self, store: Store, known: Remembered, found: dict[str, bytes]) -> None:
         self._store, self._known = store, known
-        self._found = {key: stamp for key, stamp in found.items() if stamp != NO_FILE}
+        self._found = {key: stamp for key, stamp in found.items() if stamp != _GONE}
         before = known.stamps()
         touched = {
             _payload_of(key)
             for key in chain(
-                (key for key, stamp in self._found.items() if stamp == UNSETTLED or before.get(key) != stamp),
+                (
+                    key
+                    for key, stamp in self._found.items()
+                    if stamp == _UNSETTLED or before.get(key) != stamp
+                ),
                 before.keys() - self._found.keys(),
             )
         }
         self._touched = {payload for payload in touched if payload is not None}
         self._near = self._files_of_touched()
-        self._rows = [row for row in known.rows.as_list() if row.name not in self._touched]
         self._sure: list[Listed] = []
 
     def _files_of_touched(self) -> dict[str, str]:
@@ -170,14 +173,14 @@ class _Renewal:
         keys = filter(lambda key: key.startswith(some), self._found) if len(some) <= _FEW else self._found
         return {key: payload for key in keys if (payload := _payload_of(key)) in self._touched and payload}
 
-    def read(self) -> tuple[list[Listed], list[Finding]]:
+    def read(self) -> tuple[Rows, list[Finding]]:
         """All rows as they are now, and what can not be read."""
         records: dict[str, list[str]] = {payload: [] for payload in self._touched}
         for key in sorted(self._near):
             if not key.endswith(MANIFEST_SUFFIX):
                 records[self._near[key]].append(key)
         wanted = sorted(key for key in self._near if key.endswith(MANIFEST_SUFFIX))
-        rows, findings = [*self._rows], []
+        rows, findings = list[Listed](), list[Finding]()
         jobs = [(key, records[self._near[key]]) for key in wanted]
         with contextlib.closing(_read_all(self._store, jobs)) as read:
             for backup, problems in read:
@@ -186,32 +189,24 @@ class _Renewal:
                     rows.append(listed(backup))
                     if not problems and can_be_remembered(rows[-1]):
                         self._sure.append(rows[-1])
-        return _in_order(rows), findings
+        return self._known.rows.changed(self._touched, rows), findings
 
-    def remember(self, memory: Memory, others: Sequence[str]) -> None:
+    def remember(self, memory: Memory, others: str) -> None:
         """Keep what was read whole from files that can not change unseen."""
         settled = {row.name: row for row in self._sure}
         for key, payload in self._near.items():
-            if self._found[key] == UNSETTLED:
+            if self._found[key] == _UNSETTLED:
                 settled.pop(payload, None)
         stamps = {
             key: stamp
             for key, stamp in self._found.items()
-            if stamp != UNSETTLED and (key not in self._near or self._near[key] in settled)
+            if stamp != _UNSETTLED and (key not in self._near or self._near[key] in settled)
         }
-        numbers = array("Q", chain.from_iterable(stamps.values())).tobytes()
-        rows = Rows.of(_in_order([*self._rows, *settled.values()]))
-        now = Remembered(list(stamps), numbers, others, rows)
+        rows = self._known.rows.changed(self._touched, [*settled.values()])
+        now = Remembered(list(stamps), b"".join(stamps.values()), others, rows)
         before = self._known
         if (now.keys, now.numbers, now.others) != (before.keys, before.numbers, before.others):
             memory.remember(now)
-
-
-def _in_order(rows: list[Listed]) -> list[Listed]:
-    """As the catalogue has them: newest first, and by the names of their manifests where all else is the same."""
-    rows.sort(key=lambda row: manifest_key(row.name))
-    rows.sort(key=attrgetter("sequence", "created"), reverse=True)
-    return rows
 
 
 def _read_all(

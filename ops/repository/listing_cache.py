@@ -1,14 +1,17 @@
 """What was read of a store's small files, kept from one listing to the next beside the stamps of those files.
 
 One file a store: a line of JSON that says what it is of and how long its parts are, then the parts. A part is one column:
-texts with NUL between them, or 64-bit numbers. The first are the keys, their stamps, and what else was there; then follow
-the fields of `Listed`.
+texts with NUL between them, 64-bit numbers, or where few texts stand in many rows, these texts and for each row which one
+it is. The first are the keys, their stamps, and a digest of what else was there; then follow the fields of `Listed`. That
+is little to read, and little to hold: every task that makes a backup does both.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +19,19 @@ from typing import Any, Final
 
 from ops import __version__
 from ops.fsio.user_cache import read_cached, write_cached
-from ops.ports.stamps import Stamp, by_key
+from ops.ports.stamps import by_key
 from ops.repository.listing_row import Listed, Rows
 
-_FORMAT: Final = 6
+_FORMAT: Final = 7
 """Raised whenever the same files are read in another way, or written here in another form."""
 _BETWEEN: Final = "\0"
 _BETWEEN_TAGS: Final = "\x1f"
 _NUMBERS: Final = {"created", "sequence", "size", "rows"}
+_OF_EACH: Final = {"name", "plain", "job_id", "data_as_of", "sha256"}
+"""Texts that are others in each row; all else is one of a few."""
 _TAGS: Final = "tags"
+_WIDTH: Final = 8
+"""Bytes of the number that says how long the different texts of a column are."""
 _PARTS: Final = ("keys", "numbers", "others", *Listed._fields)
 
 
@@ -32,20 +39,20 @@ _PARTS: Final = ("keys", "numbers", "others", *Listed._fields)
 class Remembered:
     """Stamps of files as bytes, in the order of `keys`, and the rows that were read from them, newest first.
 
-    `others`: what else was there when nothing was incomplete.
+    `others`: the `fingerprint` of what else was there when nothing was incomplete.
     """
 
     keys: Sequence[str]
     numbers: bytes
-    others: Sequence[str]
+    others: str
     rows: Rows
 
-    def stamps(self) -> dict[str, Stamp]:
-        """Each file's stamp."""
+    def stamps(self) -> dict[str, bytes]:
+        """Each file's stamp, packed."""
         return by_key(self.keys, self.numbers)
 
 
-NOTHING: Final = Remembered((), b"", (), Rows.of(()))
+NOTHING: Final = Remembered((), b"", "", Rows.of(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Memory:
         keys, numbers, others, *columns = _cut(content[len(line) + 1 :], lengths)
         by_name = dict(zip(Listed._fields, columns, strict=False))
         rows = Rows(lambda name: _column(name, by_name[name]) if by_name else ())
-        return Remembered(_names(keys), bytes(numbers), _names(others), rows)
+        return Remembered(_names(keys), bytes(numbers), str(others, "ascii"), rows)
 
     def remember(self, known: Remembered) -> None:
         """Keep it for the next listing; nothing happens where that can not be."""
@@ -83,23 +90,32 @@ class Memory:
             return
         columns = ((name, known.rows.column(name)) for name in Listed._fields)
         packed = [_packed(name, values) for name, values in columns if values]
-        parts = [_packed_texts(known.keys), known.numbers, _packed_texts(known.others), *packed]
+        parts = [_packed_texts(known.keys), known.numbers, known.others.encode("ascii"), *packed]
         write_cached(self._path, [self._header([len(part) for part in parts]) + b"\n", *parts])
 
     def _header(self, lengths: list[int]) -> bytes:
         about = {"format": _FORMAT, "version": __version__, "parts": _PARTS, "store": self.store}
+        about["order"] = sys.byteorder  # a home folder may be shared by machines of two kinds
         return json.dumps({**about, "lengths": lengths}).encode("ascii")
 
 
 _HEADER_MOST: Final = 1 << 16
+_BEYOND: Final = 1 << 63
 
 
 def can_be_remembered(row: Listed) -> bool:
-    """Whether its texts can lie between the marks that part them."""
+    """Return whether its texts can lie between the marks that part them, and its numbers in 64 bits."""
     texts = [text for text in row if isinstance(text, str)]
-    return not any(_BETWEEN in text for text in (*texts, *row.tags)) and all(
-        tag and _BETWEEN_TAGS not in tag for tag in row.tags
+    return (
+        not any(_BETWEEN in text for text in (*texts, *row.tags))
+        and all(tag and _BETWEEN_TAGS not in tag for tag in row.tags)
+        and all(-_BEYOND <= number < _BEYOND for number in row if isinstance(number, int))
     )
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """Return what tells these names, in this order, from all others."""
+    return hashlib.sha256(_packed_texts(names)).hexdigest()
 
 
 def _cut(content: memoryview, lengths: Iterable[int]) -> Iterable[memoryview]:
@@ -124,12 +140,27 @@ def _packed_texts(texts: Iterable[str]) -> bytes:
 
 def _packed(name: str, values: Sequence[Any]) -> bytes:
     if name in _NUMBERS:
-        return _packed_texts(map(str, values))
-    return _packed_texts(map(_BETWEEN_TAGS.join, values) if name == _TAGS else values)
+        return array("q", values).tobytes()
+    if name in _OF_EACH:
+        return _packed_texts(values)
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    texts = _packed_texts(map(_BETWEEN_TAGS.join, places) if name == _TAGS else places)
+    which = array(_code(len(places)), map(places.__getitem__, values))
+    return b"".join((len(texts).to_bytes(_WIDTH, "big"), texts, which.tobytes()))
+
+
+def _code(different: int) -> str:
+    """The type of the numbers that say which of so many texts it is."""
+    return "B" if different <= 1 << 8 else "I"
 
 
 def _column(name: str, part: memoryview) -> Sequence[Any]:
-    texts = _texts(part)
     if name in _NUMBERS:
-        return list(map(int, texts))
-    return [tuple(text.split(_BETWEEN_TAGS)) if text else () for text in texts] if name == _TAGS else texts
+        return array("q", bytes(part))
+    if name in _OF_EACH:
+        return _texts(part)
+    end = _WIDTH + int.from_bytes(part[:_WIDTH], "big")
+    texts: list[Any] = _texts(part[_WIDTH:end])
+    if name == _TAGS:
+        texts = [tuple(text.split(_BETWEEN_TAGS)) if text else () for text in texts]
+    return list(map(texts.__getitem__, array(_code(len(texts)), bytes(part[end:]))))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
-from ops.formats.names import SAFETY_TAG
+from ops.formats.names import SAFETY_TAG, manifest_key
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
 from ops.model.moment import microseconds, moment_of
@@ -88,6 +89,30 @@ class Rows:
         """Those that were read one by one."""
         columns = dict(zip(Listed._fields, zip(*rows, strict=True), strict=False))
         return cls(lambda name: columns.get(name, ()))
+
+    def changed(self, gone: Collection[str], new: Sequence[Listed]) -> Rows:
+        """Return these without those whose names are `gone`, and with the new ones, in the order of the catalogue.
+
+        That is newest first, and by the names of their manifests where all else is the same. It holds no row: one new
+        backup beside many remembered ones must not cost the memory of all.
+        """
+        names, sequences, times = map(self.column, ("name", "sequence", "created"))
+        fresh = Rows.of(new)
+        kept = (place for place, name in enumerate(names) if name not in gone)
+
+        def order(place: int) -> tuple[int, int, str]:
+            if place < 0:
+                row = new[~place]
+                return -row.sequence, -row.created, manifest_key(row.name)
+            return -sequences[place], -times[place], manifest_key(names[place])
+
+        places = array("q", sorted((*kept, *(~place for place in range(len(new)))), key=order))
+
+        def column(name: str) -> Sequence[Any]:
+            before, added = self.column(name), fresh.column(name)
+            return [before[place] if place >= 0 else added[~place] for place in places]
+
+        return Rows(column)
 
     def as_list(self) -> Sequence[Listed]:
         """Each as one value, made once."""

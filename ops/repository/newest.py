@@ -18,7 +18,7 @@ from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, manifest_key
 from ops.model.findings import Finding
 from ops.model.moment import moment_of
 from ops.model.series import Whose
-from ops.ports.stamps import WIDTH, Stamped, Stamps
+from ops.ports.stamps import PACKED_WIDTH, Stamped, Stamps
 from ops.ports.store import Store
 from ops.repository.adoptions import read_records
 from ops.repository.backup import Backup
@@ -27,12 +27,11 @@ from ops.repository.identity import read_identity, require_listed
 from ops.repository.integrity import critical
 from ops.repository.listing import list_backups, unread_manifests
 from ops.repository.listing_cache import Memory, Remembered
-from ops.repository.listing_row import Listed, listed
+from ops.repository.listing_row import Listed, Rows, listed
 from ops.repository.series import Mark, Own, is_meant, marks_of, own_series
 
 _FEW: Final = 50
 """As many new manifests are read again each time; with more the whole listing is renewed, and remembers them."""
-_STAMP: Final = 8 * WIDTH
 
 
 class Named(NamedTuple):
@@ -62,6 +61,21 @@ class Newest:
     marks: tuple[Mark, ...] = ()
 
 
+class _Known(NamedTuple):
+    """What was remembered of manifests alone: where in `numbers` the stamp of each begins, and what was read of them."""
+
+    places: dict[str, int]
+    numbers: bytes
+    rows: Rows
+
+    @classmethod
+    def of(cls, remembered: Remembered) -> _Known:
+        """Leave the names of records away, which are as many again: whoever makes a backup holds all of this."""
+        places = zip(remembered.keys, range(0, len(remembered.numbers), PACKED_WIDTH), strict=True)
+        manifests = {key: place for key, place in places if key.endswith(MANIFEST_SUFFIX)}
+        return cls(manifests, remembered.numbers, remembered.rows)
+
+
 def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified: str | None = None) -> Newest:
     """Return the backups of the source in `store` (None: of all), with help of what listings kept in `cache`.
 
@@ -71,9 +85,8 @@ def newest_of(store: Store, whose: Whose | None, cache: Path | None, identified:
     if not isinstance(store, Stamped):
         return _of_listing(store, whose, cache, identified)
     identity = read_identity(store)
-    memory = Memory(cache, store.location)
-    known = memory.recall()
-    found = store.stamps(MANIFEST_SUFFIX, lambda: known.keys)
+    known = _Known.of(Memory(cache, store.location).recall())
+    found = store.stamps(MANIFEST_SUFFIX, lambda: [*known.places])
     if not found.keys and not found.others:
         require_listed(store, identity)
     others = _others(found, known)
@@ -110,7 +123,7 @@ def _row(store: Store, key: str) -> Listed:
     return listed(Backup(store=store, manifest=manifest))
 
 
-def _marks(new: Sequence[Listed], known: Remembered, there: set[str]) -> Iterator[Mark]:
+def _marks(new: Sequence[Listed], known: _Known, there: set[str]) -> Iterator[Mark]:
     """Those of new and remembered backups that are there, newest first."""
     column = known.rows.column
     if not new and there.issuperset(map(manifest_key, column("name"))):
@@ -139,14 +152,15 @@ def _of_listing(store: Store, whose: Whose | None, cache: Path | None, identifie
     return Newest(_chosen(column, whose, own), unread, own, tuple(marks))
 
 
-def _others(found: Stamps, known: Remembered) -> list[str]:
+def _others(found: Stamps, known: _Known) -> list[str]:
     """The manifests that are not those which were read before."""
-    at = dict(zip(known.keys, range(0, len(known.numbers), _STAMP), strict=True))
     numbers, before = found.numbers(), known.numbers
+    place_of = known.places.get
     return [
         key
-        for key, place in zip(found.keys, range(0, len(numbers), _STAMP), strict=True)
-        if numbers[place : place + _STAMP] != before[(then := at.get(key, len(before))) : then + _STAMP]
+        for key, place in zip(found.keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
+        if numbers[place : place + PACKED_WIDTH]
+        != before[(then := place_of(key, len(before))) : then + PACKED_WIDTH]
     ]
 
 

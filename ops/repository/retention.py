@@ -8,7 +8,6 @@ periods *that have backups* as it is long: where backups pause or stop, nothing 
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -284,11 +283,13 @@ def _refusal(ranked: Sequence[Candidate], decisions: Collection[Decision]) -> st
 
 def _shrunk(newest: Candidate, usual: Sequence[Candidate]) -> str | None:
     """Why the newest backup, as a whole, is suspiciously small."""
+    from statistics import median
+
     rows = [item.rows for item in usual if item.rows is not None]
-    if rows and newest.rows is not None and newest.rows < _SUSPICIOUS_PART * statistics.median(rows):
+    if rows and newest.rows is not None and newest.rows < _SUSPICIOUS_PART * median(rows):
         return f"the newest backup, {newest.name}, holds less than half as many rows as usual ({newest.rows})"
     # One that leaves to others what they hold is small by intent.
     sizes = [item.size for item in usual if not item.needs]
-    if sizes and not newest.needs and newest.size < _SUSPICIOUS_PART * statistics.median(sizes):
+    if sizes and not newest.needs and newest.size < _SUSPICIOUS_PART * median(sizes):
         return f"the newest backup, {newest.name}, is less than half as large as usual"
     return None

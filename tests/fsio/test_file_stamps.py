@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,15 @@ from ops.ports.stamps import by_key
 from ops.proc import start_copies
 
 
+def stamps_of(folder: Path, *names: str) -> dict[str, tuple[int, ...]]:
+    """The numbers of each file."""
+    found = by_key(names, file_stamps(folder, names))
+    return {name: tuple(array("Q", stamp)) for name, stamp in found.items()}
+
+
 def stamp_of(path: Path) -> tuple[int, ...]:
     """The numbers of one file."""
-    return by_key([path.name], file_stamps(path.parent, [path.name]))[path.name]
+    return stamps_of(path.parent, path.name)[path.name]
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def test_what_is_no_file(tmp_path: Path, at_once: None) -> None:
     (tmp_path / "b.json").mkdir()
     (tmp_path / "c.json").symlink_to("a.json")
     names = ["a.json", "b.json", "c.json", "gone.json"]
-    found = by_key(names, file_stamps(tmp_path, names))
+    found = stamps_of(tmp_path, *names)
     assert [stamp == NO_FILE for stamp in found.values()] == [False, True, True, True]
 
 
@@ -68,7 +75,7 @@ def test_a_time_before_1970(tmp_path: Path, at_once: None) -> None:
     for name in ("a.json", "b.json"):
         (tmp_path / name).touch()
     os.utime(tmp_path / "a.json", (-5, -5))
-    found = by_key(["a.json", "b.json"], file_stamps(tmp_path, ["a.json", "b.json"]))
+    found = stamps_of(tmp_path, "a.json", "b.json")
     assert found["a.json"] == UNSETTLED
     assert found["b.json"] not in {UNSETTLED, NO_FILE}
 

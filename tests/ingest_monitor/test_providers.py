@@ -15,8 +15,8 @@ from ops.errors import ConfigError, ToolError
 from ops.host.network import without_network
 from ops.host.secret import Secret
 from ops.ingest_monitor import provider_request as asking
-from ops.ingest_monitor.providers import Contact, contact, require_url
-from ops.ingest_monitor.settings import YFINANCE, Provider
+from ops.ingest_monitor.providers import Contact, contact
+from ops.ingest_monitor.settings import YFINANCE, Provider, require_url
 from tests.ingest_monitor.answering import Answer, answer, answering, certificate
 
 SECOND = timedelta(seconds=1)

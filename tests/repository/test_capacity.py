@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ops.fsio.remove import remove_tree
+from ops.repository.capacity import _held
+from ops.repository.catalog import sizes_in
 from ops.repository.forecast import Habit, Usage, forecast_full
 from ops.repository.retention import Candidate, Policy
+from ops.stores.local.store import LocalStore
+from ops.stores.memory import MemoryStore
 from ops.units import Span
+from tests.histories import stored_backup
+from tests.listings import day, put_all_kinds
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 FOREVER = Policy(forever=True)
@@ -84,3 +92,31 @@ def test_backups_at_one_moment() -> None:
     """Two backups of one instant are no reason to fail or to run for ever."""
     same = tuple(Candidate(name=str(n), created_at=NOW, size=10, good=True) for n in range(3))
     assert forecast_full([Habit(same, FOREVER)], Usage(30, 10_000), NOW) is not None
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_what_a_store_holds(store: LocalStore, folders: bool) -> None:
+    """It is the bytes of what a listing of all files has, and of each payload what is there, links and hidden files apart."""
+    put_all_kinds(store)
+    whole = [stored_backup(store, day(50), content=b"abc")]
+    if folders:
+        whole.append(stored_backup(store, day(51), files=3, content=b"abc"))
+    else:
+        for path in store.options.path.iterdir():
+            if path.is_dir():
+                remove_tree(path)
+    (store.options.path / "link.db").symlink_to("README")
+    os.mkfifo(store.options.path / "pipe.db")
+    (store.options.path / ".hidden").write_bytes(b"hidden")
+    names = {item.name for item in whole} | {"link.db", "gone.db"}
+    used, present = _held(store, names)
+    assert used == sum(sizes_in(store).values())
+    assert present == {item.name: item.manifest.size for item in whole}
+
+
+def test_what_a_store_elsewhere_holds() -> None:
+    """The same of a store that is no folder here."""
+    store = MemoryStore()
+    backup = stored_backup(store, day(0), files=3)
+    used, present = _held(store, {backup.name})
+    assert (used, present) == (sum(sizes_in(store).values()), {backup.name: backup.manifest.size})

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,10 +14,12 @@ import pytest
 
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
+from ops.formats.manifest import to_json
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
 from ops.fsio.remove import remove_tree
 from ops.model.findings import Finding, Severity
+from ops.model.manifest import SEQUENCE_KEY
 from ops.ports.stamps import Stamps
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository import listing_cache as remembered
@@ -202,6 +204,30 @@ def _random(path: Path) -> None:
 def _folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
+
+
+def test_numbers_beyond_64_bits(
+    store: LocalStore, cache: Path, at_once: None, opened: list[str], tmp_path: Path
+) -> None:
+    """A manifest whose sequence does not fit among the numbers is read each time, and told as it is."""
+    stored_backup(store, day(0))
+    odd = stored_backup(MemoryStore(), day(1)).manifest
+    put(store, odd.payload, b"content")
+    put(store, checksum_key(odd.payload), b"")
+    put(store, manifest_key(odd.payload), to_json(replace(odd, extra={SEQUENCE_KEY: 1 << 63})))
+    for _ in range(2):
+        agree(store, cache)
+        opened.clear()
+        assert list_backups(store, cache).rows.column("sequence")[0] == 1 << 63
+        assert manifest_key(odd.payload) in opened
+
+
+def test_many_different_texts(store: LocalStore, cache: Path, at_once: None) -> None:
+    """Whether one source is in all rows, or another one in each of three hundred, the answer is that of the files."""
+    for number in range(300):
+        stored_backup(store, day(number), source=f"source-{number}", tags=(f"t{number}", "x"))
+    agree(store, cache)
+    agree(store, cache)
 
 
 @pytest.mark.parametrize("damage", [_cut, _flip, _empty, _random, _folder])

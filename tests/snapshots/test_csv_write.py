@@ -138,7 +138,7 @@ def test_files_of_other_programs_are_read(tmp_path: Path, content: bytes, rows: 
     ("content", "line"),
     [
         (b"", "line 1"),
-        (b"\n", "line 1"),
+        (b"\n", "line 2"),
         (b"a,A\n1,2\n", "line 1"),
         (b"a,\n1,2\n", "line 1"),
         (b"a,b\n1\n", "line 2"),

@@ -15,7 +15,6 @@ from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Verdict
 from ops.model.requests import Objectives
 from ops.report.documents import evidence_document
-from ops.report.junit import to_junit
 from ops.report.outcome import exit_code_of
 from ops.report.text import drills_text
 from ops.repository.backup import Backup
@@ -105,6 +104,8 @@ def _lasting(session: Session, drills: list[Evidence]) -> list[Finding]:
 
 
 def _write_junit(path: Path, drills: list[Evidence]) -> None:
+    from ops.report.junit import to_junit
+
     make_private_folder(path.parent)
     with staged_beside(path.parent, path.name) as staged:
         write_all(staged, to_junit(drills))

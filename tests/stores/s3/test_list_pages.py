@@ -19,7 +19,7 @@ from ops.errors import OpsError
 from ops.formats.names import manifest_key, top_name
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
-from ops.ports.stamps import UNSETTLED, by_key
+from ops.ports.stamps import UNSETTLED, by_key, packed
 from ops.ports.store import OWN_PREFIX
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
@@ -111,7 +111,7 @@ def test_in_parts(new_store: NewStore, tmp_path: Path, monkeypatch: pytest.Monke
         assert all(key.endswith(".json") for key in found.keys)
         stamps = by_key(found.keys, found.numbers())
         assert len(stamps) == len(found.keys)
-        assert UNSETTLED not in stamps.values()
+        assert packed(UNSETTLED) not in stamps.values()
 
 
 def test_more_than_a_page(new_store: NewStore) -> None:
