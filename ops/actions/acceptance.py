@@ -109,7 +109,8 @@ class Acceptance:
             what = told[0] if len(bad) == 1 else f"{len(bad)} things are wrong, the first: {told[0]}"
             message = f"{self.backup.name} cannot be restored as it was recorded: {what}"
             hint = "nothing was touched; choose another backup (backup.list), newest proven first"
-            if codes := sorted({item.code for item in bad if may_be_accepted(item, self.backup.manifest)}):
+            if all(may_be_accepted(item, self.backup.manifest) for item in bad):
+                codes = sorted({item.code for item in bad})
                 hint += f"; where these bytes are wanted as they are: --accept {' --accept '.join(codes)}"
             elif bad[0].code == REMAINS and can_be_taken_out(self.backup):
                 hint += f"; where it is the only copy, what is left of it: --to NEW --accept {REMAINS}"

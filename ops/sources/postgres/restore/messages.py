@@ -38,6 +38,9 @@ _LACKING: Final = re.compile(
 )
 # Archives are loaded with an empty search_path, so what has no schema in front of it is the server's own.
 _UNKNOWN_TO_ANY: Final = re.compile(r'unrecognized (?:configuration )?parameter "')
+_WITHOUT_SCHEMA: Final = re.compile(
+    r'(?:relation|type) "[^".]+" does not exist|function [^".\s(]+\(.*\) does not exist'
+)
 _UNKNOWN_TO_OLDER: Final = re.compile(
     r'unrecognized |syntax error at or near|(?:function|procedure|aggregate) [^".\s]+\(.*\) does not exist'
     r'|(?:type|access method|collation|language) "[^".]+" does not exist'
@@ -194,12 +197,23 @@ def _other_release(unknown: Sequence[str], errors: int, reading: Reading) -> Too
 def _finding(said: _Said, allowed: Mapping[str, str]) -> Finding:
     reason = next((reason for text, reason in allowed.items() if text in said.text), None)
     if reason is None:
-        return restore_error(said.text, said.where)
+        return restore_error(_explained(said.text), said.where)
     return Finding(
         severity=Severity.OK,
         code="postgres.error_allowed",
         message=f"{said.text} (allowed: {reason})",
         where=said.where,
+    )
+
+
+def _explained(said: str) -> str:
+    """The words with why, and what to do, where an object names another one without its schema."""
+    if _WITHOUT_SCHEMA.search(said) is None:
+        return said
+    return (
+        f"{said} (archives are loaded with an empty search_path, by every pg_restore: give the function behind it a"
+        " search_path in the source, ALTER FUNCTION … SET search_path = public, and back up anew; to restore this backup"
+        " without what failed: allowed_errors)"
     )
 
 
