@@ -9,7 +9,7 @@ from typing import Final
 from ops.errors import SourceError
 from ops.sources.postgres.catalog.identifiers import shown
 from ops.sources.postgres.catalog.objects import USER_SCHEMA
-from ops.sources.postgres.connect.session import Session
+from ops.sources.postgres.connect.session import Row, Session
 
 _HOLDERS: Final = f"""
 SELECT DISTINCT n.nspname AS schema, c.relname AS name, a.pid, a.usename AS user, a.application_name AS application, a.state
@@ -29,11 +29,13 @@ def telling_holders(session: Session) -> Iterator[None]:
         if error.code != "source.locked":
             raise
         session.run("ROLLBACK")
-        held = "; ".join(
-            f"{shown(row['schema'], row['name'])} is locked by process {row['pid']} ({row['user']},"
-            f" {row['application'] or 'no application_name'}, {row['state']})"
-            for row in session.rows(_HOLDERS)
-        )
+        held = "; ".join(map(_told, session.rows(_HOLDERS)))
         message = f"{error.message}{f': {held}' if held else ''}"
         hint = "wait for that process, or end it (pg_terminate_backend); lock_timeout says how long a backup waits"
         raise SourceError(message, code=error.code, hint=hint) from error
+
+
+def _told(row: Row) -> str:
+    # What a process does is seen by its own role, and by those who may read statistics.
+    who = ", ".join(row[key] for key in ("user", "application", "state") if row[key])
+    return f"{shown(row['schema'], row['name'])} is locked by process {row['pid']} ({who})"
