@@ -26,7 +26,7 @@ SAFETY_TAG: Final = "safety"
 """The tag of backups that a restore made of what it replaced; `latest` never means one of them."""
 TOMBSTONE_SUFFIX: Final = ".pruned.json"
 _RECORD: Final = re.compile(
-    r"\A(?P<payload>.+)\.(?P<action>drill|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
+    r"\A(?P<payload>.+)\.(?P<action>drill|partial|verify|pin)-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\Z", re.DOTALL
 )
 # What later versions keep beside a payload, and signatures of records, have the form of records.
 _ANY_RECORD: Final = re.compile(r"\A(?P<payload>.+?)\.[a-z]+-\d{8}T\d{6}Z-[0-9a-f]{8}\..+\Z", re.DOTALL)

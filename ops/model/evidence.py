@@ -21,10 +21,15 @@ _READ: Final = "backup.checksum"
 
 
 class Level(enum.StrEnum):
-    """How deep a verify looks: `quick` reads the stored files, `full` restores them into a scratch place."""
+    """How deep a look goes: `quick` reads the stored files, `full` restores them into a scratch place, `tables` only some of it."""
 
     QUICK = "quick"
     FULL = "full"
+    TABLES = "tables"
+
+
+PARTIAL: Final = "partial"
+"""The action of a drill of some tables: not `drill`, so that no version of this program takes it for a proof."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,17 @@ class Divisible(Protocol):
 
 
 @runtime_checkable
+class PartlyLoadable(Protocol):
+    """A source of whose backups only some tables can be brought back, for a quick look at them."""
+
+    def loading_only(self, tables: Sequence[str]) -> Source:
+        """The same source, whose `load` brings the rows of these tables alone, and whose copy is compared by them.
+
+        `load` raises ConfigError for a table that the backup does not have.
+        """
+
+
+@runtime_checkable
 class SelfExamined(Protocol):
     """A source that is looked at itself while it is captured: what is wrong with it is recorded as `complaints`."""
 

@@ -10,7 +10,7 @@ from ops.errors import BackupError, OpsError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
-from ops.model.evidence import Evidence
+from ops.model.evidence import PARTIAL, Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Manifest, Measures
 from ops.report.tables import lay_out
@@ -155,7 +155,7 @@ def drills_text(drills: Sequence[Evidence]) -> str:
         [
             drill.source.name,
             drill.backup,
-            _verdict(drill.verdict),
+            _verdict(drill.verdict) + (", partial" if drill.action == PARTIAL else ""),
             _count(drill.rows),
             format_size(drill.size),
             _against(drill.rto_ms, drill.rto_objective_ms),
@@ -171,8 +171,12 @@ def drills_text(drills: Sequence[Evidence]) -> str:
         for drill in drills
         if (text := findings_text(drill.findings))
     ]
-    passed = sum(drill.proves for drill in drills)
-    parts.append(f"\n{passed} of {len(drills)} restored, checked and proven.")
+    whole = [drill for drill in drills if drill.action != PARTIAL]
+    if whole:
+        passed = sum(drill.proves for drill in whole)
+        parts.append(f"\n{passed} of {len(whole)} restored, checked and proven.")
+    if len(whole) < len(drills):
+        parts.append("\nOnly single tables were restored: nothing is proven by that.")
     return "\n".join(parts)
 
 

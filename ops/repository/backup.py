@@ -134,7 +134,7 @@ class Backup:
 
 def _depth(evidence: Evidence) -> int:
     """How deep a look went: stored bytes and structure, or all of a restored copy."""
-    return 1 if evidence.level == Level.QUICK else 2
+    return 1 if evidence.level in {Level.QUICK, Level.TABLES} else 2
 
 
 @dataclass(frozen=True, slots=True)

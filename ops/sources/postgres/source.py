@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +59,12 @@ _EMPTY_SERVER: Final = 60 << 20
 
 @dataclass(frozen=True, slots=True)
 class PostgresSource:
-    """One PostgreSQL database."""
+    """One PostgreSQL database. `only`: tables whose rows alone `load` brings back; empty: all."""
 
     name: str
     options: PostgresOptions
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    only: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "postgres"
     options_type: ClassVar[type[PostgresOptions]] = PostgresOptions
@@ -113,6 +114,10 @@ class PostgresSource:
         """The same database, of which a backup takes a scope, tables, schemas or a tenant."""
         return replace(self, options=options_of_part(self.options, part))
 
+    def loading_only(self, tables: Sequence[str]) -> PostgresSource:
+        """The same database, of whose backups a drill loads only these tables."""
+        return replace(self, only=tuple(tables))
+
     def estimate(self) -> int:
         """The size of the chosen tables without their indexes: an archive is compressed, and rarely larger."""
         with self._route() as route, route.session() as session, telling_holders(session):
@@ -144,7 +149,7 @@ class PostgresSource:
     def load(self, fetched: Fetched, progress: Progress) -> Iterator[PostgresCopy]:
         """Restored into a server of its own, or a database of its own on a given server."""
         installed = discover(self.options.pg_bindir, os.environ)
-        with loaded_copy(fetched, self.options, installed, progress) as copy:
+        with loaded_copy(fetched, self.options, installed, progress, only=self.only) as copy:
             yield copy
 
     def target_of(self, to: str | None) -> str:

@@ -186,9 +186,11 @@ def restore(
 
 
 @command(
+    iterable=["table"],
     help={
         "source": "name of the source (default: all)",
         "from_": f"{BACKUP} (default: the latest of each source)",
+        "table": "a partial drill of this PostgreSQL table, which proves nothing; may be given several times",
         "junit": "also write the result as JUnit XML to this file",
         "keep": "leave the restored copy in its scratch place and say where",
     },
@@ -197,6 +199,7 @@ def drill(
     flags: Flags,
     source: str = "",
     from_: str = "",
+    table: list[str] | None = None,
     junit: str = "",
     keep: bool = False,
 ) -> None:
@@ -204,7 +207,7 @@ def drill(
     from ops.tasks.backup import drill as work
     from ops.tasks.session import conduct
 
-    wanted = work.Wanted(source=source, backup=from_, junit=junit, keep=keep)
+    wanted = work.Wanted(source=source, backup=from_, junit=junit, keep=keep, tables=tuple(table or ()))
     conduct("backup.drill", flags, lambda session: work.drill(session, wanted))
 
 

@@ -88,6 +88,9 @@ class PostgresCopy:
         if not self.recorded.rights:
             facts = {name: value for name, value in recorded.facts.items() if name != DEFAULT_RIGHTS}
             recorded = replace(recorded, facts=facts)
+        if self.recorded.only is not None:
+            tables = {name: item for name, item in recorded.tables.items() if name in self.recorded.only}
+            return replace(recorded, tables=tables)
         if self.recorded.rows:
             return recorded
         empty = {name: TableMeasure(0) for name in recorded.tables if name != LARGE_OBJECTS}

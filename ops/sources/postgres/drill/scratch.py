@@ -48,9 +48,14 @@ _WITH_TRANSACTION_TIMEOUT: Final = 17
 
 @contextlib.contextmanager
 def loaded_copy(
-    fetched: Fetched, options: PostgresOptions, installed: Sequence[Programs], progress: Progress
+    fetched: Fetched,
+    options: PostgresOptions,
+    installed: Sequence[Programs],
+    progress: Progress,
+    *,
+    only: Sequence[str] = (),
 ) -> Iterator[PostgresCopy]:
-    """The payload restored where the options say, for as long as the block runs.
+    """The payload restored where the options say, for as long as the block runs; with `only`, of the rows those of these tables.
 
     Raises ToolError when this machine or the named server lacks something: no verdict about the backup then.
     """
@@ -63,7 +68,7 @@ def loaded_copy(
             else:
                 with usable(_GIVEN):
                     route = server_route(parse_address(options.scratch), Secret("password"), installed)
-            copy = stack.enter_context(_restored(route, fetched, options, needs, progress))
+            copy = stack.enter_context(_restored(route, fetched, options, only, progress))
         yield copy
 
 
@@ -132,9 +137,10 @@ def _ephemeral(
 
 @contextlib.contextmanager
 def _restored(
-    route: Route, fetched: Fetched, options: PostgresOptions, needs: Needs, progress: Progress
+    route: Route, fetched: Fetched, options: PostgresOptions, only: Sequence[str], progress: Progress
 ) -> Iterator[PostgresCopy]:
     """A new database with the payload in it, held open so that no clean-up takes it, and dropped at the end."""
+    needs = needs_of(fetched.manifest.extra)
     own_server = options.scratch == EPHEMERAL
     # On a server of our own the copy has the name of the source, unless every server has a database of that name.
     own_name = needs.database["name"]
@@ -158,6 +164,7 @@ def _restored(
             options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
             jobs=options.jobs,
             allowed=options.allowed_errors or {},
+            only=tuple(only),
         )
         filled, recorded = fill_database(target, holder, fetched, options, wanted)
         findings = (*swept, *owned, *created, *filled)

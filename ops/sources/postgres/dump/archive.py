@@ -104,3 +104,20 @@ def without_keys(entries: Sequence[Entry], keys: Iterable[str]) -> list[Entry]:
     """The entries without the foreign keys that are named as `schema table key`."""
     unwanted = tuple(f"FK CONSTRAINT {key} " for key in keys)
     return [entry for entry in entries if not (unwanted and entry.rest.startswith(unwanted))]
+
+
+def rows_of(entries: Sequence[Entry], tables: Sequence[tuple[str, str]]) -> list[Entry]:
+    """The entries with the rows of these tables (schema, name), and with the values of all sequences."""
+    wanted = (*_listed("TABLE DATA", tables), "SEQUENCE SET ")
+    return [entry for entry in entries if entry.rest.startswith(wanted)]
+
+
+def after_rows_of(entries: Sequence[Entry], tables: Sequence[tuple[str, str]]) -> list[Entry]:
+    """The entries without the foreign keys of these tables, and without what fills materialized views."""
+    unwanted = (*_listed("FK CONSTRAINT", tables), "MATERIALIZED VIEW DATA ")
+    return [entry for entry in entries if not entry.rest.startswith(unwanted)]
+
+
+def _listed(kind: str, tables: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    # pg_restore prints line ends in names as blanks.
+    return tuple(f"{kind} {schema} {name} ".replace("\n", " ").replace("\r", " ") for schema, name in tables)

@@ -8,6 +8,7 @@ from ops.model.complaints import damage_recorded_in
 from ops.model.findings import Finding
 from ops.model.manifest import Fetched
 from ops.sources.postgres.catalog.requirements import needs_of
+from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.drill.copy import answering
@@ -18,6 +19,7 @@ from ops.sources.postgres.programs.archive_reader import reading_route
 from ops.sources.postgres.programs.release import Release
 from ops.sources.postgres.restore.pg_restore import Restoration, restore_payload
 from ops.sources.postgres.restore.role import role_of
+from ops.sources.postgres.restore.single_tables import chosen_tables, recorded_of_tables
 
 
 def fill_database(
@@ -35,11 +37,20 @@ def fill_database(
     if wanted.settings:
         spoken = spoken.with_settings(wanted.settings)
     reading = reading_route(spoken, needs, options, server_major=server.major)
-    findings = restore_payload(reading, fetched.payload, needs, wanted, server)
+    chosen: list[Table] = []
+
+    def choose() -> list[Table]:
+        chosen[:] = chosen_tables(holder, wanted.only)
+        return chosen
+
+    asked_for = choose if wanted.only else None
+    findings = restore_payload(reading, fetched.payload, needs, wanted, server, asked_for)
     with answering():
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options
     described = read_objects(fetched.payload)
+    if wanted.only:
+        return findings, recorded_of_tables(needs, described, chosen, asked)
     recorded = Recorded(
         needs,
         described.objects,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -14,14 +14,17 @@ from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.proc import worker_count
 from ops.sources.postgres.catalog.requirements import Needs
+from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.route import Ran, Route
 from ops.sources.postgres.dump.archive import (
     LOAD_SCRIPT,
     Entry,
     after_rows,
+    after_rows_of,
     attaches,
     list_entries,
     main_archive,
+    rows_of,
     schema_archive,
     without_keys,
     write_selection,
@@ -38,7 +41,7 @@ _AFTER_DEFINITIONS: Final = ("--section=data", "--section=post-data")
 class Restoration:
     """What is restored and how, and as whom, beside the archive: see `RestoreOptions`; `allowed` is text -> reason.
 
-    `settings`: of the server, for the sessions that load.
+    `settings`: of the server, for the sessions that load. `only`: tables whose rows alone are loaded.
     """
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
@@ -47,15 +50,22 @@ class Restoration:
     allowed: Mapping[str, str] = field(default_factory=dict)
     role: Role = field(default_factory=Role)
     settings: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
 
 
-def restore_payload(
-    route: Route, payload: Path, needs: Needs, wanted: Restoration, server: Release
+def restore_payload(  # noqa: PLR0913, PLR0917 - a payload, and all that decides how it is loaded
+    route: Route,
+    payload: Path,
+    needs: Needs,
+    wanted: Restoration,
+    server: Release,
+    choose: Callable[[], Sequence[Table]] | None = None,
 ) -> list[Finding]:
     """Load a payload into the empty database of `route`, on a server of that release; return what was noticed.
 
     A partial backup is loaded into its whole schema: tables first, then its rows, then indexes and constraints
-    without the keys that lead out of it. Raises SpaceError when the disk of the server is full, ToolError when
+    without the keys that lead out of it. `choose`: asked when all tables are there, and still empty, which of them get their
+    rows (None: all). Raises SpaceError when the disk of the server is full, ToolError when
     the server cannot load it for reasons of its own.
     """
     with (
@@ -63,7 +73,7 @@ def restore_payload(
         tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder,
     ):
         run = _Runner(route, Path(folder), needs, wanted, server)
-        findings = run.restore_payload(payload)
+        findings = run.restore_payload(payload) if choose is None else run.restore_some(payload, choose)
     # Each program that ran says anew what it had to leave out.
     told = {finding for finding in findings if finding.severity is Severity.OK}
     return [
@@ -104,6 +114,22 @@ class _Runner:
         if main is not None:
             return self.restore_whole(main, flags)
         return [restore_error("the payload holds no archive", str(payload.name))]
+
+    def restore_some(self, payload: Path, choose: Callable[[], Sequence[Table]]) -> list[Finding]:
+        """All definitions, the rows of the chosen tables, and what follows rows, without foreign keys of these."""
+        main, flags = main_archive(payload), _flags(self.wanted)
+        if main is None:
+            return [
+                restore_error("the rows of single tables cannot be taken out of such a payload", payload.name)
+            ]
+        schema = schema_archive(payload) or main
+        findings = self.restore_definitions(schema, flags)
+        if findings is None:
+            findings = self.restore(schema, [*flags, "--section=pre-data"])
+        chosen = [(table.schema, table.name) for table in choose()]
+        findings += self.restore(main, flags, only=rows_of(list_entries(self.route, main), chosen))
+        entries = after_rows_of(list_entries(self.route, schema), chosen)
+        return findings + self.restore_in_turns(schema, [*flags, "--section=post-data"], entries)
 
     def restore_partial(
         self, schema: Path, main: Path | None, payload: Path, flags: Sequence[str]
