@@ -79,6 +79,8 @@ class Keeping:
     def _doubt(self, source: Source, safety: Backup, job: Job) -> str:
         """Why the safety backup is not proven, from restoring it into a temporary place; empty when it is."""
         try:
+            # With the keys that opened what is restored: it is sealed as that is.
+            safety = replace(safety, openers=self.backup.openers)
             look = verify_backup(safety, source, replace(self.look, level=Level.FULL), job)
         except OpsError as error:
             return error.message

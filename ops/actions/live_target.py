@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ops.actions.restore_request import RestoreRequest
 from ops.errors import OpsError, RefusedError
 from ops.model.series import Whose
@@ -39,7 +41,10 @@ def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of t
         message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
         hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
         raise RefusedError(message, code="refused.other_series", hint=hint)
-    if request.from_other or not live.same_place(target):
+    if request.from_other:
+        return
+    if not live.same_place(target):
+        _require_no_other(backup, source, target, request.sources)
         return
     if own and (now := _lives_as_another(source, whose, store)):
         message = f"{target} is another source now ({now}) than the one whose backups these are"
@@ -56,3 +61,17 @@ def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of t
         message = f"{backup.name} is not a backup of this source ({where}), and {target} is its live data"
         hint = "where that is meant, add --from-other-source; where it is this source before it was moved, see backup.adopt"
         raise RefusedError(message, code="refused.other_series", hint=hint)
+
+
+def _require_no_other(backup: Backup, source: Source, target: str, sources: Sequence[Source]) -> None:
+    """Raise RefusedError where the target is the live data of another configured source than the one that is restored."""
+    for other in sources:
+        if other.info.name == source.info.name or not isinstance(other, Restorable):
+            continue
+        if other.same_place(target):
+            message = (
+                f"{target} is the live data of source {other.info.name!r}, and {backup.name} is a backup of"
+                f" {source.info.name!r}"
+            )
+            hint = "where that is meant, add --from-other-source; the safety backup stands under the name of the backup's source"
+            raise RefusedError(message, code="refused.other_series", hint=hint)

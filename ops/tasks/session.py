@@ -109,7 +109,14 @@ class Session:
 
     def find(self, reference: str, source: str = "") -> Backup:
         """The backup that is meant (see `_find`), with this machine's ciphers at hand; raises BackupError."""
-        return self.with_openers(self._find(reference, source))
+        found = self._find(reference, source)
+        name = found.manifest.source.name
+        if source and name != source:
+            message = f"{found.name} is a backup of source {name!r}, and --source says {source!r}"
+            raise ConfigError(
+                message, code="usage.bad_value", hint="leave --source away, or name another backup"
+            )
+        return self.with_openers(found)
 
     @property
     def cache(self) -> Path | None:

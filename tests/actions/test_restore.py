@@ -57,7 +57,8 @@ def restore(
         flags["to"] = str(target)
     if table := flags.pop("table", None):
         flags["options"] = RestoreOptions(tables=(str(table),))
-    request = RestoreRequest(scratch=scratch, safety=Repository(store=store), sources=[source], **flags)  # type: ignore[arg-type]
+    flags.setdefault("sources", [source])
+    request = RestoreRequest(scratch=scratch, safety=Repository(store=store), **flags)  # type: ignore[arg-type]
     return restore_backup(backup, source, request, Job())
 
 
@@ -502,3 +503,19 @@ def test_every_reason_of_a_refusal_is_told(backup: Backup) -> None:
     document = error_document(caught.value, "", str)
     assert [f"  found {line}" for line in document["details"]] == lines[2:32]  # type: ignore[attr-defined]
     assert lines[31] == "  found thing 29 is missing"
+
+
+def test_the_place_of_another_source(
+    backup: Backup, source: SqliteSource, store: LocalStore, scratch: Path, tmp_path: Path
+) -> None:
+    """With --yes too a backup does not replace the live data of another configured source, unless that is said."""
+    path = tmp_path / "other.db"
+    execute(path, "CREATE TABLE other (x)")
+    other = SqliteSource("other", SqliteOptions(path=path))
+    before = path.read_bytes()
+    with pytest.raises(RefusedError, match="live data of source 'other'") as caught:
+        restore(backup, source, store, scratch, sources=[source, other], target=path, yes=True)
+    assert caught.value.code == "refused.other_series"
+    assert path.read_bytes() == before
+    restore(backup, source, store, scratch, sources=[source, other], target=path, yes=True, from_other=True)
+    assert ask(path, "SELECT count(*) FROM notes") == 200

@@ -168,3 +168,30 @@ def test_a_copy_of_a_part_goes_along(site: Site) -> None:
     (site.folder / "ops.toml").write_text(f'[store.away]\nkind = "local"\npath = "away"\n{table}')
     part = site.create("--scope", "schema")
     assert (site.folder / "away" / part).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("part", "table"),
+    [
+        (("--scope", "schema"), "clientes"),
+        (("--tenant", "2"), "clientes"),
+        (("--table", "produtos"), "clientes"),
+        (("--table", "janeiro"), "medidas"),
+    ],
+)
+def test_rows_that_a_part_does_not_hold_stay(site: Site, part: tuple[str, ...], table: str) -> None:
+    """A table is not replaced from a part that lacks some of its rows: those of the live one would be gone."""
+    for statement in (
+        "CREATE TABLE medidas (dia date) PARTITION BY RANGE (dia)",
+        "CREATE TABLE janeiro PARTITION OF medidas FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
+        "CREATE TABLE outros PARTITION OF medidas DEFAULT",
+        "INSERT INTO medidas VALUES ('2026-01-05'), ('2026-03-05')",
+    ):
+        psql(site.server, site.database, "-c", statement)
+    name = site.create(*part)
+    count = f"SELECT count(*) FROM {table}"
+    rows = psql(site.server, site.database, "-c", count)
+    refused = site.ask("backup.restore", "--from", name, "--table", table, "--truncate", "--yes", code=2)
+    assert refused["errors"][0]["code"] == "refused.table_not_replaced"
+    assert "does not hold all rows" in refused["errors"][0]["message"]
+    assert psql(site.server, site.database, "-c", count) == rows

@@ -50,6 +50,10 @@ SELECT DISTINCT pg_get_userbyid(g.grantee) AS name FROM (
 _EXTENSIONS = """
 SELECT e.extname AS name, e.extversion AS version FROM pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1
 """
+_TABLESPACES = """
+SELECT DISTINCT t.spcname AS name FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
+WHERE c.oid >= 16384 AND t.spcname !~ '^pg_' ORDER BY 1
+"""
 _ICU = """
 SELECT count(*) AS n FROM pg_collation WHERE oid >= 16384 AND collprovider = 'i'
 """
@@ -79,7 +83,7 @@ class Needs:
     the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
     `not_measured`: tables whose rows could not be counted, and why.
-    `extension_rows`: the user's rows in tables of extensions, by table.
+    `tablespaces`: those in which tables and indexes lie, beside the default one. `extension_rows`: the user's rows in tables of extensions, by table.
     `client_older`: pg_dump was older than the server, so that the archive may hold what the server keeps for itself.
     """
 
@@ -101,6 +105,7 @@ class Needs:
     client_older: bool = False
     not_measured: Mapping[str, str] = field(default_factory=dict)
     extension_rows: Mapping[str, ExtensionRows] = field(default_factory=dict)
+    tablespaces: Sequence[str] = ()
 
     @property
     def server(self) -> Release:
@@ -174,6 +179,11 @@ def list_roles(session: Session, objects: Sequence[DatabaseObject], database: Ma
 def list_extensions(session: Session) -> dict[str, str]:
     """Installed extensions and their versions, without plpgsql."""
     return {row["name"]: row["version"] for row in session.rows(_EXTENSIONS)}
+
+
+def list_tablespaces(session: Session) -> list[str]:
+    """Tablespaces in which tables and indexes lie, without the server's own."""
+    return [row["name"] for row in session.rows(_TABLESPACES)]
 
 
 def uses_icu(session: Session, database: Mapping[str, Any]) -> bool:

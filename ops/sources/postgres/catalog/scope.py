@@ -15,6 +15,7 @@ from ops.sources.postgres.options import PostgresOptions
 WHOLE: Final = frozenset(("full", "data"))
 """Scopes that hold all rows of all tables, and the large objects."""
 WITHOUT_ROWS: Final = frozenset(("schema",))
+_WITHOUT_ROWS: Final = ("m", "f")
 PARTIAL: Final = frozenset(("data", "tables", "schemas", "tenant"))
 """Scopes whose main archive can not be restored alone: the whole schema is dumped beside it."""
 
@@ -42,9 +43,20 @@ class Choice:
         missing = sorted(names - {table.shown for table in everything})
         if missing:
             message = f"tables of scope 'tables' are not there: {', '.join(missing)}"
-            raise SourceError(
-                message, code="source.missing", hint="correct tables = [...] in the source's table"
+            like = sorted(
+                table.shown for name in missing for table in everything if table.name == parse_shown(name)[1]
             )
+            known = f"; there is {', '.join(like)}" if like else ""
+            hint = f"write schema.table; names with capitals, dots or blanks in double quotes{known}"
+            raise SourceError(message, code="source.missing", hint=hint)
+        rowless = sorted(
+            table.shown for table in everything if table.shown in names and table.kind in _WITHOUT_ROWS
+        )
+        if rowless:
+            message = (
+                f"a backup holds no rows of {', '.join(rowless)}: a materialized view or a foreign table"
+            )
+            raise SourceError(message, code="source.missing", hint="name tables")
         by_oid = {table.oid: table for table in everything}
         return [table for table in everything if names & _line(table, by_oid)]
 

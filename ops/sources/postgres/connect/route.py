@@ -170,7 +170,7 @@ class DirectRoute:
 
     def run_offline(self, program: str, *arguments: str, stdout: Path | None = None) -> Ran:
         """With the same programs."""
-        with tempfile.TemporaryDirectory(prefix="drillbook-pg-") as folder:
+        with scratch_folder(Path(tempfile.gettempdir())) as folder:
             argv = [self.programs.path(program), *arguments]
             environment = client_environment(with_password=False)
             return run_client(argv, environment, Place(Path(folder), Path(folder)), stdout=stdout)

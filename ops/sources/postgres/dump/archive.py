@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import BackupError
+from ops.fsio.scratch import scratch_folder
 from ops.sources.postgres.connect.route import Route
 
 DUMP_FOLDER: Final = "dump"
@@ -57,7 +58,7 @@ def _first(payload: Path, *names: str) -> Path | None:
 
 def list_entries(route: Route, archive: Path) -> list[Entry]:
     """The table of contents; raises BackupError when pg_restore can not read it."""
-    with tempfile.TemporaryDirectory(prefix="drillbook-toc-") as folder:
+    with scratch_folder(Path(tempfile.gettempdir())) as folder:
         listing = Path(folder) / "toc"
         ran = route.run_offline("pg_restore", "--list", os.fspath(archive), stdout=listing)
         if ran.exit_code != 0:

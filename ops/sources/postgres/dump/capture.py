@@ -29,6 +29,7 @@ from ops.sources.postgres.catalog.requirements import (
     describe_database,
     list_extensions,
     list_roles,
+    list_tablespaces,
     uses_icu,
 )
 from ops.sources.postgres.catalog.scope import (
@@ -169,6 +170,7 @@ class _Capture:
             database=database,
             roles=list_roles(session, objects, database),
             extensions=list_extensions(session),
+            tablespaces=list_tablespaces(session),
             icu=uses_icu(session, database),
             newest=newest_values(session, self.options.freshness) if whole else {},
             extension_rows=measure_extension_rows(session, algorithm, refused) if whole else {},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ops.errors import ToolError
 from ops.fsio.atomic import make_private_folder
+from ops.fsio.scratch import scratch_folder
 from ops.sources.postgres.catalog.identifiers import literal, quoted
 from ops.sources.postgres.catalog.scope import tenant_condition
 from ops.sources.postgres.catalog.sequences import owned_sequences
@@ -53,7 +54,7 @@ def dump_rows(
         load.append(f"\\copy {table.sql} ({columns}) FROM '{file}'")
     load += sequence_lines(session, ordered)
     (into / LOAD_SCRIPT).write_text("\n".join([*load, "COMMIT;", ""]), "utf-8")
-    with tempfile.TemporaryDirectory(prefix="drillbook-tenant-") as folder:
+    with scratch_folder(Path(tempfile.gettempdir())) as folder:
         script = Path(folder) / "dump.sql"
         script.write_text("\n".join([*dump, "COMMIT;", ""]), "utf-8")
         # In the payload's folder: psql gets names of ours only, whatever the folder is called.

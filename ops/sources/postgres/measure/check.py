@@ -46,7 +46,7 @@ FROM pg_constraint k WHERE k.oid >= {FIRST_NORMAL_OID} AND k.conrelid <> 0 AND k
 class Recorded:
     """What was recorded of the source: what a restore needs, the objects, the scope; and what was asked for now.
 
-    `only`: the tables whose rows alone are there (None: all). `damage`: what the server said of damage while it was dumped, which nothing in the copy shows.
+    `only`: the tables whose rows alone are there (None: all); `held`: those of which the backup has all rows (None: all). `damage`: what the server said of damage while it was dumped, which nothing in the copy shows.
     """
 
     needs: Needs
@@ -58,6 +58,7 @@ class Recorded:
     rights: bool = True
     rows: bool = True
     only: frozenset[str] | None = None
+    held: frozenset[str] | None = None
 
 
 def check_database(session: Session, recorded: Recorded) -> list[Finding]:

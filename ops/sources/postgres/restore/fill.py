@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from ops.model.complaints import damage_recorded_in
 from ops.model.findings import Finding
-from ops.model.manifest import Fetched
-from ops.sources.postgres.catalog.requirements import needs_of
+from ops.model.manifest import Fetched, Manifest
+from ops.sources.postgres.catalog.requirements import Needs, needs_of
+from ops.sources.postgres.catalog.scope import WHOLE
 from ops.sources.postgres.catalog.tables import Table
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
@@ -60,5 +61,15 @@ def fill_database(
         owners=not asked.no_owner,
         rights=not asked.no_acl,
         rows=not asked.schema_only,
+        held=_held(manifest, needs),
     )
     return findings, recorded
+
+
+def _held(manifest: Manifest, needs: Needs) -> frozenset[str] | None:
+    """The tables of which the backup has all rows; None: all that there are."""
+    if manifest.scope in WHOLE:
+        return None
+    if manifest.scope not in {"tables", "schemas"}:
+        return frozenset()
+    return frozenset((*manifest.measures.tables, *needs.estimated, *needs.not_measured))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.fsio.atomic import translated_write_errors
+from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.proc import worker_count
@@ -70,7 +71,7 @@ def restore_payload(  # noqa: PLR0913, PLR0917 - a payload, and all that decides
     """
     with (
         translated_write_errors(Path(tempfile.gettempdir())),
-        tempfile.TemporaryDirectory(prefix="drillbook-restore-") as folder,
+        scratch_folder(Path(tempfile.gettempdir())) as folder,
     ):
         run = _Runner(route, Path(folder), needs, wanted, server)
         findings = run.restore_payload(payload) if choose is None else run.restore_some(payload, choose)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import RefusedError
+from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.sources.postgres.catalog.identifiers import literal, parse_shown, qualified, quoted, shown
@@ -22,8 +23,11 @@ from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session, text_form
 from ops.sources.postgres.drill.copy import PostgresCopy
 from ops.sources.postgres.dump.tenant import sequence_lines
+from ops.sources.postgres.measure.check import Recorded
 from ops.sources.postgres.measure.row_digest_sql import algorithm_for, measuring_query
 
+_SETS_SEQUENCE = b"SELECT pg_catalog.setval("
+_END_OF_ROWS = b"\\.\n"
 _PSQL = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--single-transaction")
 
 
@@ -43,11 +47,12 @@ def replace_tables(built: PostgresCopy, target: Route, options: RestoreOptions) 
     """
     with built.route.session() as source, target.session() as session:
         chosen = _choose(source, session, options)
+        _require_held(built.recorded, [*chosen.replaced, *chosen.made])
         before = _before(session, chosen.replaced)
         after = [*text_form(), *_compared(source, [*chosen.replaced, *chosen.made])]
         after += _after(session, chosen.replaced)
         after += sequence_lines(session, chosen.replaced)
-    with tempfile.TemporaryDirectory(prefix="drillbook-tables-") as folder:
+    with scratch_folder(Path(tempfile.gettempdir())) as folder:
         script = Path(folder) / "script.sql"
         parts = [
             _written(Path(folder) / "before.sql", [*text_form(), *before]),
@@ -87,6 +92,23 @@ def _choose(source: Session, session: Session, options: RestoreOptions) -> _Chos
         replaced=[table for table in wanted if table.shown in there and table.kind == "r"],
         made=[table for table in wanted if table.shown not in there],
     )
+
+
+def _require_held(recorded: Recorded, tables: Sequence[Table]) -> None:
+    """Return when the backup has all rows of these tables; raises RefusedError: else theirs would be lost in the target."""
+    held = recorded.held
+    lacking = (
+        []
+        if held is None
+        else [table.shown for table in tables if table.kind == "r" and table.shown not in held]
+    )
+    if lacking:
+        message = (
+            f"the backup does not hold all rows of {', '.join(lacking)} (scope {recorded.scope}): what is in the target would"
+            " be lost"
+        )
+        hint = "take the table from a backup of the whole, or restore this one into a new database (--to)"
+        raise RefusedError(message, code="refused.table_not_replaced", hint=hint)
 
 
 def _with_partitions(source: Session, table: Table, held: dict[str, Table]) -> list[Table]:
@@ -191,7 +213,27 @@ def _dumped(route: Route, chosen: _Chosen, folder: Path, options: RestoreOptions
             ran = route.run("pg_dump", "--no-password", *more, *names, stdout=folder / name)
             ran.require_success("reading the tables from the restored copy")
             parts.append(folder / name)
+    if chosen.replaced:
+        # setval() is not undone with the transaction: sequences are moved when all else has gone well, and never back.
+        parts[-1] = _without_sequences(parts[-1])
     return parts
+
+
+def _without_sequences(script: Path) -> Path:
+    """The script without the statements that set sequences, which stand behind the rows of all tables."""
+    kept = script.with_suffix(".rows")
+    with script.open("rb") as whole, kept.open("wb") as rest:
+        in_rows = False
+        for line in whole:
+            if in_rows:
+                in_rows = line != _END_OF_ROWS
+            elif line.startswith(_SETS_SEQUENCE):
+                continue
+            else:
+                in_rows = line.startswith(b"COPY ") and line.rstrip().endswith(b" FROM stdin;")
+            rest.write(line)
+    script.unlink()
+    return kept
 
 
 def _written(path: Path, statements: Sequence[str]) -> Path:

@@ -30,3 +30,13 @@ def choose_tablespace(session: Session, target: str, needs: Needs) -> tuple[str,
     return "", [
         Finding(severity=Severity.WARNING, code="restore.property_lost", message=message, where=wanted)
     ]
+
+
+def missing_tablespaces(session: Session, needs: Needs) -> list[Finding]:
+    """Return a warning where the server lacks tablespaces of tables or indexes: those come into the default one then."""
+    there = {row["name"] for row in session.rows("SELECT spcname AS name FROM pg_tablespace")}
+    missing = [name for name in needs.tablespaces if name not in there]
+    if not missing:
+        return []
+    message = f"tablespaces {', '.join(missing)} do not exist on this server: all tables and indexes come into the default one"
+    return [Finding(severity=Severity.WARNING, code="restore.property_lost", message=message)]

@@ -40,7 +40,7 @@ from ops.sources.postgres.restore.databases import (
 from ops.sources.postgres.restore.fill import fill_database
 from ops.sources.postgres.restore.pg_restore import Restoration
 from ops.sources.postgres.restore.swap import BuiltCopy
-from ops.sources.postgres.restore.tablespace import choose_tablespace
+from ops.sources.postgres.restore.tablespace import choose_tablespace, missing_tablespaces
 
 _SERVER: Final = "the server of the target"
 
@@ -88,7 +88,8 @@ def built_beside(
             # After the swap there is none of that name.
             stack.callback(drop_left, session, name)
             tablespace, noticed = choose_tablespace(session, route.address.database, needs)
-            findings += noticed
+            elsewhere = missing_tablespaces(session, needs)
+            findings += [*noticed, *elsewhere]
             findings += create_database(session, name, needs, strict=True, tablespace=tablespace)
             if not wanted.no_owner:
                 # The owner may create in the schema public; without that, objects could not be given to it.
@@ -101,7 +102,7 @@ def built_beside(
         restoration = Restoration(
             options=wanted,
             jobs=options.jobs,
-            tablespaces=True,
+            tablespaces=not elsewhere,
             allowed=options.allowed_errors or {},
             settings=settings,
         )

@@ -15,7 +15,7 @@ import pytest
 
 from ops.actions.restore import plan_restore
 from ops.actions.restore_request import RestoreRequest
-from ops.errors import ConfigError, OpsError
+from ops.errors import ConfigError, OpsError, RefusedError
 from ops.model.requests import RestoreOptions
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
@@ -477,3 +477,49 @@ def test_a_dropped_database_comes_back(shop: FreshDatabase, tmp_path: Path) -> N
         done = restore(backup, source, tmp_path, to=to)
         assert (bad(done.findings), done.safety) == ([], None)
         assert psql(shop.server, shop.name, "-c", "SELECT count(*) FROM vendas") == rows
+
+
+def test_a_refused_table_leaves_its_sequence(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A restore of a table that is rolled back has not moved its sequence either: the next insert goes through."""
+    database = fresh_database(pg17)
+
+    def run(*statements: str) -> list[str]:
+        return [psql(pg17, database.name, "-c", one) for one in statements]
+
+    run("CREATE TABLE c (id bigserial PRIMARY KEY, n text)", "CREATE TABLE o (id int, c_id bigint REFERENCES c)",
+        "INSERT INTO c (n) SELECT 'x' FROM generate_series(1, 10)")  # fmt: skip
+    source = source_of(pg17, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    run("INSERT INTO c (n) SELECT 'new' FROM generate_series(1, 5)", "INSERT INTO o VALUES (1, 15)")
+    with pytest.raises(RefusedError, match="violates foreign key"):
+        restore(backup, source, tmp_path, tables=("c",), truncate=True)
+    assert run("INSERT INTO c (n) VALUES ('after') RETURNING id") == ["16"]
+    run("DELETE FROM o")
+    restore(backup, source, tmp_path, tables=("c",), truncate=True)
+    assert run("SELECT count(*) FROM c", "INSERT INTO c (n) VALUES ('last') RETURNING id") == ["10", "17"]
+
+
+def test_a_server_without_the_tablespaces(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """Tables whose tablespace the target lacks come into its default one, with a warning that names it."""
+    database = fresh_database(pg17)
+    psql(
+        pg17,
+        "postgres",
+        "-c",
+        "SET allow_in_place_tablespaces = on",
+        "-c",
+        "CREATE TABLESPACE swift LOCATION ''",
+    )
+    psql(pg17, database.name, "-c", "CREATE TABLE t (x int) TABLESPACE swift", "-c", "INSERT INTO t VALUES (1)",
+         "-c", "CREATE INDEX ON t (x)")  # fmt: skip
+    source = source_of(pg17, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(pg17, "postgres", "-c", f'DROP DATABASE "{database.name}"', "-c", "DROP TABLESPACE swift")
+    (said,) = bad(restore(backup, source, tmp_path).findings)
+    assert "restore.property_lost" in said
+    assert "swift" in said
+    assert psql(pg17, database.name, "-c", "TABLE t") == "1"
