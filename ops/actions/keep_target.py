@@ -12,7 +12,6 @@ from ops.errors import OpsError, SourceError
 from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
-from ops.model.manifest import Manifest
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.model.series import Whose
 from ops.ports.source import Restorable, Source
@@ -63,9 +62,11 @@ class Keeping:
         if not passed(made.looked):
             return self._keep_damaged("its safety backup does not verify", job)
         name, place = made.taken.backup.name, shlex.quote(self.target)
-        tables = self._tables_of(made.taken.backup.manifest)
+        tables = self._tables_of()
         command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place}{tables} --yes"
         message = f"what was there is kept as safety backup {name}"
+        if self.options.tables and not tables:
+            message += ", whole: going back by it brings all tables back as they are now, not these alone"
         finding = Finding(severity=Severity.OK, code="restore.safety", message=message, where=name)
         safety = made.taken.backup
 
@@ -89,14 +90,9 @@ class Keeping:
         bad = [item for item in look.findings if item.severity is Severity.CRITICAL or item.blocking]
         return bad[0].message if bad else f"its verify was {look.verdict}"
 
-    def _tables_of(self, safety: Manifest) -> str:
+    def _tables_of(self) -> str:
         """The flags that put back only the tables that are replaced; none where the old data does not have them all."""
-        there = {
-            part
-            for name in safety.measures.tables
-            for part in (name.lower(), name.lower().rpartition(".")[2])
-        }
-        if not all(name.lower() in there for name in self.options.tables):
+        if not self.options.tables or not self.live.has_tables(self.target, self.options.tables):
             return ""
         tables = "".join(f" --table {shlex.quote(name)}" for name in self.options.tables)
         return f"{tables} --truncate" if self.options.truncate else tables

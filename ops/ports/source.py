@@ -237,5 +237,8 @@ class Restorable(Protocol):
         Raises RefusedError; afterwards `target` is the old or the new data, whole.
         """
 
+    def has_tables(self, target: str, tables: Sequence[str]) -> bool:
+        """Whether all of these tables, as an operator writes them, are in the target now."""
+
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """Put the tables of `options` into `target` in one transaction, compared before it commits."""

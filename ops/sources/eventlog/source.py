@@ -242,6 +242,10 @@ class EventLogSource:
         stamp = format_stamp(self.clock())
         return promote.promote_log(Path(built.place), Path(target), stamp, unchanged_since=kept.mark)
 
+    def has_tables(self, target: str, tables: Sequence[str]) -> bool:
+        """A log has none."""
+        return False
+
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """A part of a chain is no log."""
         raise SourceError("a log has no tables that could be restored alone")

@@ -18,7 +18,7 @@ from ops.model.requests import KeptTarget, Part, RestoreOptions
 from ops.model.series import Identified, Whereabouts
 from ops.ports.source import Copy, Probe
 from ops.run.progress import Progress
-from ops.sources.postgres.catalog.identifiers import quoted
+from ops.sources.postgres.catalog.identifiers import parse_shown, quoted, shown
 from ops.sources.postgres.catalog.lock_holders import telling_holders
 from ops.sources.postgres.catalog.requirements import needs_of
 from ops.sources.postgres.catalog.scope import Choice
@@ -266,6 +266,13 @@ class PostgresSource:
             findings = run_anonymization(built.route, files) if files else []
             exists = identity(route) is not None
             return findings + promote_database(built, route, kept, exists=exists)
+
+    def has_tables(self, target: str, tables: Sequence[str]) -> bool:
+        """Partitioned ones too, by the names that SQL would find."""
+        with self._route_to(target) as route, route.session() as session:
+            return {shown(*parse_shown(name)) for name in tables} <= {
+                item.shown for item in list_tables(session)
+            }
 
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> list[Finding]:
         """In one transaction; see `tables`."""

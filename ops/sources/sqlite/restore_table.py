@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from ops.sources.sqlite.connection import (
     file_uri,
     translated_errors,
 )
+from ops.sources.sqlite.read_live import reading
 from ops.sources.sqlite.schema import list_tables, quoted, rowid_word
 from ops.sources.sqlite.text_indexes import rebuild_text_indexes
 
@@ -61,6 +63,13 @@ def replace_table(
             for table, parent in sorted(broken)
         ),
     ]
+
+
+def has_tables(path: Path, names: Sequence[str], *, timeout_s: float) -> bool:
+    """Return whether the database at `path` has all of these tables, whatever the case of their letters."""
+    with reading(path, timeout_s=timeout_s) as connection:
+        rows = connection.execute("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {name.lower() for name in names} <= {name for (name,) in rows}
 
 
 def _broken_references(connection: sqlite3.Connection) -> set[tuple[str, str]]:

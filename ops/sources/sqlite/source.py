@@ -36,7 +36,7 @@ from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.look import ALWAYS_UP_TO
 from ops.sources.sqlite.measures import countable_tables, measure_database, not_counted
 from ops.sources.sqlite.other_names import OtherNames
-from ops.sources.sqlite.restore_table import replace_table, replaceable
+from ops.sources.sqlite.restore_table import has_tables, replace_table, replaceable
 
 _UNUSED: Final = Finding(
     severity=Severity.OK,
@@ -283,6 +283,10 @@ class SqliteSource:
         return promote.promote_file(
             Path(built.place), Path(target), unchanged_since=kept.mark, damaged=damaged
         )
+
+    def has_tables(self, target: str, tables: Sequence[str]) -> bool:
+        """Asked of the file as it is now."""
+        return has_tables(Path(target), tables, timeout_s=self.options.busy_timeout.total_seconds())
 
     def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
         """Replace one table; see `tables`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -523,3 +524,27 @@ def test_a_server_without_the_tablespaces(
     assert "restore.property_lost" in said
     assert "swift" in said
     assert psql(pg17, database.name, "-c", "TABLE t") == "1"
+
+
+@pytest.mark.parametrize("name", ["ev", 'public."Mixed"', "gone"])
+def test_going_back_after_a_table(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path, name: str
+) -> None:
+    """The printed command puts that table back alone, partitioned ones and odd names too; where it cannot, that is said."""
+    database = fresh_database(pg17)
+    for statement in (
+        "CREATE TABLE ev (d int) PARTITION BY RANGE (d)",
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9)",
+        "INSERT INTO ev VALUES (1)",
+        'CREATE TABLE "Mixed" AS SELECT 1 AS x',
+        "CREATE TABLE gone AS SELECT 1 AS x",
+    ):
+        psql(pg17, database.name, "-c", statement)
+    source = source_of(pg17, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    psql(pg17, database.name, "-c", "DROP TABLE gone")
+    done = restore(backup, source, tmp_path, tables=(name,), truncate=True)
+    said = [item.message for item in done.findings if item.code == "restore.safety"]
+    alone = f"--table {shlex.quote(name)} --truncate" in (done.undo or "")
+    assert alone == (name != "gone")
+    assert ("not these alone" in said[0]) == (name == "gone")
