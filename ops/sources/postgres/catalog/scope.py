@@ -116,7 +116,7 @@ WITH RECURSIVE family AS (
   UNION ALL
   SELECT k.oid, f.root, k.conrelid, k.confrelid FROM pg_constraint k JOIN family f ON k.conparentid = f.oid
 ), leading_out AS (
-  SELECT DISTINCT root FROM family WHERE conrelid IN ({inside}) AND confrelid NOT IN ({inside})
+  SELECT DISTINCT root FROM family WHERE conrelid IN ({inside}) AND confrelid NOT IN ({inside}) OR root IN ({more})
 )
 SELECT i.identity, n.nspname AS schema, c.relname AS name, r.conname AS key
 FROM leading_out l JOIN family f ON f.root = l.root JOIN pg_constraint r ON r.oid = l.root
@@ -125,14 +125,43 @@ LATERAL pg_identify_object('pg_constraint'::regclass, f.oid, 0) i ORDER BY 1
 """
 
 
-def outside_keys(session: Session, chosen: Sequence[Table]) -> dict[str, str]:
-    """Foreign keys of chosen tables whose rows may refer to rows that are not chosen.
+_KEYS_INSIDE: Final = """
+SELECT k.oid::bigint AS oid, cn.nspname AS schema, c.relname AS name, pn.nspname AS to_schema, p.relname AS to_name,
+       (SELECT array_agg(a.attname::text ORDER BY u.n) FROM unnest(k.conkey) WITH ORDINALITY u(num, n)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u(num, n)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) AS to_columns
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
+JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid IN ({inside}) AND k.confrelid IN ({inside})
+"""
+
+
+def _keys_between_tenants(session: Session, inside: str, condition: str) -> list[int]:
+    """The foreign keys between chosen tables by which a row of the tenant refers to one that is not the tenant's."""
+    found = []
+    for key in session.rows(_KEYS_INSIDE.format(inside=inside)):
+        pairs = list(zip(key["columns"], key["to_columns"], strict=True))
+        given = " AND ".join(f"c.{quoted(one)} IS NOT NULL" for one, _ in pairs)
+        same = " AND ".join(f"p.{quoted(other)} = c.{quoted(one)}" for one, other in pairs)
+        (row,) = session.rows(
+            f"SELECT EXISTS (SELECT FROM {qualified(key['schema'], key['name'])} c WHERE {condition} AND {given} AND NOT EXISTS"
+            f" (SELECT FROM {qualified(key['to_schema'], key['to_name'])} p WHERE {same} AND {condition})) AS leads"
+        )
+        if row["leads"]:
+            found.append(int(key["oid"]))
+    return found
+
+
+def outside_keys(session: Session, chosen: Sequence[Table], condition: str = "") -> dict[str, str]:
+    """Foreign keys of chosen tables whose rows may refer to rows that are not chosen; `condition`: of the rows that are.
 
     The identity of each -> how an archive lists the key that it belongs to: the keys of partitions are made
     with their parent's. A key of a table that is not chosen holds no rows, and so no reference.
     """
     inside = ",".join(str(table.oid) for table in chosen) or "0"
-    rows = session.rows(_OUTSIDE.format(inside=inside))
+    more = _keys_between_tenants(session, inside, condition) if condition else []
+    rows = session.rows(_OUTSIDE.format(inside=inside, more=",".join(map(str, more)) or "0"))
     return {row["identity"]: f"{row['schema']} {row['name']} {row['key']}" for row in rows}
 
 

@@ -149,7 +149,8 @@ class _Capture:
 
     def _describe(self, session: Session, snapshot: Snapshot) -> Asked:
         objects, database = list_objects(session, kept=True), describe_database(session)
-        outside = outside_keys(session, snapshot.chosen) if self.options.scope in PARTIAL else {}
+        rows = tenant_condition(self.options) if self.options.scope == "tenant" else ""
+        outside = outside_keys(session, snapshot.chosen, rows) if self.options.scope in PARTIAL else {}
         definitions = read_definitions(session)
         unmeasured = [table for table in snapshot.chosen if table.kind in _WITHOUT_ROWS]
         estimated = {}

@@ -143,3 +143,24 @@ def test_a_tenant_that_matches_nothing(
     for tenant, warned in ((1, 0), (2, 1)):
         made = taken(source_of(pg17, database.name, scope="tenant", tenant=tenant), tmp_path / str(tenant))
         assert len(of(made.findings, "postgres.tenant_empty")) == warned
+
+
+def test_a_tenant_that_refers_to_another(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """A key by which a row of the tenant refers to another tenant's is left away and named; others stay, and it drills."""
+    database = fresh_database(pg17)
+    for statement in (
+        "CREATE TABLE users (id int PRIMARY KEY, tenant_id int, invited_by int REFERENCES users)",
+        "CREATE TABLE orders (id int PRIMARY KEY, tenant_id int, user_id int REFERENCES users) PARTITION BY RANGE (id)",
+        "CREATE TABLE orders_1 PARTITION OF orders DEFAULT",
+        "INSERT INTO users VALUES (1, 1, NULL), (2, 2, 1), (3, 2, 2)",
+        "INSERT INTO orders VALUES (1, 2, 2), (2, 1, 1)",
+    ):
+        psql(pg17, database.name, "-c", statement)
+    source = source_of(pg17, database.name, scope="tenant", tenant=2)
+    made = taken(source, tmp_path)
+    keys = made.backup.manifest.extra["postgres"]["outside_keys"]  # type: ignore[index]
+    assert list(keys) == ["users_invited_by_fkey on public.users"]
+    evidence = run_drill(made.backup, source, DrillRequest(scratch=tmp_path), Job())
+    assert evidence.verdict is Verdict.PASSED
