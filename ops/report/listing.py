@@ -20,6 +20,7 @@ NONE: Final = "There is no backup yet: take one with backup.create --verify"
 NONE_OF_OURS: Final = "There is no backup of this series yet: take one with backup.create --verify"
 UNLISTED: Final = "No backup is in what could be listed; a store that could not be is told, too"
 UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
+_WHOLE: Final = "full"
 _PER_SECOND: Final = 1_000_000
 
 
@@ -38,9 +39,12 @@ def listed_text(
     names, column, moment = rows.column("name"), rows.column, microseconds(now)
     if not names:
         return empty
+    scopes = column("scope")
     columns: dict[str, Sequence[str]] = {
         "Backup": names,
         "Source": column("source"),
+        # What is only a part is not to look like a whole that lost its rows.
+        **({"Scope": scopes} if set(scopes) != {_WHOLE} else {}),
         "Age": [format_duration(max(0, moment - made) / _PER_SECOND) for made in column("created")],
         "Size": list(map(format_size, column("size"))),
         "Rows": [str(count) if count >= 0 else "?" for count in column("rows")],
@@ -81,6 +85,7 @@ def listed_document(store: str, row: Listed) -> dict[str, object]:
         "name": row.name,
         "source": row.source,
         "kind": row.kind,
+        "scope": row.scope,
         "store": store,
         "job_id": row.job_id,
         "created_at": format_time(row.created_at),

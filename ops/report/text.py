@@ -200,7 +200,7 @@ def shown_text(backup: Backup) -> str:
         ("data as of", format_time(manifest.data_as_of)),
         ("size", format_size(manifest.size)),
         ("sha256", payload_sha256(manifest)),
-        ("scope", manifest.scope),
+        ("scope", _part(manifest)),
         ("tags", ", ".join(manifest.tags) or "-"),
         *(("needs", name) for name in _needed(manifest)),
         ("made by", " ".join(manifest.tool.values())),
@@ -222,6 +222,15 @@ def shown_text(backup: Backup) -> str:
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
     )
     return "\n".join([*parts, looks])
+
+
+def _part(manifest: Manifest) -> str:
+    """The scope, with what was chosen."""
+    chosen = [
+        f"{name} {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in manifest.selection.items()
+    ]
+    return f"{manifest.scope} ({'; '.join(chosen)})" if chosen else manifest.scope
 
 
 def _needed(manifest: Manifest) -> list[str]:

@@ -92,6 +92,13 @@ def test_they_stand_beside_the_whole(site: Site) -> None:
     scopes = [site.ask("backup.show", name)["results"][0]["manifest"]["scope"] for name in parts]
     assert scopes == ["schema", "tables", "tenant", "schemas"]
     assert site.create() not in parts, "and the whole goes on without a word"
+    listed = site.run("backup.list").stdout.splitlines()
+    assert "Scope" in listed[0]
+    assert [
+        word for line in listed for word in ("schema", "tables", "tenant", "schemas") if f" {word} " in line
+    ]
+    selection = site.run("backup.show", parts[2]).stdout
+    assert "tenant 2" in selection, "which one, too"
 
 
 def test_a_drill_of_one(site: Site) -> None:
