@@ -21,7 +21,7 @@ from ops.formats.manifest import payload_sha256
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.complaints import Known, settled
-from ops.model.evidence import PARTIAL, Evidence, Level, Phase
+from ops.model.evidence import ONLY_TABLES, PARTIAL, Evidence, Level, Phase
 from ops.model.findings import Finding, Severity
 from ops.model.requests import Advisory, Assertion, Expectations, Objectives
 from ops.ports.source import PartlyLoadable, Source
@@ -159,7 +159,7 @@ def _evidence(backup: Backup, request: DrillRequest, job: Job, run: _Run, *, sta
     run.findings += _missed("RPO", "drill.rpo_missed", rpo_ms, rpo_objective_ms)
     look = Look(
         action=PARTIAL if request.tables else "drill",
-        level=Level.TABLES if request.tables else Level.FULL,
+        level=ONLY_TABLES if request.tables else Level.FULL,
         started_at=started,
         finished_at=job.clock(),
         procedure=[*map(asdict, request.assertions), *map(asdict, request.advisory)],

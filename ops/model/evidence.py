@@ -21,13 +21,14 @@ _READ: Final = "backup.checksum"
 
 
 class Level(enum.StrEnum):
-    """How deep a look goes: `quick` reads the stored files, `full` restores them into a scratch place, `tables` only some of it."""
+    """How deep a verify looks: `quick` reads the stored files, `full` restores them into a scratch place."""
 
     QUICK = "quick"
     FULL = "full"
-    TABLES = "tables"
 
 
+ONLY_TABLES: Final = "tables"
+"""The level of a drill that brings back single tables."""
 PARTIAL: Final = "partial"
 """The action of a drill of some tables: not `drill`, so that no version of this program takes it for a proof."""
 

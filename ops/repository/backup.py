@@ -9,7 +9,7 @@ from typing import Final
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_sealed, plain_manifest
 from ops.host.machine import is_generated
-from ops.model.evidence import Evidence, Level, Pin
+from ops.model.evidence import ONLY_TABLES, Evidence, Level, Pin
 from ops.model.findings import Finding, Verdict
 from ops.model.manifest import Manifest
 from ops.model.series import first_version_series
@@ -134,7 +134,7 @@ class Backup:
 
 def _depth(evidence: Evidence) -> int:
     """How deep a look went: stored bytes and structure, or all of a restored copy."""
-    return 1 if evidence.level in {Level.QUICK, Level.TABLES} else 2
+    return 1 if evidence.level in {Level.QUICK, ONLY_TABLES} else 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ SELECT DISTINCT pg_get_userbyid(g.grantee) AS name FROM (
 _EXTENSIONS = """
 SELECT e.extname AS name, e.extversion AS version FROM pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1
 """
+_EXTENSION_SCHEMAS = """
+SELECT n.nspname AS name, e.extname AS extension FROM pg_depend d JOIN pg_namespace n ON n.oid = d.objid
+JOIN pg_extension e ON e.oid = d.refobjid
+WHERE d.classid = 'pg_namespace'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' ORDER BY 1
+"""
 _TABLESPACES = """
 SELECT DISTINCT t.spcname AS name FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
 WHERE c.oid >= 16384 AND t.spcname !~ '^pg_' ORDER BY 1
@@ -83,7 +88,7 @@ class Needs:
     the archive's is. `outside_keys` are foreign keys that lead out of a partial backup and are not restored (identity -> entry).
     `parallel`: the archive has what pg_restore needs to restore with several jobs; one that was streamed has not.
     `not_measured`: tables whose rows could not be counted, and why.
-    `tablespaces`: those in which tables and indexes lie, beside the default one. `extension_rows`: the user's rows in tables of extensions, by table.
+    `extension_schemas`: schemas that belong to an extension, and to which. `tablespaces`: those in which tables and indexes lie, beside the default one. `extension_rows`: the user's rows in tables of extensions, by table.
     `client_older`: pg_dump was older than the server, so that the archive may hold what the server keeps for itself.
     """
 
@@ -106,6 +111,7 @@ class Needs:
     not_measured: Mapping[str, str] = field(default_factory=dict)
     extension_rows: Mapping[str, ExtensionRows] = field(default_factory=dict)
     tablespaces: Sequence[str] = ()
+    extension_schemas: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def server(self) -> Release:
@@ -179,6 +185,11 @@ def list_roles(session: Session, objects: Sequence[DatabaseObject], database: Ma
 def list_extensions(session: Session) -> dict[str, str]:
     """Installed extensions and their versions, without plpgsql."""
     return {row["name"]: row["version"] for row in session.rows(_EXTENSIONS)}
+
+
+def list_extension_schemas(session: Session) -> dict[str, str]:
+    """Schemas that extensions have made for themselves, and which extension each is of."""
+    return {row["name"]: row["extension"] for row in session.rows(_EXTENSION_SCHEMAS)}
 
 
 def list_tablespaces(session: Session) -> list[str]:

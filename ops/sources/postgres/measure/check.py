@@ -95,7 +95,8 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
         findings += _check_owners(recorded, found)
     if findings:
         return findings
-    without = f", {len(outside)} keys that lead out of the backup left away" if outside else ""
+    keys = sum(" on " in identity for identity in outside)
+    without = f", {keys} keys that lead out of the backup left away" if keys else ""
     message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
     return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from ops.model.complaints import damage_recorded_in
@@ -18,6 +19,7 @@ from ops.sources.postgres.measure.check import Recorded
 from ops.sources.postgres.options import PostgresOptions
 from ops.sources.postgres.programs.archive_reader import reading_route
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.left_out import LEFT_OUT
 from ops.sources.postgres.restore.pg_restore import Restoration, restore_payload
 from ops.sources.postgres.restore.role import role_of
 from ops.sources.postgres.restore.single_tables import chosen_tables, recorded_of_tables
@@ -50,6 +52,7 @@ def fill_database(
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options
     described = read_objects(fetched.payload)
+    needs = without_extensions(needs, {item.where for item in findings if item.code == LEFT_OUT})
     if wanted.only:
         return findings, recorded_of_tables(needs, described, chosen, asked)
     recorded = Recorded(
@@ -64,6 +67,21 @@ def fill_database(
         held=_held(manifest, needs),
     )
     return findings, recorded
+
+
+def without_extensions(needs: Needs, left_out: AbstractSet[str]) -> Needs:
+    """What is compared where extensions were left out: neither they nor what belongs to them."""
+    if not left_out:
+        return needs
+    schemas = {schema: "" for schema, name in needs.extension_schemas.items() if name in left_out}
+    return replace(
+        needs,
+        extensions={name: version for name, version in needs.extensions.items() if name not in left_out},
+        extension_rows={
+            name: rows for name, rows in needs.extension_rows.items() if rows.extension not in left_out
+        },
+        outside_keys={**needs.outside_keys, **dict.fromkeys(left_out, ""), **schemas},
+    )
 
 
 def _held(manifest: Manifest, needs: Needs) -> frozenset[str] | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ops.errors import SpaceError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.sources.postgres.connect.route import Ran
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.left_out import Extensions
 from ops.sources.postgres.restore.role import Role
 
 _ENTRY: Final = re.compile(r"pg_restore: (?:from|in) TOC entry (.*)")
@@ -26,6 +27,7 @@ _NO_ROLE: Final = re.compile(r'role "(.*)" does not exist')
 _NOT_ALLOWED: Final = re.compile(
     r"permission denied|must be (?:a )?(?:superuser|owner|member|able)|read-only transaction|must have .* privilege"
 )
+_COMMAND: Final = "Command was: "
 _ONLY_A_COUNT: Final = "errors ignored on restore"
 _UNKNOWN_SETTING: Final = re.compile(r'unrecognized configuration parameter "(\w+)"')
 _NEWER_SETTINGS: Final = frozenset(
@@ -71,6 +73,7 @@ class Reading:
     server: Release | None = None
     role: Role = field(default_factory=Role)
     entries: Sequence[tuple[int, str]] = ()
+    extensions: Extensions = field(default_factory=Extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class _Said:
     text: str
     where: str
     foreign: bool
+    command: str = ""
 
 
 def read_messages(ran: Ran, reading: Reading) -> list[Finding]:
@@ -98,7 +102,9 @@ def read_messages(ran: Ran, reading: Reading) -> list[Finding]:
         if command := _NEWER_COMMAND.search(said.text):
             news.add(command[1])
             continue
-        finding = _finding(said, reading.allowed)
+        finding = reading.extensions.read(said.text, said.command, reading.allowed) or _finding(
+            said, reading.allowed
+        )
         findings.append(finding)
         if finding.severity is Severity.CRITICAL:
             _require_allowed(said, reading.role)
@@ -116,10 +122,13 @@ def read_messages(ran: Ran, reading: Reading) -> list[Finding]:
 
 
 def _said(ran: Ran, reading: Reading) -> list[_Said]:
-    found, where = [], ""
+    found, where = list[_Said](), ""
     for line in ran.messages:
         if entry := _ENTRY.match(line):
             where = entry[1]
+            continue
+        if found and line.startswith(_COMMAND):
+            found[-1] = replace(found[-1], command=line.removeprefix(_COMMAND))
             continue
         said = _SAID.match(line)
         if said is None or _ONLY_A_COUNT in said["text"]:

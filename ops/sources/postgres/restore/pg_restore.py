@@ -31,6 +31,7 @@ from ops.sources.postgres.dump.archive import (
     write_selection,
 )
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.left_out import Extensions
 from ops.sources.postgres.restore.messages import Reading, read_messages, restore_error
 from ops.sources.postgres.restore.role import Role
 from ops.sources.postgres.restore.script import entry_lines, own_options, without_options
@@ -100,6 +101,7 @@ class _Runner:
     needs: Needs
     wanted: Restoration
     server: Release
+    left_out: set[str] = field(default_factory=set)
 
     @property
     def jobs(self) -> int:
@@ -201,7 +203,11 @@ class _Runner:
 
     @property
     def _reading(self) -> Reading:
-        return Reading(self.wanted.allowed, self.needs.server, self.server, self.wanted.role)
+        tables = {name: rows.extension for name, rows in self.needs.extension_rows.items()}
+        extensions = Extensions(self.needs.extension_schemas, tables, self.left_out)
+        return Reading(
+            self.wanted.allowed, self.needs.server, self.server, self.wanted.role, extensions=extensions
+        )
 
     def restore(
         self,

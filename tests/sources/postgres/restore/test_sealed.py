@@ -29,9 +29,10 @@ def test_over_the_live_database(pg15: RunningServer, fresh_database: FreshDataba
     (tmp_path / "secret").write_text("a long enough passphrase")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "ops.toml").write_text(CONFIG.format(dsn=dsn(pg15, database.name)))
+    listed = "SELECT datname FROM pg_database WHERE datname LIKE 'drillbook%' ORDER BY 1"
+    before = psql(pg15, "postgres", "-c", listed)
     environment = {"OPS_STATE_DIR": str(tmp_path / "state")}
     for task in (("backup.create",), ("backup.restore", "--yes")):
         done = run_drillbook(*task, cwd=tmp_path, environment=environment)
         assert done.returncode == 0, done.stdout + done.stderr
-    left = psql(pg15, "postgres", "-c", "SELECT datname FROM pg_database WHERE datname LIKE 'drillbook%'")
-    assert left == ""
+    assert psql(pg15, "postgres", "-c", listed) == before
