@@ -120,6 +120,7 @@ def taken_text(taken: Taken) -> str:
     pairs = [
         ("job", manifest.job_id),
         ("source", f"{manifest.source.name} ({manifest.source.kind}, {manifest.source.location})"),
+        *((("scope", _part(manifest)),) if manifest.scope != "full" else ()),
         ("file", manifest.payload),
         ("store", f"{taken.backup.store.name} ({taken.backup.store.location})"),
         ("size", format_size(manifest.size)),

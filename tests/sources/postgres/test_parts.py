@@ -157,6 +157,12 @@ def test_what_is_no_part(site: Site, flags: tuple[str, ...], said: str) -> None:
     assert site.names == []
 
 
+def test_a_name_in_other_letters(site: Site) -> None:
+    """A table that is there in other letters, or in another schema, is named."""
+    refused = site.ask("backup.create", "--table", "Vendas", code=2)
+    assert "there is public.vendas" in refused["errors"][0]["hint"]
+
+
 def test_the_same_part_from_the_configuration(site: Site) -> None:
     """Several sources of one database, each of another part, stand in one file."""
     table = (site.folder / "ops.toml").read_text()

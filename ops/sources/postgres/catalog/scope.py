@@ -43,9 +43,8 @@ class Choice:
         missing = sorted(names - {table.shown for table in everything})
         if missing:
             message = f"tables of scope 'tables' are not there: {', '.join(missing)}"
-            like = sorted(
-                table.shown for name in missing for table in everything if table.name == parse_shown(name)[1]
-            )
+            wanted = {parse_shown(name)[1].lower() for name in missing}
+            like = sorted(table.shown for table in everything if table.name.lower() in wanted)
             known = f"; there is {', '.join(like)}" if like else ""
             hint = f"write schema.table; names with capitals, dots or blanks in double quotes{known}"
             raise SourceError(message, code="source.missing", hint=hint)
