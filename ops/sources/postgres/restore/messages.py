@@ -220,8 +220,8 @@ def _explained(said: str) -> str:
     if _WITHOUT_SCHEMA.search(said) is None:
         return said
     return (
-        f"{said} (archives are loaded with an empty search_path, by every pg_restore: give the function behind it a"
-        " search_path in the source, ALTER FUNCTION … SET search_path = public, and back up anew; to restore this backup"
+        f"{said} (archives are loaded with an empty search_path, by every pg_restore: in the source, name the schema in"
+        " the query or function behind it, or ALTER FUNCTION … SET search_path = public, and back up anew; to restore this backup"
         " without what failed: allowed_errors)"
     )
 

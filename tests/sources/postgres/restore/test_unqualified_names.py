@@ -18,6 +18,11 @@ CASES = {
         "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM t'",
         "CREATE MATERIALIZED VIEW m AS SELECT f() AS n",
     ),
+    "a query in a text": (
+        "CREATE TABLE t AS SELECT to_tsvector('one two') AS words",
+        "CREATE FUNCTION f() RETURNS SETOF text LANGUAGE sql AS $$ SELECT word FROM ts_stat('SELECT words FROM t') $$",
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM f()",
+    ),
     "a check": (
         "CREATE TABLE t AS SELECT 5 AS a",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT max(a) FROM t'",
