@@ -57,7 +57,7 @@ class Choice:
             )
             raise SourceError(message, code="source.missing", hint="name tables")
         by_oid = {table.oid: table for table in everything}
-        return [table for table in everything if names & _line(table, by_oid)]
+        return [table for table in everything if names & line_of(table, by_oid)]
 
     def _require_schemas(self, there: set[str]) -> None:
         missing = sorted(set(self.options.schemas) - there)
@@ -82,10 +82,10 @@ class Choice:
         return []
 
 
-def _line(table: Table, by_oid: Mapping[int, Table]) -> set[str]:
-    """The names of a table and of all that it is a partition of."""
+def line_of(table: Table, by_oid: Mapping[int, Table]) -> set[str]:
+    """Return the names of a table and of all that it is a partition of."""
     parent = by_oid.get(table.parent) if table.parent is not None else None
-    return {table.shown} | (_line(parent, by_oid) if parent is not None else set())
+    return {table.shown} | (line_of(parent, by_oid) if parent is not None else set())
 
 
 _SEQUENCES_OF: Final = """

@@ -18,7 +18,8 @@ from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
 from ops.model.requests import RestoreOptions
 from ops.sources.postgres.catalog.identifiers import literal, parse_shown, qualified, quoted, shown
-from ops.sources.postgres.catalog.tables import Table, list_tables
+from ops.sources.postgres.catalog.scope import line_of
+from ops.sources.postgres.catalog.tables import Table, gathered_tables, list_tables
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session, text_form
 from ops.sources.postgres.drill.copy import PostgresCopy
@@ -47,7 +48,7 @@ def replace_tables(built: PostgresCopy, target: Route, options: RestoreOptions) 
     """
     with built.route.session() as source, target.session() as session:
         chosen = _choose(source, session, options)
-        _require_held(built.recorded, [*chosen.replaced, *chosen.made])
+        _require_held(source, built.recorded, [*chosen.replaced, *chosen.made])
         before = _before(session, chosen.replaced)
         after = [*text_form(), *_compared(source, [*chosen.replaced, *chosen.made])]
         after += _after(session, chosen.replaced)
@@ -94,14 +95,14 @@ def _choose(source: Session, session: Session, options: RestoreOptions) -> _Chos
     )
 
 
-def _require_held(recorded: Recorded, tables: Sequence[Table]) -> None:
+def _require_held(source: Session, recorded: Recorded, tables: Sequence[Table]) -> None:
     """Return when the backup has all rows of these tables; raises RefusedError: else theirs would be lost in the target."""
     held = recorded.held
-    lacking = (
-        []
-        if held is None
-        else [table.shown for table in tables if table.kind == "r" and table.shown not in held]
-    )
+    if held is None:
+        return
+    by_oid = {table.oid: table for table in list_tables(source)}
+    # Partitions that another database would fill otherwise were measured as one table.
+    lacking = [table.shown for table in tables if table.kind == "r" and not held & line_of(table, by_oid)]
     if lacking:
         message = (
             f"the backup does not hold all rows of {', '.join(lacking)} (scope {recorded.scope}): what is in the target would"
@@ -185,9 +186,7 @@ def _after(session: Session, tables: Sequence[Table]) -> list[str]:
 def _compared(source: Session, tables: Sequence[Table]) -> list[str]:
     """Statements that fail unless each table holds exactly the rows of the copy."""
     algorithm, statements = algorithm_for(source.version), []
-    for table in tables:
-        if table.kind != "r":
-            continue
+    for table in _as_measured(source, tables):
         query = measuring_query(table, algorithm)
         (row,) = source.rows(query)
         differs = f"r.rows <> {int(row['rows'])} OR r.total <> {literal(row['total'])}"
@@ -198,6 +197,19 @@ def _compared(source: Session, tables: Sequence[Table]) -> list[str]:
         )
         statements.append(f"DO {literal(body)}")
     return statements
+
+
+def _as_measured(source: Session, tables: Sequence[Table]) -> list[Table]:
+    """The tables with rows; in the place of partitions that the target may fill otherwise the table that they are of."""
+    everything = list_tables(source)
+    by_oid = {table.oid: table for table in everything}
+    whole = {table.shown: table for table in gathered_tables(source, everything)}
+    found: dict[str, Table] = {}
+    for table in tables:
+        if table.kind == "r":
+            names = {table.shown} if table.shown in whole else line_of(table, by_oid) & whole.keys()
+            found |= {name: whole[name] for name in names}
+    return list(found.values())
 
 
 def _dumped(route: Route, chosen: _Chosen, folder: Path, options: RestoreOptions) -> list[Path]:

@@ -548,3 +548,23 @@ def test_going_back_after_a_table(
     alone = f"--table {shlex.quote(name)} --truncate" in (done.undo or "")
     assert alone == (name != "gone")
     assert ("not these alone" in said[0]) == (name == "gone")
+
+
+def test_a_table_that_was_measured_as_one(
+    pg17: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """Partitions by hash of an enumeration come back from a backup of their table alone."""
+    database = fresh_database(pg17)
+    for statement in (
+        "CREATE TYPE colour AS ENUM ('red', 'green', 'blue')",
+        "CREATE TABLE paint (c colour) PARTITION BY HASH (c)",
+        "CREATE TABLE paint_0 PARTITION OF paint FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE TABLE paint_1 PARTITION OF paint FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "INSERT INTO paint VALUES ('red'), ('green'), ('blue')",
+    ):
+        psql(pg17, database.name, "-c", statement)
+    source = source_of(pg17, database.name, scope="tables", tables=("paint",))
+    backup = back_up(source, store_in(tmp_path))
+    psql(pg17, database.name, "-c", "DELETE FROM paint")
+    restore(backup, source, tmp_path, tables=("paint",), truncate=True)
+    assert psql(pg17, database.name, "-c", "SELECT count(*) FROM paint") == "3"
