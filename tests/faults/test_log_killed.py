@@ -74,6 +74,14 @@ class Place:
         assert all(stored.key.startswith(names) for stored in self.store.list())
 
 
+    def leave_only(self, name: str) -> None:
+        """Only this backup is in the store: a run reads all that are there, and would have ever more steps."""
+        for backup in read_catalogue(self.store).backups:
+            for stored in list(self.store.list()):
+                if backup.name != name and stored.key.startswith(backup.name):
+                    self.store.delete(stored.key)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """An empty one."""
@@ -159,10 +167,7 @@ def test_overwriting_restore_killed_at_every_step(place: Place, tmp_path: Path) 
         }, step  # fmt: skip
         assert list(place.scratch.iterdir()) == [], step
         place.require_sound_store()
-        for backup in read_catalogue(place.store).backups:
-            for stored in list(place.store.list()):
-                if backup.name != name and stored.key.startswith(backup.name):
-                    place.store.delete(stored.key)
+        place.leave_only(name)
     exchange = next(at for at, (step, _) in enumerate(seen) if "renameat2" in step)
     assert [is_new for _, is_new in seen] == [False] * (exchange + 1) + [True] * (len(seen) - exchange - 1)
     assert len(seen) - exchange > 2
@@ -188,6 +193,7 @@ def test_restore_into_an_empty_place_killed_at_every_step(place: Place) -> None:
         assert logs_in(place.data) == new, step
         assert [path.name for path in place.data.parent.iterdir()] == ["data"], step
         assert list(place.scratch.iterdir()) == [], step
+        place.leave_only(name)
     assert seen == sorted(seen)
     assert {False, True} == set(seen)
 
