@@ -73,7 +73,6 @@ class Place:
         names = tuple(backup.name for backup in catalogue.backups)
         assert all(stored.key.startswith(names) for stored in self.store.list())
 
-
     def leave_only(self, name: str) -> None:
         """Only this backup is in the store: a run reads all that are there, and would have ever more steps."""
         for backup in read_catalogue(self.store).backups:

@@ -264,9 +264,13 @@ def test_a_drill_on_a_named_server_killed_at_any_moment(shop: FreshDatabase, tmp
         assert soon(lambda: not processes(f"host='{shop.server.socket_dir}'")), number
         left = databases_of_drills(shop.server)
         assert number > 0 or left
-    # A server needs a moment until it knows that a client is gone.
-    clients = "SELECT count(*) FROM pg_stat_activity WHERE starts_with(datname, 'drillbook_scratch_')"
+    # A server needs a moment until it knows that a client is gone, and finishes making a database for it before.
+    clients = (
+        "SELECT count(*) FROM pg_stat_activity WHERE starts_with(datname, 'drillbook_scratch_')"
+        " OR starts_with(application_name, 'drillbook')"
+    )
     assert soon(lambda: psql(shop.server, "postgres", "-c", clients) == "0")
+    left = databases_of_drills(shop.server)
     evidence = drill(backup, source, tmp_path)
     assert evidence.verdict is Verdict.PASSED, bad(evidence.findings)
     assert {item.where for item in evidence.findings if item.code == "store.swept"} == set(left)
