@@ -31,6 +31,9 @@ def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of t
     backup: Backup, source: Source, live: Restorable, target: str, whose: Whose, request: RestoreRequest
 ) -> None:
     """Raise RefusedError where data would be replaced by that of another source, or of one that cannot be told."""
+    if not request.from_other and not live.same_place(target):
+        # Also where nothing is there now: the next backup of that source would hold what it never had.
+        _require_no_other(backup, source, target, request.sources)
     if not live.is_there(target):
         return
     store = own_backups(whose, request.safety.store)
@@ -41,10 +44,7 @@ def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of t
         message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
         hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
         raise RefusedError(message, code="refused.other_series", hint=hint)
-    if request.from_other:
-        return
-    if not live.same_place(target):
-        _require_no_other(backup, source, target, request.sources)
+    if request.from_other or not live.same_place(target):
         return
     if own and (now := _lives_as_another(source, whose, store)):
         message = f"{target} is another source now ({now}) than the one whose backups these are"

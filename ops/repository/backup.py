@@ -133,8 +133,13 @@ class Backup:
 
 
 def _depth(evidence: Evidence) -> int:
-    """How deep a look went: stored bytes and structure, or all of a restored copy."""
-    return 1 if evidence.level in {Level.QUICK, ONLY_TABLES} else 2
+    """How deep a look went: stored bytes and structure, or all of a restored copy.
+
+    One of some tables takes back no more than a quick one; what it found wrong was found in a restored copy.
+    """
+    if evidence.level == ONLY_TABLES:
+        return 2 if evidence.integrity is Verdict.FAILED else 1
+    return 1 if evidence.level == Level.QUICK else 2
 
 
 @dataclass(frozen=True, slots=True)

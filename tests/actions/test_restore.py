@@ -517,5 +517,9 @@ def test_the_place_of_another_source(
         restore(backup, source, store, scratch, sources=[source, other], target=path, yes=True)
     assert caught.value.code == "refused.other_series"
     assert path.read_bytes() == before
+    path.unlink()
+    with pytest.raises(RefusedError, match="live data of source 'other'"):
+        restore(backup, source, store, scratch, sources=[source, other], target=path, yes=True)
+    assert not path.exists(), "nor where its data is gone"
     restore(backup, source, store, scratch, sources=[source, other], target=path, yes=True, from_other=True)
     assert ask(path, "SELECT count(*) FROM notes") == 200

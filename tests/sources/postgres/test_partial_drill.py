@@ -20,7 +20,7 @@ from ops.sources.postgres.server.server import RunningServer
 from ops.sources.postgres.source import PostgresSource
 from ops.sources.sqlite.source import SqliteOptions, SqliteSource
 from tests.sources.postgres.conftest import FreshDatabases
-from tests.sources.postgres.shop import back_up, bad, drill, fill_with_petshop, source_of, store_in
+from tests.sources.postgres.shop import back_up, bad, drill, fill_with_petshop, source_of, store_in, verify
 
 
 @pytest.fixture
@@ -77,6 +77,17 @@ def test_it_takes_back_no_failure(source: PostgresSource, tmp_path: Path) -> Non
     assert drill(with_other_rows(backup, "public.clientes"), source, tmp_path).verdict is Verdict.FAILED
     assert partial(backup, source, tmp_path, "clientes").verdict is Verdict.PASSED
     assert read_named(backup.store, backup.name).good is False
+
+
+def test_what_it_found_is_not_taken_back_by_less(source: PostgresSource, tmp_path: Path) -> None:
+    """Rows that were wrong in a restored copy stay so for a quick look at the stored bytes, which says nothing of them."""
+    backup = back_up(source, store_in(tmp_path))
+    lying = with_other_rows(backup, "public.clientes")
+    assert partial(lying, source, tmp_path, "clientes").verdict is Verdict.FAILED
+    assert verify(backup, source, tmp_path).verdict is Verdict.PASSED
+    assert read_named(backup.store, backup.name).good is False
+    assert drill(backup, source, tmp_path).proves
+    assert read_named(backup.store, backup.name).good is True
 
 
 def test_rows_that_differ_are_found(source: PostgresSource, tmp_path: Path) -> None:

@@ -28,8 +28,10 @@ def telling_holders(session: Session) -> Iterator[None]:
     except SourceError as error:
         if error.code != "source.locked":
             raise
-        session.run("ROLLBACK")
-        held = "; ".join(map(_told, session.rows(_HOLDERS)))
+        held = ""
+        with contextlib.suppress(SourceError):  # that it was locked is what counts
+            session.run("ROLLBACK")
+            held = "; ".join(map(_told, session.rows(_HOLDERS)))
         message = f"{error.message}{f': {held}' if held else ''}"
         hint = "wait for that process, or end it (pg_terminate_backend); lock_timeout says how long a backup waits"
         raise SourceError(message, code=error.code, hint=hint) from error

@@ -97,8 +97,12 @@ class PsqlSession:
         while True:
             # The two outputs of a program in a container arrive each in its own time.
             errors = self._dialogue.errors()
-            if end in errors or _OLDER_PSQL in errors or time.monotonic() > deadline:
+            if end in errors or _OLDER_PSQL in errors:
                 break
+            if time.monotonic() > deadline:
+                return [
+                    f"what the server warned of could not be read from container {self._engine.container!r}"
+                ]
             time.sleep(_STEP_S)
         return [line.removeprefix(_WARNING) for line in errors.splitlines() if line.startswith(_WARNING)]
 

@@ -97,7 +97,8 @@ def _check_objects(session: Session, recorded: Recorded) -> list[Finding]:
         return findings
     keys = sum(" on " in identity for identity in outside)
     without = f", {keys} keys that lead out of the backup left away" if keys else ""
-    message = f"all {len(recorded.objects) - len(outside)} objects are there{without}{_validated(session, recorded)}"
+    there = sum(item.identity not in outside for item in recorded.objects)
+    message = f"all {there} objects are there{without}{_validated(session, recorded)}"
     return [Finding(severity=Severity.OK, code="postgres.objects", message=message)]
 
 

@@ -94,10 +94,16 @@ def check_extension_rows(session: Session, recorded: Mapping[str, ExtensionRows]
     there, versions = {item.table.shown: item for item in _list(session)}, list_extensions(session)
     findings = []
     for name, known in recorded.items():
-        item = there.get(name)
-        found = _measured(session, item.table, known) if item else None
+        version = versions.get(known.extension, "")
+        try:
+            found = _measured(session, there[name].table, known) if name in there else None
+        except SourceError as error:
+            if error.code == "source.unreachable":
+                raise
+            findings.append(_not_asked(name, known, version, error.message))
+            continue
         if found != TableMeasure(known.rows, known.digest):
-            findings.append(_differs(name, known, found, versions.get(known.extension, "")))
+            findings.append(_differs(name, known, found, version))
     if findings:
         return findings
     total = sum(known.rows for known in recorded.values())
@@ -105,18 +111,23 @@ def check_extension_rows(session: Session, recorded: Mapping[str, ExtensionRows]
     return [Finding(severity=Severity.OK, code="postgres.extension_rows", message=message)]
 
 
-def _measured(session: Session, table: Table, known: ExtensionRows) -> TableMeasure | None:
-    """None where it cannot be asked: the recorded condition may name columns that another version has not."""
-    try:
-        return measure_table(session, replace(table, condition=known.condition), Measuring(known.algorithm))
-    except SourceError as error:
-        if error.code == "source.unreachable":
-            raise
-        return None
+def _measured(session: Session, table: Table, known: ExtensionRows) -> TableMeasure:
+    return measure_table(session, replace(table, condition=known.condition), Measuring(known.algorithm))
+
+
+def _not_asked(name: str, known: ExtensionRows, version: str, why: str) -> Finding:
+    """What cannot be read makes no verdict: rights that our role lacks, a condition of another version's columns."""
+    message = (
+        f"the user's rows in {name} could not be compared (extension {known.extension} {known.version} in the source,"
+        f" {version or 'none'} here): {why}"
+    )
+    return Finding(
+        severity=Severity.WARNING, code="postgres.extension_rows", message=message, where=name, blocking=True
+    )
 
 
 def _differs(name: str, known: ExtensionRows, found: TableMeasure | None, version: str) -> Finding:
-    rows = "no such table, or it cannot be asked" if found is None else f"{found.rows} rows"
+    rows = "no such table" if found is None else f"{found.rows} rows"
     if found is not None and found.rows == known.rows:
         rows = f"{rows} with other content"
     other = version != known.version

@@ -235,14 +235,17 @@ def _without_sequences(script: Path) -> Path:
     """The script without the statements that set sequences, which stand behind the rows of all tables."""
     kept = script.with_suffix(".rows")
     with script.open("rb") as whole, kept.open("wb") as rest:
-        in_rows = False
+        in_rows = in_copy = False
         for line in whole:
             if in_rows:
                 in_rows = line != _END_OF_ROWS
-            elif line.startswith(_SETS_SEQUENCE):
+            elif not in_copy and line.startswith(_SETS_SEQUENCE):
                 continue
             else:
-                in_rows = line.startswith(b"COPY ") and line.rstrip().endswith(b" FROM stdin;")
+                # A name with a line end makes a statement of several lines.
+                in_copy = in_copy or line.startswith(b"COPY ")
+                in_rows = in_copy and line.rstrip().endswith(b" FROM stdin;")
+                in_copy = in_copy and not in_rows
             rest.write(line)
     script.unlink()
     return kept

@@ -24,9 +24,12 @@ def choose_tablespace(session: Session, target: str, needs: Needs) -> tuple[str,
     wanted = str(there[0]["name"] if there else needs.database.get("tablespace") or DEFAULT_TABLESPACE)
     if wanted == DEFAULT_TABLESPACE:
         return "", []
-    if session.rows(f"SELECT 1 AS there FROM pg_tablespace WHERE spcname = {literal(wanted)}"):
+    if wanted in _usable(session):
         return wanted, []
-    message = f"the source's database lies in tablespace {wanted}, which this server has not: it comes into the default one"
+    message = (
+        f"the database lay in tablespace {wanted}, which this server has not, or our role may not use: it comes into the"
+        " default one"
+    )
     return "", [
         Finding(severity=Severity.WARNING, code="restore.property_lost", message=message, where=wanted)
     ]
@@ -34,9 +37,20 @@ def choose_tablespace(session: Session, target: str, needs: Needs) -> tuple[str,
 
 def missing_tablespaces(session: Session, needs: Needs) -> list[Finding]:
     """Return a warning where the server lacks tablespaces of tables or indexes: those come into the default one then."""
-    there = {row["name"] for row in session.rows("SELECT spcname AS name FROM pg_tablespace")}
+    there = _usable(session) if needs.tablespaces else set()
     missing = [name for name in needs.tablespaces if name not in there]
     if not missing:
         return []
-    message = f"tablespaces {', '.join(missing)} do not exist on this server: all tables and indexes come into the default one"
+    message = (
+        f"this server has no tablespace {', '.join(missing)}, or our role may not use it: all tables and indexes come into"
+        " the default one"
+    )
     return [Finding(severity=Severity.WARNING, code="restore.property_lost", message=message)]
+
+
+def _usable(session: Session) -> set[str]:
+    """The tablespaces in which our role may make something."""
+    rows = session.rows(
+        "SELECT spcname AS name FROM pg_tablespace WHERE has_tablespace_privilege(spcname, 'CREATE')"
+    )
+    return {row["name"] for row in rows}

@@ -143,6 +143,9 @@ def test_a_tenant_that_matches_nothing(
     for tenant, warned in ((1, 0), (2, 1)):
         made = taken(source_of(pg17, database.name, scope="tenant", tenant=tenant), tmp_path / str(tenant))
         assert len(of(made.findings, "postgres.tenant_empty")) == warned
+    estimated = source_of(pg17, database.name, scope="tenant", tenant=1, counts="estimated")
+    made = taken(estimated, tmp_path / "estimated")
+    assert of(made.findings, "postgres.tenant_empty") == [], "nothing was counted, so nothing is known"
 
 
 def test_a_tenant_that_refers_to_another(

@@ -143,3 +143,18 @@ def test_only_the_schema(source: PostgresSource, tmp_path: Path) -> None:
     backup = back_up(schema, store_in(tmp_path))
     assert backup.manifest.extra["postgres"]["extension_rows"] == {}  # type: ignore[index]
     assert bad(verify(backup, schema, tmp_path, Level.FULL).findings) == []
+
+
+def test_what_our_role_may_not_read_makes_no_verdict(
+    database: FreshDatabase, source: PostgresSource, tmp_path: Path
+) -> None:
+    """A role without rights on such a table could not look: a warning that blocks, never a difference."""
+    backup = back_up(source, store_in(tmp_path))
+    psql(database.server, "postgres", "-c", "CREATE ROLE blind LOGIN")
+    try:
+        with open_session(parse_address(dsn(database.server, database.name, "blind")), None) as session:
+            found = check_extension_rows(session, needs_of(backup.manifest.extra).extension_rows)
+        assert [(item.severity, item.blocking) for item in found] == [(Severity.WARNING, True)] * 2
+        assert "permission denied" in found[0].message
+    finally:
+        psql(database.server, "postgres", "-c", "DROP ROLE blind")
