@@ -37,6 +37,8 @@ CODES: Final[dict[str, str]] = {
     "backup.needed_damaged": "a backup without which this one can not be restored is damaged",
     "backup.needed_missing": "a backup without which this one can not be restored is not in its store",
     "backup.not_found": "no backup of that name",
+    "backup.own_manifest_mismatch": "the file beside an event log's archive is not the manifest that is in it",
+    "backup.own_manifest_missing": "the manifest for the log's own program is gone from beside the archive",
     "backup.not_restorable": "a restored copy is not what the manifest says, or is damaged",
     "backup.other_series": "backups of that name belong to another series: another machine, place, database or scope",
     "backup.payload_missing": "the manifest is there, the payload is not",

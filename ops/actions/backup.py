@@ -28,6 +28,7 @@ from ops.repository.catalog import read_manifest
 from ops.repository.clock import clock_of
 from ops.repository.complained import has_complained
 from ops.repository.locks import held_lock
+from ops.repository.own_manifest import new_beside
 from ops.repository.private_memory import known_manifest
 from ops.repository.publish import announced_free, free_name, publish, under_free_name
 from ops.repository.repository import Repository
@@ -127,7 +128,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             def publish_as(named: Manifest) -> Manifest:
                 # Sent ahead was what has the first name.
                 sent = named.payload == name and ahead.finish(named.files[0])
-                publish(store, None if sent else staged, named, job)
+                publish(store, None if sent else staged, named, job, new_beside(named))
                 return named
 
             manifest = under_free_name(manifest, another, publish_as)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ops.errors import BackupError
-from ops.formats import dependencies
+from ops.formats import dependencies, own_manifest
 from ops.formats.manifest import measures_document, read_measures
 from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin
 from ops.ports.cipher import Sealed
@@ -130,6 +130,9 @@ def _without_content(stored: Manifest, document: Mapping[str, object]) -> Manife
     needs = dependencies.needs_of(stored)
     if needs:
         clear[dependencies.KEY] = dependencies.needs_document(replace(need, entries={}) for need in needs)
+    if own_manifest.KEY in stored.extra:
+        # That something lies beside it is said to everybody, so that somebody misses it; what it is, to who has a key.
+        clear[own_manifest.KEY] = True
     origin = stored.origin
     return replace(
         stored,

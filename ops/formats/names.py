@@ -7,13 +7,19 @@ backup-20260101T000000Z.db.drill-<time>-<job>.json    evidence, one file a drill
 backup-20260101T000000Z.db.pin-<time>-<job>.json      somebody's word that it must stay
 backup-20260101T000000Z.db.<word>-<time>-<job>.<any>  any other record of it: copied and deleted with it
 backup-20260101T000000Z.db.pruned.json                it is being deleted: what is left of it may go
+
+Backups of an event log have the names that its own program gives them, and beside the archive what that program reads:
+
+backup-eventlog-20260101-000000.tar.gz                the payload
+backup-eventlog-20260101-000000.manifest.json         the manifest that is in the archive, byte for byte: a record
+backup-eventlog-20260101-000000.tar.gz.manifest.json  published last, as everywhere
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from ops.model.manifest import FileEntry
@@ -32,17 +38,38 @@ _RECORD: Final = re.compile(
 _ANY_RECORD: Final = re.compile(r"\A(?P<payload>.+?)\.[a-z]+-\d{8}T\d{6}Z-[0-9a-f]{8}\..+\Z", re.DOTALL)
 _PIN: Final = "pin"
 _BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
-_STAMPED: Final = re.compile(r".-\d{8}T\d{6}Z(?:[.\-]|\Z)", re.DOTALL)
+_PROGRAMS: Final = "backup-eventlog"
+"""What the names begin with whose time stands as `YYYYMMDD-HHMMSS`."""
+_STAMPED: Final = re.compile(
+    rf".-\d{{8}}T\d{{6}}Z(?:[.\-]|\Z)|\A{_PROGRAMS}-\d{{8}}-\d{{6}}(?:[.\-]|\Z)", re.DOTALL
+)
+_PROGRAMS_STEM: Final = rf"\A(?P<stem>{_PROGRAMS}-\d{{8}}-\d{{6}})"
+_PROGRAMS_ARCHIVE: Final = re.compile(rf"{_PROGRAMS_STEM}\.tar\.gz(?P<sealed>(?:(?:\.\d+)?\.[a-z]+)?)\Z")
+_PROGRAMS_MANIFEST: Final = re.compile(
+    rf"{_PROGRAMS_STEM}\.manifest\.json(?P<sealed>(?:(?:\.\d+)?\.(?!(?:json|checksum|sha256)\Z)[a-z]+)?)\Z"
+)
 
 
 def payload_name(base: str, moment: datetime, suffix: str) -> str:
-    """`<base>-<YYYYMMDDTHHMMSSZ><suffix>`."""
-    return f"{base}-{format_stamp(moment)}{suffix}"
+    """`<base>-<YYYYMMDDTHHMMSSZ><suffix>`; the time in UTC, and of an event log as its own program writes it."""
+    stamp = f"{moment.astimezone(UTC):%Y%m%d-%H%M%S}" if base == _PROGRAMS else format_stamp(moment)
+    return f"{base}-{stamp}{suffix}"
 
 
 def manifest_key(payload: str) -> str:
     """Where the manifest of `payload` is."""
     return payload + MANIFEST_SUFFIX
+
+
+def is_manifest_key(key: str) -> bool:
+    """Whether it is the name of a manifest of ours, not of one that an event log's own program reads."""
+    return key.endswith(MANIFEST_SUFFIX) and _PROGRAMS_MANIFEST.match(key) is None
+
+
+def own_manifest_key(payload: str) -> str | None:
+    """Where the manifest that is inside the archive `payload` lies beside it; None for names of another form."""
+    match = _PROGRAMS_ARCHIVE.match(payload)
+    return f"{match['stem']}{MANIFEST_SUFFIX}{match['sealed']}" if match else None
 
 
 def checksum_key(payload: str) -> str:
@@ -62,7 +89,12 @@ def payload_of_evidence(key: str) -> str | None:
 
 
 def payload_of_record(key: str) -> str | None:
-    """The payload that a record of any kind is about (evidence, pins, and what later versions keep), None for other keys."""
+    """The payload that a record is about, None for other keys.
+
+    Records are evidence, pins, what later versions keep, and the manifest that an event log's own program reads.
+    """
+    if own := _PROGRAMS_MANIFEST.match(key):
+        return f"{own['stem']}.tar.gz{own['sealed']}"
     match = _ANY_RECORD.match(key)
     return match["payload"] if match else None
 

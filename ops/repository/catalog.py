@@ -17,6 +17,7 @@ from ops.formats.names import (
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
+    is_manifest_key,
     manifest_key,
     named_like_payload,
     payload_of_evidence,
@@ -53,7 +54,7 @@ def read_catalogue(store: Store) -> Catalogue:
         require_listed(store, identity)
     records = _records(keys)
     backups, findings = [], []
-    for key in sorted(key for key in keys if key.endswith(MANIFEST_SUFFIX)):
+    for key in sorted(filter(is_manifest_key, keys)):
         backup, problems = read_backup(store, key, records.get(key.removesuffix(MANIFEST_SUFFIX), []))
         findings += problems
         backups += [] if backup is None else [backup]
@@ -141,7 +142,7 @@ def incomplete(keys: set[str], store: Store) -> list[Finding]:
     checksums = {key for key in keys if key.endswith((CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX))}
     payloads = {key.rsplit(".", 1)[0] for key in checksums} | set(filter(named_like_payload, keys))
     doomed = {key.removesuffix(TOMBSTONE_SUFFIX) for key in keys if key.endswith(TOMBSTONE_SUFFIX)}
-    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in keys if key.endswith(MANIFEST_SUFFIX)}
+    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in keys if is_manifest_key(key)}
     deleted = "is being deleted; if no prune is at work, run backup.prune again"
     alone = "has no manifest: it is no backup, and is never used as one"
     return [

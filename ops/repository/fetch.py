@@ -19,6 +19,7 @@ from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
 from ops.repository.encrypt import opened, opened_where_possible, unseal_payload
 from ops.repository.integrity import (
+    ONLY_BESIDE,
     check_sizes,
     check_stored_files,
     check_strays,
@@ -107,7 +108,10 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
 
 
 def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, list[Finding]]:
-    beside = [item for item in look_beside(backup, progress) if stops([item])]
+    # A look at the needed one itself says what is wrong with files beside it.
+    beside = [
+        item for item in look_beside(backup, progress) if stops([item]) and item.code not in ONLY_BESIDE
+    ]
     if beside:
         return Fetched(folder, folder, backup.plain), beside
     if isinstance(backup.store, LocalFiles) and not is_sealed(backup.manifest):

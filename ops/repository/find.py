@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ops.errors import BackupError
-from ops.formats.names import CHECKSUM_SUFFIX, MANIFEST_SUFFIX, manifest_key
+from ops.formats.names import CHECKSUM_SUFFIX, MANIFEST_SUFFIX, manifest_key, payload_of_record
 from ops.model.findings import Finding
 from ops.model.manifest import Manifest
 from ops.model.series import Whose
@@ -37,7 +37,8 @@ def find_backup(
     """
     if reference != "latest":
         read_identity(store)
-        return read_named(store, reference.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX))
+        beside = payload_of_record(reference) or reference
+        return read_named(store, beside.removesuffix(MANIFEST_SUFFIX).removesuffix(CHECKSUM_SUFFIX))
     newest = newest_of(store, whose, cache)
     backup, unread = newest_readable(store, (item.name for item in newest.backups if not item.is_safety))
     if backup is not None:

@@ -18,6 +18,15 @@ from ops.run.progress import Progress
 
 _BLOCK: Final = 1 << 20
 _MOST_CHECKSUM_BYTES: Final = 64 << 10
+ONLY_BESIDE: Final = frozenset(
+    (
+        "backup.checksum_file_missing",
+        "backup.checksum_file_invalid",
+        "backup.own_manifest_missing",
+        "backup.own_manifest_mismatch",
+    )
+)
+"""What is wrong with a file that lies beside a payload, and says nothing of the payload: the manifest has its digest too."""
 
 
 def critical(error: OpsError, where: str = "") -> Finding:

@@ -20,6 +20,7 @@ from ops.formats.names import (
     MANIFEST_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
     TOMBSTONE_SUFFIX,
+    is_manifest_key,
     named_like_payload,
     payload_of_evidence,
     payload_of_pin,
@@ -123,12 +124,12 @@ def _payload_amiss(store: Store, name: str, size: int, now: int) -> Finding:
 
 def unread_manifests(there: Listing | Catalogue) -> list[Finding]:
     """Return what is told of manifests that cannot be read: nobody knows whose backups they are."""
-    return [item for item in there.findings if item.where.endswith(MANIFEST_SUFFIX)]
+    return [item for item in there.findings if is_manifest_key(item.where)]
 
 
 def _incomplete(store: Store, found: Stamps) -> list[Finding]:
     """What misses its manifest or its payload. The names are looked at closely only when something does."""
-    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if key.endswith(MANIFEST_SUFFIX)}
+    whole = {key.removesuffix(MANIFEST_SUFFIX) for key in found.keys if is_manifest_key(key)}
     suffixes = (CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
     payloads = {key.rsplit(".", 1)[0] for key in found.others if key.endswith(suffixes)}
     payloads |= {key for key in set(found.others) - whole if named_like_payload(key)}
@@ -140,7 +141,7 @@ def _incomplete(store: Store, found: Stamps) -> list[Finding]:
 
 def _payload_of(key: str) -> str | None:
     """Which backup a small file is read for."""
-    if key.endswith(MANIFEST_SUFFIX):
+    if is_manifest_key(key):
         return key.removesuffix(MANIFEST_SUFFIX)
     return payload_of_evidence(key) or payload_of_pin(key)
 
@@ -177,9 +178,9 @@ class _Renewal:
         """All rows as they are now, and what can not be read."""
         records: dict[str, list[str]] = {payload: [] for payload in self._touched}
         for key in sorted(self._near):
-            if not key.endswith(MANIFEST_SUFFIX):
+            if not is_manifest_key(key):
                 records[self._near[key]].append(key)
-        wanted = sorted(key for key in self._near if key.endswith(MANIFEST_SUFFIX))
+        wanted = sorted(filter(is_manifest_key, self._near))
         rows, findings = list[Listed](), list[Finding]()
         jobs = [(key, records[self._near[key]]) for key in wanted]
         with contextlib.closing(_read_all(self._store, jobs)) as read:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ops.errors import OpsError
-from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, manifest_key
+from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, is_manifest_key, manifest_key
 from ops.model.findings import Finding
 from ops.model.moment import moment_of
 from ops.model.series import Whose
@@ -72,7 +72,7 @@ class _Known(NamedTuple):
     def of(cls, remembered: Remembered) -> _Known:
         """Leave the names of records away, which are as many again: whoever makes a backup holds all of this."""
         places = zip(remembered.keys, range(0, len(remembered.numbers), PACKED_WIDTH), strict=True)
-        manifests = {key: place for key, place in places if key.endswith(MANIFEST_SUFFIX)}
+        manifests = {key: place for key, place in places if is_manifest_key(key)}
         return cls(manifests, remembered.numbers, remembered.rows)
 
 
@@ -161,6 +161,7 @@ def _others(found: Stamps, known: _Known) -> list[str]:
         for key, place in zip(found.keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
         if numbers[place : place + PACKED_WIDTH]
         != before[(then := place_of(key, len(before))) : then + PACKED_WIDTH]
+        and is_manifest_key(key)
     ]
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -20,7 +20,9 @@ from ops.formats.names import (
     TOMBSTONE_SUFFIX,
     checksum_key,
     checksum_text,
+    is_manifest_key,
     manifest_key,
+    own_manifest_key,
     payload_name,
     payload_of_record,
     top_name,
@@ -28,6 +30,7 @@ from ops.formats.names import (
 from ops.fsio.atomic import translated_write_errors
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store
+from ops.repository.transfer import is_stored, put_new
 from ops.repository.writers import announced, is_announced
 from ops.run.job import Job
 
@@ -39,8 +42,10 @@ _TRIES: Final = 20
 _PAUSE_MS: Final = 300
 
 
-def publish(store: Store, staged: Path | None, manifest: Manifest, job: Job) -> None:
-    """Payload (None: it is there already), checksum, manifest: each durable before the next, the manifest's name last.
+def publish(
+    store: Store, staged: Path | None, manifest: Manifest, job: Job, beside: Iterable[tuple[str, bytes]] = ()
+) -> None:
+    """Payload (None: it is there already), what is `beside` it, checksum, manifest: each durable before the next.
 
     The manifest is staged first, so that a run killed in between leaves word of what it was publishing.
     """
@@ -59,6 +64,9 @@ def publish(store: Store, staged: Path | None, manifest: Manifest, job: Job) -> 
             if staged is not None:
                 store.put(name, staged)
                 published.append(name)
+            for key, content in beside:
+                put_new(store, key, content)
+                published.append(key)
             for key, file in ((checksum_key(name), staged_checksum), (manifest_key(name), staged_manifest)):
                 store.put(key, file)
                 published.append(key)
@@ -127,11 +135,15 @@ def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str
 
 def _taken(store: Store, name: str) -> set[str]:
     """Which names of the files of such a backup exist."""
-    keys = {name, checksum_key(name), manifest_key(name)}
+    own = own_manifest_key(name)
+    keys = {name, checksum_key(name), manifest_key(name), *([own] if own else [])}
     if isinstance(store, LocalFiles):
         # A folder tells of one name at once, and of all that begin with it only when it is read whole.
         return {key for key in keys if os.path.lexists(store.path_of(key))}
-    return {top_name(stored.key) for stored in store.list(name)} & keys
+    there = {top_name(stored.key) for stored in store.list(name)}
+    if own is not None and is_stored(store, own):
+        there.add(own)
+    return keys & there
 
 
 def require_free(store: Store, name: str) -> None:
@@ -139,7 +151,7 @@ def require_free(store: Store, name: str) -> None:
     if len(os.fsencode(name)) > _LONGEST_NAME:
         message = f"{name} is longer than {_LONGEST_NAME} bytes: files beside it could not be named"
         raise RefusedError(message, code="refused.unsafe_name", hint="choose a shorter name with --out")
-    if payload_of_record(name) or name.endswith(_BESIDE):
+    if payload_of_record(name) or name.endswith(_BESIDE) or not is_manifest_key(manifest_key(name)):
         message = f"{name} has the form of a file that lies beside a backup"
         hint = "choose another name with --out, or leave --out away"
         raise RefusedError(message, code="refused.unsafe_name", hint=hint)

@@ -13,13 +13,14 @@ from pathlib import Path
 from ops.errors import RefusedError
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import as_known
-from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, top_name
+from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, own_manifest_key, top_name
 from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store, Streaming
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest
 from ops.repository.encrypt import Sealing, seal_payload, sealed_records
+from ops.repository.own_manifest import sealed_beside
 from ops.repository.publish import publish
 from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
@@ -30,7 +31,7 @@ from ops.run.job import Job
 def clear_name(store: Store, name: str) -> None:
     """Remove what has the name and no manifest: it is left of a run that was cut off."""
     there = {top_name(file.key) for file in store.list()}
-    for key in (name, checksum_key(name)):
+    for key in (name, own_manifest_key(name), checksum_key(name)):
         if key in there:
             store.delete(key)
 
@@ -61,7 +62,9 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
         to.delete(name)
         manifest = _put_sealed(backup, payload, to, how, job)
     require_arrived(manifest, to)
-    return _publish(replace(backup, store=to, manifest=manifest), sealed_records(backup, manifest, job))
+    beside = sealed_beside(backup, how)
+    copy = replace(backup, store=to, manifest=manifest)
+    return _publish(copy, [*beside, *sealed_records(backup, manifest, job)])
 
 
 def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and what was sealed of it already
@@ -73,19 +76,19 @@ def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and 
     was stored, and what the store and the cipher raise.
     """
     plain = replace(known, manifest=known.plain)
-    name = f"{plain.name}{how.suffix}"
+    name, beside = f"{plain.name}{how.suffix}", sealed_beside(known, how)
     with job.step("seal") as facts, announced(store, name, job):
         if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
             manifest = begun
-            publish(store, None if ahead.was_sent else ahead.place, manifest, job)
+            publish(store, None if ahead.was_sent else ahead.place, manifest, job, beside)
         elif isinstance(store, LocalFiles):
             room = room_to_seal(plain.manifest.size)
             with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
                 manifest = seal_payload(plain, payload, how, place, job.progress)
-                publish(store, place, manifest, job)
+                publish(store, place, manifest, job, beside)
         else:
             manifest = _put_sealed(plain, payload, store, how, job)
-            publish(store, None, manifest, job)
+            publish(store, None, manifest, job, beside)
         facts.bytes = manifest.size
     for key, content in sealed_records(known, manifest, job):
         put_text(store, key, content)
@@ -125,8 +128,8 @@ def _is_folder(backup: Backup) -> bool:
 
 def _publish(copy: Backup, records: Iterable[tuple[str, bytes]]) -> Backup:
     manifest: Manifest = copy.manifest
-    put_text(copy.store, checksum_key(copy.name), checksum_content(manifest))
     for key, content in records:
         put_text(copy.store, key, content)
+    put_text(copy.store, checksum_key(copy.name), checksum_content(manifest))
     put_text(copy.store, manifest_key(copy.name), manifest_files.to_json(manifest))
     return replace(copy, evidence=())

@@ -26,6 +26,7 @@ from ops.repository.fetch import payload_here
 from ops.repository.find import find_backup
 from ops.repository.identity import give_identity
 from ops.repository.locks import being_read, held_lock
+from ops.repository.own_manifest import plain_beside
 from ops.repository.publish_encrypted import copy_sealed
 from ops.repository.repository import Repository
 from ops.repository.transfer import (
@@ -85,6 +86,9 @@ def _copy_as_it_is(backup: Backup, to: Store, scratch: Path, job: Job) -> None:
         with payload_here(backup, scratch, job) as payload, announced(to, backup.name, job, resumable=True):
             to.put(backup.name, payload)
         require_arrived(backup.manifest, to)
+    # Beside an encrypted one lies an encrypted one, which is copied with the records.
+    for key, content in () if is_sealed(backup.manifest) else plain_beside(backup):
+        put_text(to, key, content)
     put_text(to, checksum_key(backup.name), checksum_content(backup.manifest))
     copy_records(backup, to)
     put_text(to, manifest_key(backup.name), content_of(backup.store, manifest_key(backup.name)))

@@ -24,6 +24,7 @@ from ops.repository.integrity import (
     critical,
     undecided,
 )
+from ops.repository.own_manifest import check_own_manifest
 from ops.run.progress import Progress
 
 Look = Callable[[Backup], Sequence[Finding]]
@@ -50,10 +51,15 @@ def look_beside(backup: Backup, progress: Progress) -> list[Finding]:
     """Check the checksum file, names and sizes; what is wrong is confirmed by what the files hold."""
 
     def first(one: Backup) -> list[Finding]:
-        return [check_checksum_file(one), *check_sizes(one)]
+        return [check_checksum_file(one), *check_own_manifest(one), *check_sizes(one)]
 
     def again(one: Backup) -> list[Finding]:
-        return [check_checksum_file(one), *check_stored_files(one, progress), *check_strays(one)]
+        return [
+            check_checksum_file(one),
+            *check_own_manifest(one),
+            *check_stored_files(one, progress),
+            *check_strays(one),
+        ]
 
     return confirmed(backup, first(backup), again)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from ops.errors import OpsError, RefusedError, StoreError
 from ops.formats.lease import WRITING, Note, to_json
-from ops.formats.names import checksum_key, manifest_key, payload_of_record, tombstone_key
+from ops.formats.names import checksum_key, manifest_key, own_manifest_key, payload_of_record, tombstone_key
 from ops.fsio.writer_marks import FOREIGN_AFTER
 from ops.model.findings import Finding, Severity
 from ops.ports.store import OWN_PREFIX, LocalFiles, Store
@@ -156,6 +156,9 @@ def _remove(store: Store, payload: str) -> bool:
     if _is_settled(store, payload):
         return False
     keys = {stored.key for stored in store.list(payload)}
+    own = own_manifest_key(payload)
+    if own is not None and is_stored(store, own):
+        keys.add(own)
     uploads: Sequence[str] = store.abort_uploads(payload)
     beside = sorted(key for key in keys if key == checksum_key(payload) or payload_of_record(key) == payload)
     for key in [*beside, payload]:

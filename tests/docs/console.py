@@ -27,7 +27,7 @@ STATE: Final = "/var/lib/drillbook"
 """What it calls the state folder."""
 _FENCE: Final = re.compile(r"^(?P<fence>```+)(?P<language>\w*)\s*$")
 _COMMENT: Final = re.compile(r"^<!--\s*(?P<key>[a-z]+)(?::\s*(?P<value>[^>]*?))?\s*-->$")
-_STAMP: Final = re.compile(r"\d{8}T\d{6}Z")
+_STAMP: Final = re.compile(r"\d{8}(?:T\d{6}Z|-\d{6}\b)")
 _VARYING: Final = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),

@@ -26,9 +26,9 @@ from tests.docs.place import Place, copy_template
 
 PRICES: Final = "backup-20260315T021500Z.db"
 LOG: Final = Path(__file__).parents[1] / "sources/eventlog/base256.tar.gz"
-LOG_BACKUP: Final = "backup-eventlog-20260315T021500Z.tar.gz"
+LOG_BACKUP: Final = "backup-eventlog-20260315-021500.tar.gz"
 AUDIT: Final = "backup-20260315T021503Z.db"
-JOURNAL: Final = "backup-eventlog-20260315T021457Z.tar.gz"
+JOURNAL: Final = "backup-eventlog-20260315-021457.tar.gz"
 _AGES: Final = {
     JOURNAL: timedelta(hours=6, seconds=6),
     PRICES: timedelta(hours=6, seconds=3),

@@ -20,6 +20,7 @@ from ops.actions.begin_backup import BackupRequest
 from ops.actions.restore import restore_backup
 from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.formats.names import payload_of_record
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.catalog import read_catalogue
@@ -35,6 +36,11 @@ ROOT = Path(__file__).parents[2]
 OLD = made_events(25, actor="old")
 NEW = made_events(35, actor="new")
 MOST_STEPS = 2000
+
+
+def about(key: str) -> str:
+    """The key, or the payload whose record has it."""
+    return payload_of_record(key) or key
 
 
 class Place:
@@ -71,13 +77,17 @@ class Place:
             assert verify_backup(backup, self.source, look, Job()).verdict is Verdict.PASSED
         assert not list(self.store.options.path.glob(".tmp-*"))
         names = tuple(backup.name for backup in catalogue.backups)
-        assert all(stored.key.startswith(names) for stored in self.store.list())
+        assert all(about(stored.key).startswith(names) for stored in self.store.list())
+        assert all(
+            f"{name.removesuffix('.tar.gz')}.manifest.json" in {stored.key for stored in self.store.list()}
+            for name in names
+        )
 
     def leave_only(self, name: str) -> None:
         """Only this backup is in the store: a run reads all that are there, and would have ever more steps."""
         for backup in read_catalogue(self.store).backups:
             for stored in list(self.store.list()):
-                if backup.name != name and stored.key.startswith(backup.name):
+                if backup.name != name and about(stored.key).startswith(backup.name):
                     self.store.delete(stored.key)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops.driverkit.json_text import indented_json
+from ops.formats import own_manifest
 from ops.formats.dependencies import KEY as NEEDS
 from ops.formats.dependencies import Need, needs_document
 from ops.model.findings import Finding, Severity
@@ -27,9 +27,6 @@ from ops.sources.eventlog.copy import (
     unverified_finding,
 )
 from ops.sources.eventlog.log.snapshot_file import judge_snapshot
-from ops.units import format_time
-
-_VERSION = 1
 
 
 def capture_log(  # noqa: PLR0913, PLR0917 - from where, to where, what came before, and two listeners
@@ -88,10 +85,10 @@ class _Look:
         if needs := self.sharing.needs(found.left_out):
             about[NEEDS] = needs_document(needs)
             self.findings.append(_shared(needs, found))
-        self.document = {**about, "members": members}
-        head = {"version": _VERSION, "created_at": format_time(found.settled.moment)}
-        inside = {**head, "source_dir": about["source_dir"], "files": members, **about}
-        return indented_json(inside)
+        document = {**about, "members": members}
+        inside = own_manifest.own_manifest(found.settled.moment, document)
+        self.document = {**document, own_manifest.KEY: own_manifest.about(inside)}
+        return inside
 
     def _judged(self, found: FoundLog) -> list[Finding]:
         """What is said of the chain, of the snapshot, and of what came before."""

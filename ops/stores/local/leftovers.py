@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Protocol
 
 from ops.errors import OpsError
 from ops.formats import manifest as manifest_files
-from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
+from ops.formats.names import checksum_key, is_manifest_key, manifest_key, own_manifest_key
 from ops.fsio.atomic import STAGED_PREFIX
 from ops.fsio.copy import sha256_of
 from ops.fsio.leftovers import FolderClock, Leftover, claimed_leftover, leftover_at, name_in_mark
@@ -90,15 +90,14 @@ def _is_ours(folder: Path) -> bool:
         return True
     with os.scandir(folder) as entries:
         return any(
-            entry.name.endswith(MANIFEST_SUFFIX) and not entry.name.startswith(STAGED_PREFIX)
-            for entry in entries
+            is_manifest_key(entry.name) and not entry.name.startswith(STAGED_PREFIX) for entry in entries
         )
 
 
 def _remove(store: Folder, staged: Path) -> list[str]:
     """Remove what one dead writer left; the caller holds the staged file's lock, so nobody revives it."""
     keys = []
-    if (name_in_mark(staged.name) or "").endswith(MANIFEST_SUFFIX):
+    if is_manifest_key(name_in_mark(staged.name) or ""):
         keys = _unfinished(store, staged)
     for key in keys:
         store.delete(key)
@@ -121,11 +120,12 @@ def _unfinished(store: Folder, staged: Path) -> list[str]:
             return []
     except (OpsError, OSError):
         return []
-    payload, checksum = manifest.payload, checksum_key(manifest.payload)
+    payload = manifest.payload
+    beside = [key for key in (own_manifest_key(payload), checksum_key(payload)) if key is not None]
     known = {entry.path for entry in manifest.files}
     if any(file.key not in known for file in store.list() if file.key.startswith(f"{payload}/")):
         return []
-    return [payload, *([checksum] if store.path_of(checksum).exists() else [])]
+    return [payload, *(key for key in beside if store.path_of(key).exists())]
 
 
 def _has_other_writer(manifest: Manifest, staged: Path) -> bool:
