@@ -25,6 +25,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from ops.driverkit.json_text import compact_json
+
 _ALGORITHM: Final = "records-sha256-1"
 _MODULUS: Final = 2**256 - 1
 _DIGEST: Final = operator.methodcaller("digest")
@@ -92,8 +94,10 @@ def document_seal(document: Mapping[str, object]) -> str:
 
     It finds accidents (a flipped bit in a time or a count); it is no signature: who can write can re-seal.
     """
-    content = {key: value for key, value in document.items() if key != SEAL}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for piece in compact_json({key: value for key, value in document.items() if key != SEAL}):
+        digest.update(piece.encode())
+    return digest.hexdigest()
 
 
 def require_sealed(document: Mapping[str, object], *versions: int) -> None:

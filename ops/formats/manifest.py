@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-from ops.driverkit.json_text import indented_json
+from ops.driverkit.json_text import indented_json, share_texts, write_indented
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.errors import BackupError
 from ops.formats.names import checksum_text
@@ -18,6 +18,8 @@ from ops.units import format_time, parse_time
 VERSION: Final = 2
 FIRST_VERSION: Final = 1
 """Without an origin: whose the backup is follows from its name, kind and location."""
+_LARGE: Final = 1 << 20
+"""Characters of a manifest from which on memory counts."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SERIES: Final = re.compile(r"[0-9a-f]{16}\Z")
 _OF_ORIGIN: Final = {"host", "boot", "series", "selection", "assertions"}
@@ -53,8 +55,17 @@ def payload_sha256(manifest: Manifest) -> str:
 
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as it is stored: indented, ASCII only (names with odd bytes survive), one final newline."""
+    return indented_json(_sealed_document(manifest), b"\n")
+
+
+def write(manifest: Manifest, file: BinaryIO) -> None:
+    """Write the same to a file."""
+    write_indented(_sealed_document(manifest), file, b"\n")
+
+
+def _sealed_document(manifest: Manifest) -> dict[str, object]:
     measures = manifest.measures
-    document = {
+    document: dict[str, object] = {
         "version": manifest.version,
         "job_id": manifest.job_id,
         "created_at": format_time(manifest.created_at),
@@ -72,7 +83,7 @@ def to_json(manifest: Manifest) -> bytes:
         "duration_ms": manifest.duration_ms,
         **manifest.extra,
     }
-    return indented_json({**document, SEAL: document_seal(document)}, b"\n")
+    return {**document, SEAL: document_seal(document)}
 
 
 def measures_document(measures: Measures) -> dict[str, object]:
@@ -117,7 +128,13 @@ def from_json(content: bytes, name: str) -> Manifest:
     program does not know, `backup.manifest_invalid` for all else that is wrong.
     """
     try:
-        document = json.loads(content)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        # Of a log of very many segments it has tens of megabytes, which nobody needs beside what is made of them.
+        del content
+        document = json.loads(text)
+        if len(text) > _LARGE:
+            share_texts(document)
+        del text
     except (ValueError, RecursionError) as error:
         raise _invalid(name, f"is not JSON ({error})") from error
     if not isinstance(document, dict):

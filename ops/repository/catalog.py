@@ -113,8 +113,7 @@ def read_manifest(store: Store, key: str) -> Manifest:
 
 def _read_manifest_once(store: Store, key: str) -> Manifest:
     with store.open(key) as file:
-        content = file.read(_MOST_MANIFEST_BYTES)
-    manifest = manifest_files.from_json(content, key)
+        manifest = manifest_files.from_json(file.read(_MOST_MANIFEST_BYTES), key)
     if manifest_key(manifest.payload) != key:
         message = f"manifest {key} says that it belongs to {manifest.payload}"
         raise BackupError(

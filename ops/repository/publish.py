@@ -57,8 +57,8 @@ def publish(
             store.stage(manifest_key(name)) as staged_manifest,
             store.stage(checksum_key(name)) as staged_checksum,
         ):
-            with translated_write_errors(staged_manifest):
-                staged_manifest.write_bytes(manifest_files.to_json(manifest))
+            with translated_write_errors(staged_manifest), staged_manifest.open("wb") as text:
+                manifest_files.write(manifest, text)
             with translated_write_errors(staged_checksum):
                 staged_checksum.write_text(checksum_text(manifest.files), "utf-8", "surrogateescape")
             if staged is not None:

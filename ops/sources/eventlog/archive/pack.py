@@ -74,11 +74,10 @@ class FoundLog:
 
 @dataclass(frozen=True, slots=True)
 class PackedLog:
-    """An archive: its own size and digest, what was found, and the manifest in it."""
+    """An archive: its own size and digest, and what was found."""
 
     archive: FileEntry
     found: FoundLog
-    manifest: bytes
 
 
 def pack_log(  # noqa: PLR0913 - from where, to where, what to say of it, and two listeners
@@ -172,10 +171,9 @@ def _pack_settled(
         files.append(FileEntry(SNAPSHOT, len(content), sha256(content).hexdigest()))
         archive.write(_member(SNAPSHOT, content, settled.snapshot.mtime_ns))
     found = FoundLog(settled, segments, tuple(files), tuple(left_out))
-    manifest = manifest_of(found)
-    archive.write(_member(MANIFEST, manifest, int(settled.moment.timestamp()) * _SECOND_NS))
+    archive.write(_member(MANIFEST, manifest_of(found), int(settled.moment.timestamp()) * _SECOND_NS))
     archive.write(gzip_member([END]))
-    return PackedLog(archive.finish(), found, manifest)
+    return PackedLog(archive.finish(), found)
 
 
 def _written(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -21,7 +21,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry
 from ops.proc.ordered_workers import results_of_many
 from ops.run.progress import Progress, silent
-from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, in_a_row, is_large
 from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_number, segment_path
 from ops.sources.eventlog.log.live_reader import SNAPSHOT_LIMIT
 from ops.sources.eventlog.log.open_files import SEGMENT_LIMIT
@@ -79,13 +79,19 @@ def check_archive(
     with opened_archive(payload) as file:
         jobs = _segments_among(read_members(file, expected), others, order)
         with _checked(jobs, payload.stat().st_size) as checked:
-            facts = {path: _told(found, progress) for path, found in checked}
-    entries = {path: FileEntry(path, found.size, found.sha256) for path, found in facts.items()}
-    entries |= {path: entry for path, (entry, _) in others.items()}
-    numbers = {path: segment_number(path.rpartition("/")[2]) for path in facts}
+            facts = [_told(found, progress) for found in _sharing(checked, expected or {})]
+    in_order = iter(facts)
+    files = [
+        others[path][0] if path in others else _entry(next(in_order), (expected or {}).get(path))
+        for path in order
+    ]
     return ArchivedLog(
-        tuple(entries[path] for path in order if path != MANIFEST),
-        {number: facts[path] for path, number in numbers.items() if number is not None},
+        tuple(entry for entry in files if entry.path != MANIFEST),
+        {
+            number: found
+            for found in facts
+            if (number := segment_number(found.name.rpartition("/")[2])) is not None
+        },
         *(others[path][1] if path in others else None for path in (SNAPSHOT, MANIFEST)),
     )
 
@@ -230,7 +236,7 @@ def _segments_among(
 
 
 @contextlib.contextmanager
-def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[tuple[str, SegmentFacts]]]:
+def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[SegmentFacts]]:
     if size <= _ALONE_UP_TO:
         yield map(_check_job, jobs)
         return
@@ -238,12 +244,27 @@ def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[tuple[str, Se
         yield checked
 
 
-def _check_job(job: _Job) -> tuple[str, SegmentFacts]:
-    return job.path, check_segment(job.path, job.text) if isinstance(job.text, bytes) else job.text
+def _check_job(job: _Job) -> SegmentFacts:
+    return check_segment(job.path, job.text) if isinstance(job.text, bytes) else job.text
 
 
 def _weight(job: _Job) -> int:
     return len(job.text) if isinstance(job.text, bytes) else 0
+
+
+def _entry(facts: SegmentFacts, expected: FileEntry | None) -> FileEntry:
+    found = FileEntry(facts.name, facts.size, facts.sha256)
+    return expected if expected == found else found
+
+
+def _sharing(checked: Iterable[SegmentFacts], expected: Mapping[str, FileEntry]) -> Iterator[SegmentFacts]:
+    """The same, with the texts of what was expected where they are equal, and each link once: of many, half of what is held."""
+    for facts in in_a_row(checked):
+        entry = expected.get(facts.name)
+        if entry is not None and entry.sha256 == facts.sha256:
+            yield replace(facts, name=entry.path, sha256=entry.sha256)
+        else:
+            yield facts
 
 
 def _told(facts: SegmentFacts, progress: Progress) -> SegmentFacts:

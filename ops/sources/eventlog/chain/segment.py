@@ -81,6 +81,14 @@ def linked(facts: SegmentFacts, before: str | None) -> SegmentFacts:
     return replace(facts, first_previous=before)
 
 
+def in_a_row(segments: Iterable[SegmentFacts]) -> Iterator[SegmentFacts]:
+    """Return the segments of a log, each `linked` to the one before it."""
+    before: str | None = None
+    for facts in segments:
+        yield linked(facts, before)
+        before = facts.last_hash
+
+
 def is_large(size: int) -> bool:
     """Whether a segment of so many bytes is never held as a whole, but a few events at a time."""
     return size > _WHOLE_UP_TO

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ops.errors import SourceError
-from ops.proc.workers import run_in_workers
+from ops.proc.ordered_workers import results_of_many
 from ops.sources.eventlog.chain.chain import Chain
 from ops.sources.eventlog.chain.lookup import (
     Named,
@@ -19,7 +19,7 @@ from ops.sources.eventlog.chain.lookup import (
     newest_timestamp,
     walk_explained,
 )
-from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, is_large
+from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, in_a_row, is_large
 from ops.sources.eventlog.log.layout import FOLDER, SNAPSHOT, segment_number, segment_path
 from ops.sources.eventlog.log.open_files import PART
 
@@ -59,13 +59,22 @@ def read_log(folder: Path) -> StillLog:
     numbers = sorted(segment_files(folder))
     jobs = [f"{folder}/{segment_path(number)}" for number in numbers]
     size = sum(Path(job).stat().st_size for job in jobs)
-    facts = run_in_workers(check_file, jobs) if size > _ALONE_UP_TO else [check_file(job) for job in jobs]
-    segments = dict(zip(numbers, facts, strict=True))
+    with _checked(jobs, size) as facts:
+        segments = dict(zip(numbers, in_a_row(facts), strict=True))
     chain = walk_explained(
         segments, lambda: ((number, read_parts(folder / segment_path(number))) for number in numbers)
     )
     snapshot = folder / SNAPSHOT
     return StillLog(folder, segments, chain, read_file(snapshot) if snapshot.is_file() else None)
+
+
+@contextlib.contextmanager
+def _checked(jobs: list[str], size: int) -> Iterator[Iterator[SegmentFacts]]:
+    if size <= _ALONE_UP_TO:
+        yield map(check_file, jobs)
+        return
+    with results_of_many(check_file, jobs, weight=len) as found:
+        yield found
 
 
 def check_file(path: str) -> SegmentFacts:
