@@ -9,6 +9,8 @@ from pathlib import Path
 from bench.report import Section, Target, against, ratios, seconds
 from bench.shops import Script, Shop, petshop, plain_shop, shop_of
 from bench.timing import Candidate, Details, Timing, in_turns, program
+from ops.fsio.scratch import scratch_folder
+from ops.sources.postgres.server.server import scratch_server
 from ops.units import format_size
 
 
@@ -55,6 +57,7 @@ def measure_postgres(part: Part, size: int, cache: Path, rounds: int) -> Section
                 run=lambda: {"drill": _timed(lambda: shop.ours("backup.drill"))},
                 prepare=lambda: _with_backup(shop),
             ),
+            Candidate(name=LOAD, run=lambda: _load_alone(shop), prepare=lambda: _with_folder(shop)),
             Candidate(name=BY_HAND, run=lambda: _by_hand(shop), prepare=lambda: _with_archive(shop)),
         ]
         timings = {timing.name: timing for timing in in_turns(candidates, rounds)}
@@ -72,6 +75,7 @@ def measure_postgres(part: Part, size: int, cache: Path, rounds: int) -> Section
 COUNTED, DIGESTED = "create, exact counts", "create, counts and content digests"
 PARALLEL, CUSTOM = "`pg_dump -Fd -j 2 -Z zstd:1`", "`pg_dump -Fc`"
 DRILL, BY_HAND = "drill (digests)", "`createdb` + `pg_restore -j 4` + counts"
+LOAD = "such a server and `pg_restore -j 4` into it, alone"
 
 
 def _timed(step: Callable[[], object]) -> float:
@@ -121,6 +125,25 @@ def _with_archive(shop: Shop) -> Callable[[], None]:
     return clean
 
 
+def _with_folder(shop: Shop) -> Callable[[], None]:
+    shop.empty()
+    _parallel(shop, {})
+    return shop.empty
+
+
+def _load_alone(shop: Shop) -> Details:
+    """What a drill cannot be quicker than: nothing is fetched, compared or kept."""
+    with scratch_folder(shop.folder) as folder, scratch_server(shop.server.programs, folder) as server:
+        where = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", server.user]
+        program(shop.tool("createdb"), *where, "--template=template0", "restored")
+        subprocess.run(
+            [shop.tool("pg_restore"), *where, "-d", "restored", "-j", "4", shop.folder / "rival" / "dump"],
+            capture_output=True,
+            check=False,
+        )
+    return {}
+
+
 def _by_hand(shop: Shop) -> Details:
     archive = shop.folder / "rival" / "shop.dump"
     program(shop.tool("createdb"), *shop.connection()[:3], "--template=template0", "restored")
@@ -146,7 +169,7 @@ def _section(part: Part, timings: dict[str, Timing], sizes: dict[str, int], expl
         rows.append([name, *seconds(timings[name]), size, *ratios(timings[name], [timings[CUSTOM]])])
     rows += [
         [name, *seconds(timings[name]), "-", *ratios(timings[name], [timings[BY_HAND]])]
-        for name in (DRILL, BY_HAND)
+        for name in (DRILL, LOAD, BY_HAND)
     ]
     both, rival = _sum(timings[DIGESTED], timings[DRILL]), _sum(timings[CUSTOM], timings[BY_HAND])
     rows.append(["create (digests) + drill", *seconds(both), "-", *ratios(both, [rival])])
@@ -161,7 +184,8 @@ def _section(part: Part, timings: dict[str, Timing], sizes: dict[str, int], expl
         against(
             "create with digests against -Fc (3 times its speed)", 0.333, timings[DIGESTED], [timings[CUSTOM]]
         ),
-        against("drill against the restore by hand", 0.7, timings[DRILL], [timings[BY_HAND]]),
+        against("drill against the restore by hand", 0.8, timings[DRILL], [timings[BY_HAND]]),
+        against("drill against its load alone", 1.2, timings[DRILL], [timings[LOAD]]),
         against("both together (2.3 times the speed)", 0.435, both, [rival]),
     ]
     columns = ("what", "min", "median", "size", "min / min of the rival", "median / median")
@@ -179,7 +203,8 @@ EXPLANATION = (
     "server with initdb's own settings and everything in its cache. Ours are whole processes, interpreter and "
     "imports included. Create: `pg_dump -Fd -j 2` with zstd, while the server counts and hashes the rows in the same "
     "snapshot; then every file is hashed and made durable. The limit below it is `pg_dump -Fd -j 2 -Z zstd:1` alone, "
-    "which measures nothing. Drill: fetch with digests, a server of its own, restore, every object, row and digest. By "
+    "which measures nothing. Drill: fetch with digests, a server of its own, restore, every object, row and digest; the limit below it is the same server and `pg_restore` alone, which compares "
+    "nothing. By "
     "hand: `createdb`, `pg_restore -j 4` of the `-Fc` file into the same ordinary server, and `count(*)` of each table; where "
     "pg_restore reports errors (it may fire triggers of partitioned tables while it loads), its time counts all the same."
 )

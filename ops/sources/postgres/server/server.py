@@ -31,7 +31,7 @@ from ops.sources.postgres.server.cluster import (
     socket_settings,
 )
 from ops.sources.postgres.server.run_as import run_as, run_as_owner
-from ops.sources.postgres.server.settings import TUNED, memory_settings
+from ops.sources.postgres.server.settings import TUNED, core_settings, memory_settings
 
 __all__ = [
     "DEFAULT_LOCALE",
@@ -75,7 +75,7 @@ def scratch_server(  # noqa: PLR0913 - what a new cluster can be asked for
     make_data_folder(cluster)
     initialise(cluster, *options)
     with socket_folder(cluster) as sockets:
-        wanted = {**memory_settings(), **settings, **socket_settings(sockets)}
+        wanted = {**memory_settings(), **core_settings(), **settings, **socket_settings(sockets)}
         process = serve(cluster, wanted, death=signal.SIGQUIT)
         try:
             with translated_write_errors(folder):
