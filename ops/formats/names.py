@@ -17,6 +17,7 @@ backup-eventlog-20260101-000000.tar.gz.manifest.json  published last, as everywh
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -37,9 +38,11 @@ _RECORD: Final = re.compile(
 # What later versions keep beside a payload, and signatures of records, have the form of records.
 _ANY_RECORD: Final = re.compile(r"\A(?P<payload>.+?)\.[a-z]+-\d{8}T\d{6}Z-[0-9a-f]{8}\..+\Z", re.DOTALL)
 _PIN: Final = "pin"
+_ENCRYPTED: Final = re.compile(rf"(?:\.\d+)?\.[a-z]+{re.escape(MANIFEST_SUFFIX)}")
 _BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
 _PROGRAMS: Final = "backup-eventlog"
 """What the names begin with whose time stands as `YYYYMMDD-HHMMSS`."""
+_TAGGED: Final = re.compile(r"SHA(?:2-)?256 ?\((?P<name>.+)\) ?= (?P<digest>[0-9A-Fa-f]{64})", re.DOTALL)
 _STAMPED: Final = re.compile(
     rf".-\d{{8}}T\d{{6}}Z(?:[.\-]|\Z)|\A{_PROGRAMS}-\d{{8}}-\d{{6}}(?:[.\-]|\Z)", re.DOTALL
 )
@@ -64,6 +67,15 @@ def manifest_key(payload: str) -> str:
 def is_manifest_key(key: str) -> bool:
     """Whether it is the name of a manifest of ours, not of one that an event log's own program reads."""
     return key.endswith(MANIFEST_SUFFIX) and _PROGRAMS_MANIFEST.match(key) is None
+
+
+def sealed_manifest_of(payload: str, key: str) -> bool:
+    """Whether it is the name of the manifest of the plain payload's encrypted copy, encrypted once or anew since then."""
+    return (
+        key.startswith(payload)
+        and _ENCRYPTED.fullmatch(key, len(payload)) is not None
+        and payload_of_record(key) is None
+    )
 
 
 def own_manifest_key(payload: str) -> str | None:
@@ -139,18 +151,36 @@ def checksum_line(sha256: str, name: str) -> str:
     return f"{'' if escaped == name else chr(92)}{sha256}  {escaped}\n"
 
 
+def decode_checksum_file(content: bytes) -> str:
+    """Return the text of a checksum file: UTF-8 with odd bytes kept, or UTF-16 as PowerShell writes it, by its mark."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    return content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def checksum_lines(text: str) -> list[str]:
+    """Return the lines of a checksum file that say something: `sha256sum` passes over what begins with `#`, too."""
+    return [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+
+
 def parse_checksum_text(text: str) -> list[tuple[str, str | None]]:
-    """Digest and name of each line of a checksum file; raises ValueError when one can not be read."""
-    lines = text.strip("\r\n \t\ufeff").split("\n")
+    """Digest and name of each line of a checksum file; raises ValueError when one can not be read, or there is none."""
+    lines = checksum_lines(text)
+    if not lines:
+        message = "no SHA-256 digest in it"
+        raise ValueError(message)
     return [parse_checksum_line(line) for line in lines]
 
 
 def parse_checksum_line(text: str) -> tuple[str, str | None]:
     """Digest (lower case) and file name (None for a bare digest) of a checksum file.
 
-    Raises ValueError when it holds neither.
+    Taken are a bare digest, and what `sha256sum`, `sha256sum --tag`, `shasum` and `openssl dgst` write. Raises ValueError when
+    it holds neither.
     """
     line = text.strip("\r\n \t\ufeff")
+    if tagged := _TAGGED.fullmatch(line):
+        return tagged["digest"].lower(), tagged["name"]
     match = re.fullmatch(r"(\\?)([0-9A-Fa-f]{64})(?: [ *]?(.+))?", line, re.DOTALL)
     if match is None or ("\n" in line):
         message = "no SHA-256 digest in the first line, or more than one line"

@@ -11,7 +11,7 @@ from ops.errors import BackupError, OpsError
 from ops.formats import evidence as evidence_files
 from ops.formats import manifest as manifest_files
 from ops.formats import pins as pin_files
-from ops.formats.encrypted_manifest import plain_manifest
+from ops.formats.encrypted_manifest import is_sealed, plain_manifest
 from ops.formats.names import (
     CHECKSUM_SUFFIX,
     MANIFEST_SUFFIX,
@@ -22,6 +22,7 @@ from ops.formats.names import (
     named_like_payload,
     payload_of_evidence,
     payload_of_pin,
+    sealed_manifest_of,
     tombstone_key,
     top_name,
 )
@@ -196,12 +197,20 @@ def _warning(code: str, name: str, what: str) -> Finding:
 def read_named(store: Store, name: str) -> Backup:
     """Return the backup of that name as `backup.list` prints it, read from its own files.
 
-    Raises BackupError when there is none, or when its manifest cannot be read.
+    An encrypted one is found by the name of the plain one as well, where it is the only one. Raises BackupError when there
+    is none, or when its manifest cannot be read.
     """
     keys = {top_name(stored.key) for stored in store.list(name)}
     if manifest_key(name) not in keys:
-        raise _not_found(name, keys, store)
-    backup, _ = _with_records(store, read_manifest(store, manifest_key(name)), _records(keys).get(name, []))
+        sealed = [key for key in keys if sealed_manifest_of(name, key)]
+        if name in keys or len(sealed) != 1:
+            raise _not_found(name, keys, store)
+        manifest = read_manifest(store, sealed[0])
+        if not is_sealed(manifest):
+            raise _not_found(name, keys, store)
+    else:
+        manifest = read_manifest(store, manifest_key(name))
+    backup, _ = _with_records(store, manifest, _records(keys).get(manifest.payload, []))
     return backup
 
 

@@ -43,8 +43,8 @@ def fetch_stored(backup: Backup, folder: Path, progress: Progress) -> list[Findi
 
     What did not is read once more before it is called damaged.
     """
-    found = summed_up([_fetch_file(backup, entry, folder, progress) for entry in backup.manifest.files])
-    return confirmed(backup, found, lambda one: check_stored_files(one, progress))
+    found = [_fetch_file(backup, entry, folder, progress) for entry in backup.manifest.files]
+    return confirmed(backup, summed_up(backup, found), lambda one: check_stored_files(one, progress))
 
 
 def _fetch_file(backup: Backup, entry: FileEntry, folder: Path, progress: Progress) -> Finding:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from ops.errors import BackupError, OpsError, StoreError
-from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_key, parse_checksum_text
+from ops.formats.names import (
+    CHECKSUM_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    checksum_key,
+    decode_checksum_file,
+    parse_checksum_text,
+)
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry, Manifest
 from ops.ports.store import Store
@@ -58,7 +64,7 @@ def _content_of(store: Store, key: str) -> bytes | None:
 
 def _check_checksums(backup: Backup, key: str, content: bytes) -> Finding:
     try:
-        found = parse_checksum_text(content.decode("utf-8", "surrogateescape"))
+        found = parse_checksum_text(decode_checksum_file(content))
     except ValueError as error:
         message = f"{key}: {error}"
         return Finding(
@@ -97,12 +103,13 @@ def _contradiction(found: list[tuple[str, str | None]], manifest: Manifest) -> t
 
 def check_stored_files(backup: Backup, progress: Progress) -> list[Finding]:
     """Size and SHA-256 of every stored file of the payload, read from the store once."""
-    return summed_up([_check_file(backup.store, entry, progress) for entry in backup.manifest.files])
+    found = [_check_file(backup.store, entry, progress) for entry in backup.manifest.files]
+    return summed_up(backup, found)
 
 
-def summed_up(findings: list[Finding]) -> list[Finding]:
+def summed_up(backup: Backup, findings: list[Finding]) -> list[Finding]:
     """What is wrong with single files, or one finding for all when nothing is."""
-    wrong = [finding for finding in findings if finding.severity is not Severity.OK]
+    wrong = [finding for finding in _all_gone(backup, findings) if finding.severity is not Severity.OK]
     if wrong or len(findings) == 1:
         return wrong or findings
     message = f"SHA-256 of all {len(findings)} files of the payload as recorded"
@@ -153,7 +160,15 @@ def check_sizes(backup: Backup) -> list[Finding]:
             findings.append(payload_gone(entry.path))
         elif there[entry.path] != entry.size:
             findings.append(wrong_size(entry, there[entry.path]))
-    return [*findings, *_strays(backup, there)]
+    return [*_all_gone(backup, findings), *_strays(backup, there)]
+
+
+def _all_gone(backup: Backup, findings: list[Finding]) -> list[Finding]:
+    """The same, or one finding where every file of the payload is gone: a folder of many is one loss."""
+    gone = [item for item in findings if item.code == "backup.payload_missing"]
+    if len(gone) < len(backup.manifest.files):
+        return findings
+    return [payload_gone(backup.name), *(item for item in findings if item not in gone)]
 
 
 def check_strays(backup: Backup) -> list[Finding]:

@@ -106,7 +106,7 @@ def _contradiction(backup: Backup, findings: Iterable[Finding]) -> str:
     doubtful = {item.where for item in findings if item.code in _ABOUT_SIZE}
     listed = {stored.key: stored.size for stored in backup.store.list(backup.name)} if doubtful else {}
     for entry in backup.manifest.files:
-        if entry.path in doubtful and listed.get(entry.path) == entry.size:
+        if doubtful & {entry.path, backup.name} and listed.get(entry.path) == entry.size:
             return (
                 f"it lists {entry.path} with {entry.size} bytes, as it was stored, and does not give as many"
             )

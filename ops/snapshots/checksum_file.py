@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from ops.errors import SnapshotError, StoreError
-from ops.formats.names import CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX, checksum_line, parse_checksum_line
+from ops.formats.names import (
+    CHECKSUM_SUFFIX,
+    OTHER_CHECKSUM_SUFFIX,
+    checksum_line,
+    checksum_lines,
+    decode_checksum_file,
+    parse_checksum_line,
+)
 from ops.fsio.copy import sha256_of
 from ops.fsio.output import opened_file
 from ops.run.progress import Progress, silent
@@ -19,7 +26,6 @@ _LARGEST: Final = 1 << 16
 _BLOCK: Final = 1 << 20
 _OTHER_ALGORITHMS: Final = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
 _HEX: Final = re.compile(r"\\?(?:[A-Za-z0-9-]+ \(.+\) = )?([0-9A-Fa-f]{32,})(?:\s|$)", re.DOTALL)
-_TAGGED: Final = re.compile(r"SHA256 \((?P<name>.+)\) = (?P<digest>[0-9A-Fa-f]{64})", re.DOTALL)
 
 
 def digest_of(path: Path, progress: Progress = silent) -> tuple[str, int]:
@@ -65,17 +71,22 @@ def checksum_text(path: Path, digest: str) -> bytes:
 def recorded_digest(checksum_file: Path, path: Path) -> str:
     """The digest that a checksum file records for `path`, in small letters.
 
-    Taken are a bare digest, with or without line end, in any case, and the lines of `sha256sum` (also with `--tag`)
-    and `shasum`; where it has several, the one that names the file. Raises SnapshotError when there is no SHA-256 of
+    Taken are a bare digest, with or without line end, in any case, and the lines of `sha256sum` (also with `--tag`),
+    `shasum` and `openssl`, in UTF-8 or UTF-16; where it has several, the one that names the file. Raises SnapshotError when there is no SHA-256 of
     that file in it; a digest of another algorithm is named.
     """
     text = _content(checksum_file)
-    found = [_parsed(line, checksum_file) for line in text.split("\n") if line.strip()]
-    named = {digest for digest, name in found if name is None or os.path.basename(name) == path.name}  # noqa: PTH119 - no path of this machine
+    found = [_parsed(line, checksum_file) for line in checksum_lines(text)]
+    named = {digest for digest, name in found if name is None or _names(name, path)}
     if len(named) == 1 and (len(found) == 1 or all(name is not None for _, name in found)):
         return named.pop()
     what = "names other files only" if not named and found else "holds no digest, or several"
     raise _invalid(checksum_file, what)
+
+
+def _names(name: str, path: Path) -> bool:
+    """Whether a name in a checksum file, with folders of whatever machine in front, is that of the file."""
+    return path.name in {PurePosixPath(name).name, PureWindowsPath(name).name}
 
 
 def _content(checksum_file: Path) -> str:
@@ -87,13 +98,11 @@ def _content(checksum_file: Path) -> str:
         raise SnapshotError(f"{checksum_file} can not be read: {why}", code="snapshot.unreadable") from error
     if len(content) > _LARGEST:
         raise _invalid(checksum_file, "is too large for a checksum file")
-    return os.fsdecode(content)
+    return decode_checksum_file(content)
 
 
 def _parsed(line: str, checksum_file: Path) -> tuple[str, str | None]:
     try:
-        if tagged := _TAGGED.fullmatch(line.strip("\r ")):
-            return tagged["digest"].lower(), tagged["name"]
         return parse_checksum_line(line)
     except ValueError:
         pass

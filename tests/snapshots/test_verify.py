@@ -53,6 +53,9 @@ def manifest_of(folder: Path, document: object) -> Path:
         (".checksum", f"{SHA256}  ./snapshots/{NAME}\n"),
         (".checksum", f"{SHA256}  /home/runner/work/snapshots/{NAME}\n"),
         (".checksum", f"SHA256 ({NAME}) = {SHA256}\n"),
+        (".checksum", f"SHA2-256({NAME})= {SHA256}\n"),
+        (".checksum", f"SHA256(snapshots/{NAME})= {SHA256}\n"),
+        (".checksum", f"# made by hand\n{SHA256}  {NAME}\n"),
         (".sha256", f"{SHA256}  {NAME}\n"),
         (".checksum", f"{'0' * 64}  other.csv\n{SHA256}  {NAME}\n"),
     ],
@@ -60,6 +63,17 @@ def manifest_of(folder: Path, document: object) -> Path:
 def test_every_usual_form_of_a_checksum_file_is_read(folder: Path, suffix: str, text: str) -> None:
     """Bare digests, sha256sum lines, --tag lines, paths, capitals and the suffix .sha256 prove the file."""
     (folder / f"{NAME}{suffix}").write_text(text)
+    assert codes(verify_snapshots(folder, None, Job())) == set()
+    (folder / NAME).write_bytes(CONTENT + b"x")
+    assert codes(verify_snapshots(folder, None, Job())) == {"snapshot.checksum_mismatch"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("text", [f"{SHA256}\r\n", f"{SHA256}  {NAME}\r\n", f"{SHA256} *.\\{NAME}\r\n"])
+def test_a_checksum_file_that_powershell_wrote(folder: Path, encoding: str, text: str) -> None:
+    """In UTF-16 or UTF-8 with its mark, and with CRLF at the ends of lines, the digest is read and compared."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (folder / f"{NAME}.checksum").write_bytes(f"{mark}{text}".encode(encoding))
     assert codes(verify_snapshots(folder, None, Job())) == set()
     (folder / NAME).write_bytes(CONTENT + b"x")
     assert codes(verify_snapshots(folder, None, Job())) == {"snapshot.checksum_mismatch"}

@@ -31,6 +31,7 @@ from ops.sources.postgres.dump.archive import (
     write_selection,
 )
 from ops.sources.postgres.programs.release import Release
+from ops.sources.postgres.restore.extension_seeds import extensions_first, without_seeds
 from ops.sources.postgres.restore.left_out import Extensions
 from ops.sources.postgres.restore.messages import Reading, read_messages, restore_error
 from ops.sources.postgres.restore.role import Role
@@ -161,9 +162,25 @@ class _Runner:
         begun = self.restore_definitions(archive, flags)
         flags = [*flags, *([] if begun is None else _AFTER_DEFINITIONS)]
         findings = begun or []
-        if self.jobs == 1 or not self.route.writes_folders or self.wanted.options.schema_only:
+        if not self.route.writes_folders or self.wanted.options.schema_only:
             return findings + self.restore(archive, flags)
-        return findings + self.restore_in_turns(archive, flags, list_entries(self.route, archive))
+        entries = None
+        if self.needs.extension_rows:
+            made, entries = self.restore_extensions(archive, flags, is_there=begun is not None)
+            findings += made
+        if self.jobs == 1:
+            return findings + self.restore(archive, flags, only=entries)
+        return findings + self.restore_in_turns(archive, flags, entries or list_entries(self.route, archive))
+
+    def restore_extensions(
+        self, archive: Path, flags: Sequence[str], *, is_there: bool
+    ) -> tuple[list[Finding], list[Entry]]:
+        """Make the extensions first, unless they are there, and take out what the archive brings too; the entries that are left."""
+        first, entries = extensions_first(list_entries(self.route, archive))
+        findings = [] if is_there else self.restore(archive, flags, only=first, jobs=1)
+        script = self.folder / "seeds.sql"
+        script.write_text(without_seeds(self.needs.extension_rows), "utf-8")
+        return findings + read_messages(self._run_script(script), self._reading), entries
 
     def restore_in_turns(
         self, archive: Path, flags: Sequence[str], entries: Sequence[Entry]

@@ -45,6 +45,7 @@ UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_dat
 """
 _ROOM_FACTOR: Final = 2
 _LONGEST_NAME: Final = 63
+_PATHS: Final = ("/", "./", "../", "~")
 """Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS (NAMEDATALEN)"""
 
 
@@ -58,6 +59,7 @@ def target_address(own: Address, to: str | None) -> Address:
     _require_text(to)
     if "://" not in to and "=" not in to:
         _require_short(to)
+        _require_no_path(to)
         return own.with_database(to)
     address = parse_address(to)
     _require_short(address.database)
@@ -67,6 +69,16 @@ def target_address(own: Address, to: str | None) -> Address:
         hint = "write postgresql://USER@HOST/DATABASE, or the name of a database on the source's server"
         raise ConfigError(f"--to {to} names no database", code="usage.bad_value", hint=hint)
     return address
+
+
+def _require_no_path(to: str) -> None:
+    """A path is meant for files, and would become the name of a new database."""
+    if to.startswith(_PATHS):
+        hint = (
+            "write the name of a database on the source's server, or postgresql://USER@HOST/DATABASE; a database that is really"
+            " called like that is written as an address, with %2F for each slash"
+        )
+        raise ConfigError(f"--to {to} is a path, not a database", code="usage.bad_value", hint=hint)
 
 
 def _require_text(to: str) -> None:

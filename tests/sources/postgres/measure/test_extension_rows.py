@@ -158,3 +158,24 @@ def test_what_our_role_may_not_read_makes_no_verdict(
         assert "permission denied" in found[0].message
     finally:
         psql(database.server, "postgres", "-c", "DROP ROLE blind")
+
+
+SEEDED = f"{SCRIPT}INSERT INTO job (what) VALUES ('brought along');\n"
+"""An extension that brings a row of a table all of whose rows it calls the user's: pg_dump carries that row as well."""
+
+
+def test_a_row_that_comes_twice(
+    database: FreshDatabase, source: PostgresSource, extensions: Path, tmp_path: Path
+) -> None:
+    """What CREATE EXTENSION brings and the archive carries too is there once, as it was in the source."""
+    psql(database.server, database.name, "-c", "DROP EXTENSION places")
+    make_extension(extensions, "1.0", SEEDED)
+    psql(database.server, database.name, "-c", "CREATE EXTENSION places")
+    psql(database.server, database.name, "-c", "UPDATE job SET what = 'changed' WHERE id = 1")
+    psql(database.server, database.name, "-c", "INSERT INTO job (what) VALUES ('every night')")
+    backup = back_up(source, store_in(tmp_path))
+    assert bad(drill(backup, source, tmp_path).findings) == []
+    psql(database.server, database.name, "-c", "DELETE FROM job")
+    restore(backup, source, tmp_path)
+    rows = psql(database.server, database.name, "-Atc", "SELECT id, what FROM job ORDER BY id")
+    assert rows.split() == ["1|changed", "2|every", "night"]

@@ -286,6 +286,15 @@ def test_names_that_no_database_can_have(to: str) -> None:
     caught.value.message.encode()
 
 
+@pytest.mark.parametrize("to", ["/srv/restored.db", "./restored", "../restored", "~/restored"])
+def test_paths_are_no_databases(to: str) -> None:
+    """A path would become the name of a new database; one that is really called so is written as an address."""
+    with pytest.raises(ConfigError, match="is a path, not a database") as caught:
+        target_address(parse_address("postgresql:///shop"), to)
+    assert caught.value.code == "usage.bad_value"
+    assert target_address(parse_address("postgresql:///shop"), "postgresql:///%2Fodd").database == "/odd"
+
+
 def test_a_rehearsal_over_template1_is_refused(server: RunningServer) -> None:
     """What --dry-run promises is what --yes does."""
     source = source_of(server, "template1")
