@@ -26,6 +26,16 @@ def require_as_written(copy: Path, written: FileEntry) -> None:
         raise _changed(copy, "it does not hold what was written to it")
 
 
+def require_size(copy: Path, written: FileEntry) -> None:
+    """Return when the file has as many bytes as were written to it; raises StoreError (`store.changed`) otherwise."""
+    try:
+        is_whole = copy.stat().st_size == written.size
+    except OSError:
+        is_whole = False
+    if not is_whole:
+        require_as_written(copy, written)
+
+
 def _changed(copy: Path, why: str) -> StoreError:
     message = (
         f"the half-written copy {copy} was lost while it was measured: {why}. Nothing was published; the source was read"

@@ -146,13 +146,15 @@ class Manifest:
 class Copied:
     """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made.
 
-    `complaints`: what the kind found wrong with the source itself at that moment.
+    `complaints`: what the kind found wrong with the source itself at that moment. `measures`: of the copy, where they were
+    taken while it was still being hashed.
     """
 
     file: FileEntry
     data_as_of: datetime
     method: str
     complaints: tuple[Finding, ...] = ()
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class TestInherited:
             execute(into, f"PRAGMA journal_mode=DELETE; {torn}")
             with into.open("rb") as file:
                 digest, size = sha256_of(file.fileno())
-            return replace(copied, file=FileEntry(copied.file.path, size, digest))
+            return replace(copied, file=FileEntry(copied.file.path, size, digest), measures=None)
 
         monkeypatch.setattr(capture, "_capture_raw", tear)
         backup = case.create()

@@ -24,8 +24,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from ops.errors import SourceError
 from ops.fsio.copy import sha256_of
-from ops.model.manifest import Copied, FileEntry
+from ops.model.manifest import Copied, FileEntry, Measures
 from ops.run.progress import Progress
 from ops.sources.sqlite.at_rest import Look, at_rest, copy_at_rest, probe_at_rest
 from ops.sources.sqlite.complain import ForeignKeys
@@ -36,6 +37,7 @@ from ops.sources.sqlite.connection import (
     translated_errors,
 )
 from ops.sources.sqlite.look import look_at_source
+from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.other_names import OtherNames, require_own_log
 from ops.sources.sqlite.own_view import own_view, require_seen
 from ops.sources.sqlite.raw_copy import RawPlan, copy_planned, open_to_read, require_same_file
@@ -98,7 +100,13 @@ def probe_database(path: Path, options: CaptureOptions) -> str:
 def _capture_raw(
     path: Path, into: Path, options: CaptureOptions, clock: Callable[[], datetime], progress: Progress
 ) -> Copied | None:
-    plan = None
+    plan, measured = None, list[Measures]()
+
+    def measure() -> None:
+        # Whoever measures the copy later says what is wrong with it.
+        with contextlib.suppress(SourceError):
+            measured.append(measure_database(into, options.extensions))
+
     with leaving_nothing(path), contextlib.ExitStack() as descriptors:
         source = open_to_read(descriptors, path)
         with _snapshot_connection(path, options) as connection:
@@ -110,11 +118,17 @@ def _capture_raw(
                 complaints = look_at_source(connection, path, options.foreign_keys, asked=options.asked)
                 with translated_errors(path, "reading"):
                     view = own_view(connection, random.SystemRandom())
-                digest = copy_planned(plan, source, into, connection.close, progress)
+                digest = copy_planned(plan, source, into, connection.close, progress, measure)
     if plan is None:
         return None
     require_seen(into, view, options.extensions)
-    return Copied(FileEntry(into.name, plan.size, digest), plan.moment, plan.method, tuple(complaints))
+    return Copied(
+        FileEntry(into.name, plan.size, digest),
+        plan.moment,
+        plan.method,
+        tuple(complaints),
+        next(iter(measured), None),
+    )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,12 +35,18 @@ class RawPlan:
         return "raw" if self.overlay is None else "raw+wal"
 
 
-def copy_planned(
-    plan: RawPlan, source: int, into: Path, release: Callable[[], None], progress: Progress
+def copy_planned(  # noqa: PLR0913, PLR0917 - what is copied from where to where, and who is told when
+    plan: RawPlan,
+    source: int,
+    into: Path,
+    release: Callable[[], None],
+    progress: Progress,
+    meanwhile: Callable[[], None] | None = None,
 ) -> str:
-    """Copy by the plan into the file `into`; the SHA-256 of the result. `release`: called when the source is needed no more.
+    """Copy by the plan into the file `into`; the SHA-256 of the result.
 
-    Raises SourceError when the source became shorter.
+    `release`: called when the source is needed no more. `meanwhile`: called when all of the copy can be read, while the disk
+    writes it and it is hashed. Raises SourceError when the source became shorter.
     """
     progress.step("copying", plan.size)
     target = os.open(into, os.O_RDWR | os.O_CLOEXEC)
@@ -47,7 +54,11 @@ def copy_planned(
     def let_go() -> None:
         release()
         # The disk writes while the other thread still hashes: both end at nearly the same time.
-        fsync_descriptor(target)
+        with ThreadPoolExecutor(1, "fsync") as pool:
+            durable = pool.submit(fsync_descriptor, target)
+            if meanwhile is not None:
+                meanwhile()
+        durable.result()
 
     try:
         return copy_with_sha256(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
-from ops.driverkit.as_written import require_as_written
+from ops.driverkit.as_written import require_as_written, require_size
 from ops.driverkit.path_place import identify_path, path_whereabouts
 from ops.errors import ConfigError, OpsError, RefusedError, SourceError
 from ops.fsio.space import require_room_to_restore, room_to_restore
@@ -157,8 +157,10 @@ class SqliteSource:
         """Rows and schema of the copy."""
         progress.step("measuring rows")
         extensions = self.options.load_extension
+        require_size(payload, copied.file)
         try:
-            measures = measure_database(payload, extensions)
+            measures = copied.measures or measure_database(payload, extensions)
+            refused = countable_tables(payload, extensions).refused
         except SourceError as error:
             require_as_written(payload, copied.file)
             # The copy is the source's content, and gone in a moment: the source is what must be looked at.
@@ -166,7 +168,6 @@ class SqliteSource:
             raise SourceError(message, code=error.code, hint=error.hint) from error
         said = [replace(item, severity=Severity.WARNING, blocking=False) for item in copied.complaints]
         extra = complaints_document(said)
-        refused = countable_tables(payload, extensions).refused
         said += [*self._not_loaded(), *(not_counted(name, why) for name, why in refused.items())]
         return Captured((copied.file,), copied.data_as_of, copied.method, measures, extra, tuple(said))
 
