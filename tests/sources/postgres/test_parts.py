@@ -208,3 +208,24 @@ def test_rows_that_a_part_does_not_hold_stay(site: Site, part: tuple[str, ...], 
     assert refused["errors"][0]["code"] == "refused.table_not_replaced"
     assert "does not hold all rows" in refused["errors"][0]["message"]
     assert psql(site.server, site.database, "-c", count) == rows
+
+
+ONE_PARTITION = """
+CREATE TABLE m (id int GENERATED ALWAYS AS IDENTITY, d date, v text) PARTITION BY RANGE (d);
+CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+INSERT INTO m (d, v) VALUES ('2026-01-03', 'a'), ('2026-01-04', 'b');
+"""
+
+
+@pytest.mark.parametrize("major", [15, 17])
+def test_one_partition(
+    request: pytest.FixtureRequest, fresh_database: FreshDatabases, tmp_path: Path, major: int
+) -> None:
+    """The counter of its parent is not in the backup, and nobody is warned that it stands behind."""
+    server: RunningServer = request.getfixturevalue(f"pg{major}")
+    database = fresh_database(server)
+    psql(server, database.name, "-c", ONE_PARTITION)
+    (tmp_path / "ops.toml").write_text(TABLE.format(dsn=dsn(server, database.name)).partition("[[source")[0])
+    site = Site(tmp_path, server, database.name)
+    (drilled,) = site.ask("backup.drill", "--from", site.create("--table", "m1"))["results"]
+    assert (drilled["verdict"], drilled["rows"]) == ("passed", 2)

@@ -34,9 +34,10 @@ def next_values(session: Session) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class OwnedSequence:
-    """A sequence that counts up for a column: how it stands in manifests, and the three names in SQL."""
+    """A sequence that counts up for a column: how it and its table stand in manifests, and the three names in SQL."""
 
     shown: str
+    shown_table: str
     sequence: str
     table: str
     column: str
@@ -61,6 +62,7 @@ def owned_sequences(session: Session, tables: Sequence[Table] | None = None) -> 
     return [
         OwnedSequence(
             shown(row["seq_schema"], row["seq"]),
+            shown(row["schema"], row["name"]),
             qualified(row["seq_schema"], row["seq"]),
             qualified(row["schema"], row["name"]),
             quoted(row["column"]),
