@@ -39,6 +39,7 @@ from ops.repository.repository import Repository
 from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
 from ops.tasks.command import REFUSED_DRY, Flags
+from ops.tasks.copies import naming_latest
 from ops.tasks.streams import open_missing_streams, silence_output
 
 _NAMED: Final = {"backup.restore": "backup.restore --from", "backup.drill": "backup.drill --from"}
@@ -131,30 +132,10 @@ class Session:
         except BackupError as error:
             if configured is None or error.code == OTHER_SERIES:
                 raise
-            raise self._naming_copies(error, store, configured) from error
-
-    def _naming_copies(self, error: BackupError, store: Store, configured: ConfiguredSource) -> BackupError:
-        """Return the same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
-        choices = []
-        missing = error.code == "backup.not_found"
-        back = (
-            "bring it back"
-            if missing
-            else f"bring it back, once the damaged file is moved out of {store.name!r}"
-        )
-        for name in configured.stores:
-            if name == store.name:
-                continue
-            with contextlib.suppress(OpsError):
-                whose = self.whose(configured)
-                copy = find_backup(self.config.stores[name], "latest", whose=whose, cache=self.cache)
-                about = f"newest copy in {name!r}, {copy.manifest.created_at:%Y-%m-%d %H:%M}Z"
-                choices.append((f"{self.named_task} {name}:latest --source {configured.name}", about))
-                choices.append((f"store.pull {name}:latest --source {configured.name}", back))
-        if not choices:
-            return error
-        hint = "copies are in other stores: use one, or bring it back first"
-        return BackupError(error.message, code=error.code, hint=hint, choices=choices)
+            whose = self.whose(configured)
+            raise naming_latest(
+                error, store, configured, whose, self.config, self.cache, self.named_task
+            ) from error
 
     @property
     def named_task(self) -> str:

@@ -77,3 +77,14 @@ def test_a_manifest_that_cannot_be_read_anywhere(site: Path) -> None:
     assert code == 2
     assert "backup.manifest_invalid" in said
     assert "take one first" not in said
+
+
+def test_a_damaged_payload(site: Path) -> None:
+    """A restore that is refused for its bytes names the copy of that very backup, and that one is restored."""
+    name = min(path.name for path in (site / "home").glob("*.tar.gz"))
+    path = site / "home" / name
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    code, said = said_by(site, "backup.restore", "--from", name, "--to", "new")
+    assert (code, "backup.not_restorable" in said) == (2, True)
+    assert f"drillbook backup.restore --from away:{name}" in said
+    assert said_by(site, "backup.restore", "--from", f"away:{name}", "--to", "new")[0] == 0

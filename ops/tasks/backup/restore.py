@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ops.actions.acceptance import require_acceptable
 from ops.actions.restore import Restored, plan_restore, restore_backup
 from ops.actions.restore_request import RestoreRequest
-from ops.errors import RefusedError
+from ops.errors import BackupError, RefusedError
 from ops.model.requests import RestoreOptions
 from ops.ports.source import Restorable, Source
 from ops.report.documents import restored_document
@@ -16,6 +16,7 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import printable, restored_text
 from ops.repository.encrypt import opened_where_possible
 from ops.run.job import milliseconds
+from ops.tasks.copies import naming_copies
 from ops.tasks.flag_values import seconds
 from ops.tasks.session import Session, program_name
 
@@ -81,7 +82,10 @@ def restore(session: Session, wanted: Wanted) -> None:
         session.outcome.add({"backup": backup.name, "dry_run": True, "steps": steps}, text)
         return
     started = job.clock()
-    restored: Restored = restore_backup(backup, source, _confirmed(source, request), job)
+    try:
+        restored: Restored = restore_backup(backup, source, _confirmed(source, request), job)
+    except BackupError as error:
+        raise naming_copies(error, backup, session.config, session.named_task) from error
     duration_ms = milliseconds(started, job.clock())
     session.outcome.add(
         restored_document(backup, restored, job.job_id, duration_ms),
