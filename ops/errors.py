@@ -28,6 +28,7 @@ CODES: Final[dict[str, str]] = {
     "backup.archive_unreadable": "a PostgreSQL archive, or the list of objects beside it, can not be read through",
     "backup.checksum_file_invalid": "the checksum file holds no SHA-256 digest",
     "backup.checksum_file_missing": "the checksum file beside the payload is gone",
+    "backup.checksum_file_mismatch": "the checksum file beside the payload contradicts the manifest",
     "backup.checksum_mismatch": "a stored file does not have the digest that was recorded for it",
     "backup.evidence_invalid": "a verify or drill record beside a backup can not be read",
     "backup.file_extra": "a file lies in a payload's folder that was not stored with it",

@@ -240,7 +240,7 @@ MUTATIONS = [
     Mutation("ops/repository/dependencies.py", "item.good is not False and ", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "and not check_sizes(item)", "", INCREMENTAL),
     Mutation("ops/repository/dependencies.py", "now - oldest > full_every", "False", INCREMENTAL),
-    Mutation("ops/repository/fetch.py", "return Fetched(place, place.parent, backup.manifest), look_through(backup, progress)", "return Fetched(place, place.parent, backup.manifest), []", INCREMENTAL),
+    Mutation("ops/repository/fetch.py", "[*beside, *look_through(backup, progress)]", "[*beside]", INCREMENTAL),
     Mutation("ops/repository/retention_candidates.py", "        needs=tuple(needed),\n", "", INCREMENTAL),
     Mutation("ops/repository/replicate.py", "    _copy_needed(backup, to, job)\n", "", INCREMENTAL),
     Mutation("ops/actions/begin_backup.py", " and not suffix and not aside:", " and not suffix:", INCREMENTAL),

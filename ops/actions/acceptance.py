@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,6 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched
 from ops.ports.source import Restorable, Source
 from ops.repository.backup import Backup
-from ops.repository.integrity import ONLY_BESIDE
 
 _OF_REMAINS: Final = frozenset(("postgres.index_invalid", "postgres.restore_error", "source.corrupt"))
 """What is said of what is left of a damaged payload, beside what may be accepted of a whole one."""
@@ -76,11 +75,7 @@ class Acceptance:
     today: date
 
     def of_bytes(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Return what was found of the stored files; that they are damaged as a warning where that was accepted.
-
-        What is wrong only beside the payload is a warning: the manifest has every digest.
-        """
-        findings = [_beside(item) if item.code in ONLY_BESIDE else item for item in findings]
+        """Return what was found of the stored files; that they are damaged as a warning where that was accepted."""
         if REMAINS not in self.codes or not can_be_taken_out(self.backup):
             return [*findings]
         return [
@@ -130,11 +125,6 @@ class Acceptance:
             message = f"{self.backup.name} cannot be read as it should: {unread[0].message}"
             hint = "nothing was touched; run it again, or restore a copy from another store"
             raise StoreError(message, code=unread[0].code, hint=hint)
-
-
-def _beside(item: Finding) -> Finding:
-    message = f"{item.message}; the payload is compared with the manifest alone"
-    return replace(item, severity=Severity.WARNING, message=message)
 
 
 def accepted_codes(findings: Sequence[Finding]) -> tuple[str, ...]:

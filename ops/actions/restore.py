@@ -44,7 +44,7 @@ from ops.repository.locks import being_read, held_lock
 from ops.repository.own import is_own, own_backups
 from ops.repository.own_folder import require_outside
 from ops.repository.restores import recorded_restore
-from ops.repository.second_look import judged, look_beside
+from ops.repository.second_look import judged, look_to_restore
 from ops.run.job import Job
 
 
@@ -240,7 +240,7 @@ class _Restore:
             yield said
 
     def _fetch(self, folder: Path) -> tuple[list[Fetched], list[Finding]]:
-        findings = self.acceptance.of_bytes(look_beside(self.backup, self.job.progress))
+        findings = self.acceptance.of_bytes(look_to_restore(self.backup, self.job.progress))
         self.acceptance.require_right(findings)
         self.acceptance.require_read(findings)
         fetched, arrived = fetch_whole(self.backup, folder, self.job.progress)

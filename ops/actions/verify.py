@@ -18,7 +18,6 @@ from ops.repository.backup import Backup
 from ops.repository.encrypt import opened_where_possible
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
 from ops.repository.locks import being_judged
-from ops.repository.own_manifest import check_own_manifest_inside
 from ops.repository.record_evidence import Look, evidence_of, keep_evidence
 from ops.repository.second_look import judged, look_beside, look_through, stops
 from ops.run.job import Job
@@ -102,8 +101,6 @@ def _look(  # noqa: PLR0913, PLR0917 - a look, what it finds, and where it was
         return
     with scratch_folder(request.scratch) as scratch:
         places.append(scratch)
-        if can_be_opened(backup):
-            findings += check_own_manifest_inside(backup, scratch)
         if request.level is Level.FULL:
             _restore_and_check(backup, source, scratch, job, findings)
             return

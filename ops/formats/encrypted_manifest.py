@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ops.errors import BackupError
-from ops.formats import dependencies, own_manifest
+from ops.formats import dependencies
 from ops.formats.manifest import measures_document, read_measures
+from ops.formats.own_manifest import STORED as OWN_MANIFEST_STORED
 from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin
 from ops.ports.cipher import Sealed
 
@@ -130,9 +131,6 @@ def _without_content(stored: Manifest, document: Mapping[str, object]) -> Manife
     needs = dependencies.needs_of(stored)
     if needs:
         clear[dependencies.KEY] = dependencies.needs_document(replace(need, entries={}) for need in needs)
-    if own_manifest.KEY in stored.extra:
-        # That something lies beside it is said to everybody, so that somebody misses it; what it is, to who has a key.
-        clear[own_manifest.KEY] = True
     origin = stored.origin
     return replace(
         stored,
@@ -219,7 +217,7 @@ def plain_manifest(manifest: Manifest) -> Manifest:
         for stored, entry in zip(manifest.files, recorded, strict=True):
             path = entry["path"] if "path" in entry else _numbered(stored.path, payload, suffix)
             files.append(FileEntry(path, int(entry["size"]), str(entry["sha256"])))
-        extra = {key: value for key, value in manifest.extra.items() if key != KEY}
+        extra = {key: value for key, value in manifest.extra.items() if key not in {KEY, OWN_MANIFEST_STORED}}
         plain = replace(manifest, payload=payload, files=tuple(files), extra=extra)
         for number, stored in enumerate(manifest.files):
             _require_same(plain, number, suffix, stored, hidden=hidden)

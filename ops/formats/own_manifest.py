@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from ops.units import format_time
 
 KEY: Final = "own_manifest"
 """What our manifest records of it: size and SHA-256."""
+STORED: Final = "own_manifest_stored"
+"""The same of the encrypted one beside an encrypted backup, in the open part of the manifest."""
+_PLAIN: Final = ".tar.gz"
 _VERSION: Final = 1
 _MEMBERS: Final = "members"
 _ABOUT: Final = ("source_dir", "eventlog_summary", "chain_valid_at_backup")
@@ -55,7 +59,21 @@ def recorded(manifest: Manifest) -> FileEntry | None:
 
     Raises BackupError (`backup.manifest_invalid`) when what is recorded cannot be read.
     """
-    key, said = own_manifest_key(manifest.payload), manifest.extra.get(KEY)
+    return _entry(manifest, KEY) if manifest.payload.endswith(_PLAIN) else None
+
+
+def recorded_as_stored(manifest: Manifest) -> FileEntry | None:
+    """Return the same of the one that lies beside an encrypted payload; raises as `recorded` does."""
+    return _entry(manifest, STORED)
+
+
+def with_stored(manifest: Manifest, content: bytes) -> Manifest:
+    """Return the manifest of an encrypted backup with what is recorded of the encrypted one beside it."""
+    return replace(manifest, extra={**manifest.extra, STORED: about(content)})
+
+
+def _entry(manifest: Manifest, recorded_as: str) -> FileEntry | None:
+    key, said = own_manifest_key(manifest.payload), manifest.extra.get(recorded_as)
     if key is None or said is None:
         return None
     try:

@@ -19,7 +19,6 @@ from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
 from ops.repository.encrypt import opened, opened_where_possible, unseal_payload
 from ops.repository.integrity import (
-    ONLY_BESIDE,
     check_sizes,
     check_stored_files,
     check_strays,
@@ -27,7 +26,7 @@ from ops.repository.integrity import (
     payload_gone,
     summed_up,
 )
-from ops.repository.second_look import confirmed, judged, look_beside, look_through, stops
+from ops.repository.second_look import confirmed, judged, look_through, look_to_restore, stops
 from ops.run.job import Job
 from ops.run.progress import Progress
 
@@ -99,8 +98,8 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
     for number, item in enumerate(needed):
         one, found = _fetch(item, folder / f"needed-{number}", progress)
         fetched.append(one)
-        findings += [_of_needed(finding, item) for finding in found if stops([finding])]
-    if needed and not findings:
+        findings += [_of_needed(finding, item) for finding in found if finding.severity is not Severity.OK]
+    if needed and not stops(findings):
         names = ", ".join(item.name for item in needed)
         message = f"what it needs is there as recorded: {names}"
         findings.append(Finding(severity=Severity.OK, code="backup.needed", message=message))
@@ -108,18 +107,15 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
 
 
 def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, list[Finding]]:
-    # A look at the needed one itself says what is wrong with files beside it.
-    beside = [
-        item for item in look_beside(backup, progress) if stops([item]) and item.code not in ONLY_BESIDE
-    ]
-    if beside:
+    beside = [item for item in look_to_restore(backup, progress) if item.severity is not Severity.OK]
+    if stops(beside):
         return Fetched(folder, folder, backup.plain), beside
     if isinstance(backup.store, LocalFiles) and not is_sealed(backup.manifest):
         place = backup.store.path_of(backup.name)
-        return Fetched(place, place.parent, backup.manifest), look_through(backup, progress)
+        return Fetched(place, place.parent, backup.manifest), [*beside, *look_through(backup, progress)]
     make_private_folder(folder)
     payload, findings = fetch_payload(backup, folder, progress)
-    return Fetched(payload, folder, opened_where_possible(backup, folder).plain), findings
+    return Fetched(payload, folder, opened_where_possible(backup, folder).plain), [*beside, *findings]
 
 
 def _of_needed(finding: Finding, backup: Backup) -> Finding:

@@ -24,15 +24,6 @@ from ops.run.progress import Progress
 
 _BLOCK: Final = 1 << 20
 _MOST_CHECKSUM_BYTES: Final = 64 << 10
-ONLY_BESIDE: Final = frozenset(
-    (
-        "backup.checksum_file_missing",
-        "backup.checksum_file_invalid",
-        "backup.own_manifest_missing",
-        "backup.own_manifest_mismatch",
-    )
-)
-"""What is wrong with a file that lies beside a payload, and says nothing of the payload: the manifest has its digest too."""
 
 
 def critical(error: OpsError, where: str = "") -> Finding:
@@ -74,7 +65,7 @@ def _check_checksums(backup: Backup, key: str, content: bytes) -> Finding:
         expected, other = contradiction
         return Finding(
             severity=Severity.CRITICAL,
-            code="backup.checksum_mismatch",
+            code="backup.checksum_file_mismatch",
             message=f"{key} contradicts the manifest",
             where=key,
             expected=expected,
@@ -87,14 +78,16 @@ def _check_checksums(backup: Backup, key: str, content: bytes) -> Finding:
 
 def _contradiction(found: list[tuple[str, str | None]], manifest: Manifest) -> tuple[str, str] | None:
     """The first line that is not as the manifest has it: expected and found; None when all agree."""
+    found = [*dict.fromkeys(found)]
     if len(found) == 1 and len(manifest.files) == 1:
         # One file: its digest may stand alone, and it may be named with the folder that it was hashed in.
         digest, name = found[0]
         found = [(digest, manifest.files[0].path if name is None else Path(name).name)]
         if "/" in manifest.files[0].path and name is not None:
             found = [(digest, name)]
-    lines = [f"{digest}  {name or ''}" for digest, name in found]
-    recorded = [f"{entry.sha256}  {entry.path}" for entry in manifest.files]
+    # A line that comes twice says nothing else.
+    lines = {f"{digest}  {name or ''}" for digest, name in found}
+    recorded = {f"{entry.sha256}  {entry.path}" for entry in manifest.files}
     for expected, other in zip_longest(sorted(recorded), sorted(lines), fillvalue=""):
         if expected != other:
             return expected, other

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from ops.driverkit.spoken_names import spoken_names
-from ops.errors import CipherError
 from ops.formats import own_manifest
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import own_manifest_key
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import FileEntry, Manifest
-from ops.ports.cipher import Sealed
+from ops.model.manifest import Manifest
 from ops.repository.backup import Backup
-from ops.repository.encrypt import Sealing, opened, openers_of, unseal
+from ops.repository.encrypt import Sealing
 from ops.repository.transfer import content_of, is_stored
-from ops.run.progress import silent
 
 _BLOCK: Final = 1 << 20
 Beside = tuple[tuple[str, bytes], ...]
@@ -59,53 +55,37 @@ def sealed_beside(backup: Backup, how: Sealing) -> Beside:
         return ((key, (folder / "sealed").read_bytes()),)
 
 
+def with_beside(manifest: Manifest, beside: Beside) -> Manifest:
+    """Return the manifest of an encrypted backup, which records what lies beside it."""
+    return own_manifest.with_stored(manifest, beside[0][1]) if beside else manifest
+
+
 def check_own_manifest(backup: Backup) -> list[Finding]:
-    """Return whether what should lie beside the archive does; empty for backups without it.
+    """Return whether what should lie beside the archive does, byte for byte; empty for backups without it.
 
-    Of an encrypted one only that it is there: what it holds is looked at by `check_own_manifest_inside`. Raises StoreError.
+    Raises StoreError when it cannot be read.
     """
-    key = _expected(backup)
-    if key is None:
+    manifest = backup.manifest
+    sealed = is_sealed(manifest)
+    entry = own_manifest.recorded_as_stored(manifest) if sealed else own_manifest.recorded(manifest)
+    if entry is None:
         return []
-    if not is_stored(backup.store, key):
-        message = f"{key}, the manifest that the log's own program reads, is gone"
-        return [
-            Finding(
-                severity=Severity.CRITICAL, code="backup.own_manifest_missing", message=message, where=key
-            )
-        ]
-    if is_sealed(backup.manifest):
-        return []
-    with backup.store.open(key) as file:
-        return [_compared(own_manifest.recorded(backup.manifest), key, _digest(file))]
+    if not is_stored(backup.store, entry.path):
+        message = f"{entry.path}, the manifest that the log's own program reads, is gone"
+        return [_wrong("backup.own_manifest_missing", message, entry.path)]
+    with backup.store.open(entry.path) as file:
+        digest = _digest(file)
+    if digest != entry.sha256:
+        message = f"{entry.path} is not the manifest inside the archive: it has another SHA-256"
+        wrong = _wrong("backup.own_manifest_mismatch", message, entry.path)
+        return [replace(wrong, expected=entry.sha256, found=digest)]
+    same = "encrypted as it was stored" if sealed else "byte for byte"
+    message = f"{entry.path} is the manifest inside the archive, {same}"
+    return [Finding(severity=Severity.OK, code="backup.own_manifest", message=message)]
 
 
-def check_own_manifest_inside(backup: Backup, scratch: Path) -> list[Finding]:
-    """Return whether the one beside an encrypted backup, opened in `scratch`, is what was encrypted; empty for plain ones.
-
-    Raises StoreError, and ToolError when it cannot be opened here.
-    """
-    key = _expected(backup)
-    if key is None or not is_sealed(backup.manifest):
-        return []
-    with scratch_folder(scratch) as folder:
-        recorded = own_manifest.recorded(opened(backup, folder).plain)
-        stored, plain = folder / "sealed", folder / "plain"
-        digest = backup.store.get(key, stored, silent)
-        if recorded is None:
-            return [_compared(None, key, digest)]
-        expected = Sealed(recorded.size, recorded.sha256, stored.stat().st_size, digest)
-        try:
-            with spoken_names(key):
-                unseal(openers_of(backup), stored, plain, expected, silent)
-        except CipherError as error:
-            return [_differs(key, error.message)]
-        with plain.open("rb") as file:
-            return [_compared(recorded, key, _digest(file))]
-
-
-def _expected(backup: Backup) -> str | None:
-    return own_manifest_key(backup.name) if own_manifest.KEY in backup.plain.extra else None
+def _wrong(code: str, message: str, where: str) -> Finding:
+    return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
 
 
 def _digest(file: BinaryIO) -> str:
@@ -113,18 +93,3 @@ def _digest(file: BinaryIO) -> str:
     while block := file.read(_BLOCK):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _compared(recorded: FileEntry | None, key: str, digest: str) -> Finding:
-    if recorded is None or digest != recorded.sha256:
-        expected = "" if recorded is None else recorded.sha256
-        return replace(_differs(key, "it has another SHA-256"), expected=expected, found=digest)
-    message = f"{key} is the manifest inside the archive, byte for byte"
-    return Finding(severity=Severity.OK, code="backup.own_manifest", message=message)
-
-
-def _differs(key: str, why: str) -> Finding:
-    message = f"{key} is not the manifest inside the archive: {why}"
-    return Finding(
-        severity=Severity.CRITICAL, code="backup.own_manifest_mismatch", message=message, where=key
-    )

@@ -20,7 +20,7 @@ from ops.ports.store import LocalFiles, Store, Streaming
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest
 from ops.repository.encrypt import Sealing, seal_payload, sealed_records
-from ops.repository.own_manifest import sealed_beside
+from ops.repository.own_manifest import sealed_beside, with_beside
 from ops.repository.publish import publish
 from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
 from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
@@ -63,6 +63,7 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
         manifest = _put_sealed(backup, payload, to, how, job)
     require_arrived(manifest, to)
     beside = sealed_beside(backup, how)
+    manifest = with_beside(manifest, beside)
     copy = replace(backup, store=to, manifest=manifest)
     return _publish(copy, [*beside, *sealed_records(backup, manifest, job)])
 
@@ -79,15 +80,15 @@ def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and 
     name, beside = f"{plain.name}{how.suffix}", sealed_beside(known, how)
     with job.step("seal") as facts, announced(store, name, job):
         if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
-            manifest = begun
+            manifest = with_beside(begun, beside)
             publish(store, None if ahead.was_sent else ahead.place, manifest, job, beside)
         elif isinstance(store, LocalFiles):
             room = room_to_seal(plain.manifest.size)
             with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
-                manifest = seal_payload(plain, payload, how, place, job.progress)
+                manifest = with_beside(seal_payload(plain, payload, how, place, job.progress), beside)
                 publish(store, place, manifest, job, beside)
         else:
-            manifest = _put_sealed(plain, payload, store, how, job)
+            manifest = with_beside(_put_sealed(plain, payload, store, how, job), beside)
             publish(store, None, manifest, job, beside)
         facts.bytes = manifest.size
     for key, content in sealed_records(known, manifest, job):

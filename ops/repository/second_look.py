@@ -47,6 +47,34 @@ def stops(findings: Iterable[Finding]) -> bool:
     return any(item.severity is Severity.CRITICAL or item.blocking for item in findings)
 
 
+def look_to_restore(backup: Backup, progress: Progress) -> list[Finding]:
+    """Check names and sizes of the payload, and what lies beside it, of which nothing stops a restore.
+
+    What is wrong there, or cannot be read, is a warning: every digest stands in the manifest as well.
+    """
+
+    def again(one: Backup) -> list[Finding]:
+        return [*check_stored_files(one, progress), *check_strays(one)]
+
+    looks: tuple[Look, ...] = (lambda one: [check_checksum_file(one)], check_own_manifest)
+    beside = [_harmless(item) for look in looks for item in _read_or_not(backup, look)]
+    return [*beside, *confirmed(backup, check_sizes(backup), again)]
+
+
+def _read_or_not(backup: Backup, look: Look) -> list[Finding]:
+    try:
+        return confirmed(backup, look(backup), look)
+    except OpsError as error:
+        return [undecided(error)]
+
+
+def _harmless(item: Finding) -> Finding:
+    if item.severity is Severity.OK:
+        return item
+    message = f"{item.message}; the payload is compared with the manifest alone"
+    return replace(item, severity=Severity.WARNING, blocking=False, message=message)
+
+
 def look_beside(backup: Backup, progress: Progress) -> list[Finding]:
     """Check the checksum file, names and sizes; what is wrong is confirmed by what the files hold."""
 

@@ -14,6 +14,7 @@ import pytest
 
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make
+from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import PruneRequest, prune
 from ops.actions.reencrypt import ReencryptRequest, reencrypt
 from ops.actions.restore import restore_backup
@@ -166,10 +167,27 @@ def test_gone_or_another(case: Case, harm: object, code: str, tmp_path: Path) ->
         assert (target / "event-log" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_checksum_file_is_gone(case: Case, tmp_path: Path) -> None:
-    """A payload whose digest stands in the manifest is not refused for a file that lies beside it."""
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (Path.unlink, "backup.checksum_file_missing"),
+        (lambda path: path.write_bytes(b"\xff"), "backup.checksum_file_invalid"),
+        (lambda path: path.write_text(f"{'0' * 64}  x\n"), "backup.checksum_file_mismatch"),
+        (_folder, "store.unreadable"),
+    ],
+)
+@pytest.mark.parametrize("which", [checksum_key, own_manifest_key])
+def test_nothing_beside_it_stops_a_restore(
+    case: Case, tmp_path: Path, harm: object, code: str, which: object
+) -> None:
+    """A payload whose digest stands in the manifest is not refused for a file that lies beside it, whatever that is."""
     backup = case.take()
-    (case.place / checksum_key(backup.name)).unlink()
+    harm(case.place / which(backup.name))  # type: ignore[operator]
     request = RestoreRequest(
         scratch=case.scratch,
         safety=Repository(store=case.store),
@@ -178,7 +196,24 @@ def test_the_checksum_file_is_gone(case: Case, tmp_path: Path) -> None:
         yes=True,
     )
     found = restore_backup(backup, case.log, request, Job()).findings
-    assert ("warning", "backup.checksum_file_missing") in {(str(item.severity), item.code) for item in found}
+    wrong = {(str(item.severity), item.code) for item in found if item.severity is not Severity.OK}
+    if which is own_manifest_key and code != "store.unreadable":
+        code = f"backup.own_manifest_{'missing' if code.endswith('missing') else 'mismatch'}"
+    assert wrong == {("warning", code)}
+
+
+def test_what_lies_beside_a_needed_one(case: Case, keys: Keys) -> None:
+    """A backup that needs another one warns of what is wrong beside that, plain and encrypted, and is whole."""
+    case.log = EventLogSource("log", replace(case.log.options, incremental=True))
+    first, second = case.take(), case.take()
+    sealed = LocalStore("sealed", LocalOptions(path=case.place.with_name("sealed")))
+    copy_backup(second, Repository(store=sealed, encryption=keys.sealing, scratch=case.scratch), Job())
+    for store in (case.store, sealed):
+        copy = find_backup(store, second.name)
+        needed = find_backup(store, first.name)
+        store.path_of(checksum_key(needed.name)).unlink()
+        verdict, wrong = case.look(replace(copy, openers=(keys.opening,)), Level.FULL)
+        assert (verdict, wrong) == (Verdict.PASSED, {"backup.checksum_file_missing"})
 
 
 def test_in_an_encrypted_store(case: Case, keys: Keys, tmp_path: Path) -> None:
@@ -197,7 +232,7 @@ def test_in_an_encrypted_store(case: Case, keys: Keys, tmp_path: Path) -> None:
 
 
 def test_another_encrypted_one(case: Case, keys: Keys, tmp_path: Path) -> None:
-    """With the key a verify says that it is another or damaged; without, that it is gone."""
+    """A verify and a drill say that it is another, damaged or gone, with a key and without."""
     home = Repository(store=case.store, encryption=keys.sealing, scratch=case.scratch, plain_store=store_at)
     backup = find_backup(case.store, case.take(home).name)
     key = own_manifest_key(backup.name)
@@ -209,9 +244,12 @@ def test_another_encrypted_one(case: Case, keys: Keys, tmp_path: Path) -> None:
         (Verdict.FAILED, {"backup.own_manifest_mismatch"}),
     )
     whole = (case.place / key).read_bytes()
-    for content in (whole[:-1], (tmp_path / "other.age").read_bytes()):
+    for content in (whole[:-1], b"", (tmp_path / "other.age").read_bytes()):
         (case.place / key).write_bytes(content)
-        assert case.look(with_key) == failed
+        assert case.look(with_key) == case.look(backup) == failed
+        assert (
+            run_drill(with_key, case.log, DrillRequest(scratch=case.scratch), Job()).verdict is Verdict.FAILED
+        )
     (case.place / key).unlink()
     assert case.look(backup) == (Verdict.FAILED, {"backup.own_manifest_missing"})
 
