@@ -19,6 +19,7 @@ from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.identity import require_another
 from ops.repository.listing import unread_manifests
 from ops.repository.own import OwnBackups, own_backups
+from ops.repository.recovery import sweep
 from ops.repository.replicate import copy_backup, refresh_records, refresh_sealed
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
@@ -49,10 +50,10 @@ def missing_copies(
 ) -> list[Backup]:
     """The backups in their home that should be in the other store and are not, newest first.
 
-    One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
+    A copy that is not whole there is missing. One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
     """
     here = home.here.with_parts
-    there = {item.manifest.job_id for item in away.backups}
+    there = {item.manifest.job_id for item in away.backups if away.has_whole(item)}
     candidates = {item.name: item for item in candidates_of(here, home.stored)}
     absent = [
         item for item in here if item.manifest.job_id not in there and candidates[item.name].good is not False
@@ -92,6 +93,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
     for to in further:
         try:
             require_another(home.store, [to.store])
+            findings += sweep(to)
             away = read_catalogue(to.store)
             missing = missing_copies(here, away, to.policy, job.clock(), to.policies)
             refresh_records(here.here.catalogue, away, to.store)

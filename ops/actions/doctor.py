@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Final
 
 from ops import DISTRIBUTION
 from ops.actions.copy import Home, missing_copies
@@ -128,6 +129,10 @@ def examine_known(known: Iterable[Known], today: date) -> list[Finding]:
     ]
 
 
+_SEEN_BY_SIZE: Final = frozenset(("backup.payload_missing", "backup.size_mismatch"))
+"""What is told of the copies by how many are not whole."""
+
+
 def examine_copies(
     home: Home,
     further: Mapping[str, tuple[Catalogue, Policy | None]],
@@ -141,14 +146,25 @@ def examine_copies(
     """
     findings = []
     for name, (away, policy) in further.items():
+        findings += [
+            replace(item, message=f"store {name!r}: {item.message}")
+            for item in away.findings
+            if item.severity is Severity.CRITICAL and item.code not in _SEEN_BY_SIZE
+        ]
         missing = len(missing_copies(home, away, policy, now, named))
-        there = {item.manifest.job_id for item in away.backups}
+        there = {item.manifest.job_id for item in away.backups if away.has_whole(item)}
         here = home.here.with_parts
         wanted = missing + sum(item.manifest.job_id in there for item in here)
         bad = [item.name for item in home.here.among(away) if item.good is False]
         if bad:
             message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
             findings.append(_critical("copy.failed_look", message, name))
+        if lost := [item.name for item in home.here.among(away) if not away.has_whole(item)]:
+            message = (
+                f"{len(lost)} copies in store {name!r} are not whole there any more ({lost[0]}): run store.push, and look at"
+                " who deletes or changes files in it"
+            )
+            findings.append(_critical("copy.not_whole", message, name))
         if missing:
             message = f"{missing} of {wanted} backups are not in store {name!r} yet: run store.push"
             findings.append(_warning("copy.missing", message, name))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ops.driverkit.row_digest import SEAL, document_seal, require_sealed
 from ops.errors import BackupError
+from ops.formats.wrong import in_words
 from ops.units import format_time, parse_time
 
 VERSION: Final = 1
@@ -77,7 +78,7 @@ def from_json(content: bytes, name: str) -> AdoptionRecord:
             job_id=str(document["job_id"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"the record {name} of an adopted series cannot be read: {error!r}"
+        message = f"the record {name} of an adopted series cannot be read: {in_words(error)}"
         hint = (
             "remove that one file, then run backup.adopt again; until then the series is not counted as ours"
         )

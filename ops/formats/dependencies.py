@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ops.errors import BackupError
+from ops.formats.wrong import in_words
 from ops.model.manifest import Manifest
 
 KEY: Final = "needs"
@@ -40,7 +41,7 @@ def needs_of(manifest: Manifest) -> tuple[Need, ...]:
     try:
         return tuple(Need(str(row["backup"]), str(row["job_id"]), int(row["size"]), row) for row in rows)
     except (KeyError, TypeError, ValueError) as error:
-        message = f"the manifest of {manifest.payload} does not say which backups it needs: {error!r}"
+        message = f"the manifest of {manifest.payload} does not say which backups it needs: {in_words(error)}"
         raise BackupError(message, code="backup.manifest_invalid", hint="use another backup") from error
 
 

@@ -22,6 +22,7 @@ from ops.errors import BackupError
 from ops.formats import dependencies
 from ops.formats.manifest import measures_document, read_measures
 from ops.formats.own_manifest import STORED as OWN_MANIFEST_STORED
+from ops.formats.wrong import in_words
 from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin
 from ops.ports.cipher import Sealed
 
@@ -152,7 +153,7 @@ def private_part(manifest: Manifest) -> Private:
         digest = hashlib.sha256(content).hexdigest()
         return Private(content, Sealed(int(found["size"]), str(found["sha256"]), len(content), digest))
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise _invalid(manifest, f"its encrypted part is not whole: {error!r}") from error
+        raise _invalid(manifest, f"its encrypted part is not whole: {in_words(error)}") from error
 
 
 def opened_manifest(manifest: Manifest, content: bytes) -> Manifest:
@@ -181,7 +182,7 @@ def opened_manifest(manifest: Manifest, content: bytes) -> Manifest:
             extra={**manifest.extra, **private["extra"], KEY: {**document, "files": files, _OPENED: True}},
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _invalid(manifest, f"its encrypted part says something else: {error!r}") from error
+        raise _invalid(manifest, f"its encrypted part says something else: {in_words(error)}") from error
 
 
 def as_known(manifest: Manifest, plain: Manifest) -> Manifest:
@@ -222,7 +223,7 @@ def plain_manifest(manifest: Manifest) -> Manifest:
         for number, stored in enumerate(manifest.files):
             _require_same(plain, number, suffix, stored, hidden=hidden)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _invalid(manifest, repr(error)) from error
+        raise _invalid(manifest, in_words(error)) from error
     return plain
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ops.driverkit.row_digest import SEAL, document_seal, require_sealed
 from ops.errors import BackupError
+from ops.formats.wrong import in_words
 from ops.model.evidence import Evidence, Phase
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import SourceInfo
@@ -80,7 +81,7 @@ def from_json(content: bytes, name: str) -> Evidence:
         require_sealed(document, _FIRST_VERSION, VERSION)
         return _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"evidence {name} can not be read: {error!r}"
+        message = f"evidence {name} can not be read: {in_words(error)}"
         raise BackupError(message, code="backup.evidence_invalid") from error
 
 

@@ -12,6 +12,7 @@ from ops.driverkit.json_text import indented_json, share_texts, write_indented
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.errors import BackupError
 from ops.formats.names import checksum_text
+from ops.formats.wrong import in_words
 from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin, SourceInfo, TableMeasure
 from ops.units import format_time, parse_time
 
@@ -150,7 +151,7 @@ def from_json(content: bytes, name: str) -> Manifest:
     try:
         return _from_document(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _invalid(name, f"is not complete or contradicts itself ({error!r})") from error
+        raise _invalid(name, f"is not complete or contradicts itself ({in_words(error)})") from error
 
 
 def _invalid(name: str, what: str) -> BackupError:

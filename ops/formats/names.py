@@ -43,6 +43,8 @@ _BESIDE: Final = (".json", CHECKSUM_SUFFIX, OTHER_CHECKSUM_SUFFIX)
 _PROGRAMS: Final = "backup-eventlog"
 """What the names begin with whose time stands as `YYYYMMDD-HHMMSS`."""
 _TAGGED: Final = re.compile(r"SHA(?:2-)?256 ?\((?P<name>.+)\) ?= (?P<digest>[0-9A-Fa-f]{64})", re.DOTALL)
+_OTHER_ALGORITHMS: Final = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
+_ANY_DIGEST: Final = re.compile(r"\\?(?:[A-Za-z0-9-]+ \(.+\) = )?([0-9A-Fa-f]{32,})(?:\s|$)", re.DOTALL)
 _STAMPED: Final = re.compile(
     rf".-\d{{8}}T\d{{6}}Z(?:[.\-]|\Z)|\A{_PROGRAMS}-\d{{8}}-\d{{6}}(?:[.\-]|\Z)", re.DOTALL
 )
@@ -167,7 +169,7 @@ def parse_checksum_text(text: str) -> list[tuple[str, str | None]]:
     """Digest and name of each line of a checksum file; raises ValueError when one can not be read, or there is none."""
     lines = checksum_lines(text)
     if not lines:
-        message = "no SHA-256 digest in it"
+        message = "holds no SHA-256 digest"
         raise ValueError(message)
     return [parse_checksum_line(line) for line in lines]
 
@@ -183,7 +185,9 @@ def parse_checksum_line(text: str) -> tuple[str, str | None]:
         return tagged["digest"].lower(), tagged["name"]
     match = re.fullmatch(r"(\\?)([0-9A-Fa-f]{64})(?: [ *]?(.+))?", line, re.DOTALL)
     if match is None or ("\n" in line):
-        message = "no SHA-256 digest in the first line, or more than one line"
+        found = _ANY_DIGEST.match(line)
+        other = _OTHER_ALGORITHMS.get(len(found[1])) if found else None
+        message = f"holds a digest of {other}" if other else "holds no SHA-256 digest"
         raise ValueError(message)
     escaped, digest, name = match.groups()
     if name is not None and escaped:

@@ -16,6 +16,7 @@ from ops.driverkit.json_text import indented_json
 from ops.errors import BackupError
 from ops.formats.dependencies import KEY as NEEDS
 from ops.formats.names import own_manifest_key
+from ops.formats.wrong import in_words
 from ops.model.manifest import FileEntry, Manifest
 from ops.units import format_time
 
@@ -79,7 +80,7 @@ def _entry(manifest: Manifest, recorded_as: str) -> FileEntry | None:
     try:
         return FileEntry(key, int(said["size"]), str(said["sha256"]))  # type: ignore[index]
     except (KeyError, TypeError, ValueError) as error:
-        message = f"the manifest of {manifest.payload} does not say what lies beside it: {error!r}"
+        message = f"the manifest of {manifest.payload} does not say what lies beside it: {in_words(error)}"
         raise BackupError(message, code="backup.manifest_invalid", hint="use another backup") from error
 
 

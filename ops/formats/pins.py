@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ops.driverkit.row_digest import SEAL, document_seal, require_sealed
 from ops.errors import BackupError
+from ops.formats.wrong import in_words
 from ops.model.evidence import Pin
 from ops.units import format_time, parse_time
 
@@ -46,7 +47,7 @@ def from_json(content: bytes, name: str) -> Pin:
             host=str(document["host"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"pin {name} can not be read: {error!r}"
+        message = f"pin {name} can not be read: {in_words(error)}"
         raise BackupError(
             message, code="backup.pin_invalid", hint="it keeps its backup until it is removed"
         ) from error

@@ -75,8 +75,8 @@ def _shown(verdict: str) -> str:
 
 
 def copy_text(store: str, row: Listed) -> str:
-    """The store of one copy, and whether a sealed one was ever opened."""
-    return f"{store}{_SEALED[row.opened]}"
+    """The store of one copy, whether it is whole there, and whether a sealed one was ever opened."""
+    return f"{store}{' (not whole)' if row.verified == NOT_WHOLE else _SEALED[row.opened]}"
 
 
 def listed_document(store: str, row: Listed) -> dict[str, object]:

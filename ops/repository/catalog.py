@@ -50,7 +50,8 @@ def read_catalogue(store: Store) -> Catalogue:
     Raises StoreError when the store can not be read.
     """
     identity = read_identity(store)
-    keys = {top_name(stored.key) for stored in store.list()}
+    sizes = sizes_in(store)
+    keys = set(map(top_name, sizes))
     if not keys:
         require_listed(store, identity)
     records = _records(keys)
@@ -60,7 +61,7 @@ def read_catalogue(store: Store) -> Catalogue:
         findings += problems
         backups += [] if backup is None else [backup]
     backups.sort(key=lambda backup: backup.order, reverse=True)
-    return Catalogue(tuple(backups), (*findings, *incomplete(keys, store)))
+    return Catalogue(tuple(backups), (*findings, *incomplete(keys, store)), sizes)
 
 
 def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | None, list[Finding]]:

@@ -57,7 +57,7 @@ def _check_checksums(backup: Backup, key: str, content: bytes) -> Finding:
     try:
         found = parse_checksum_text(decode_checksum_file(content))
     except ValueError as error:
-        message = f"{key}: {error}"
+        message = f"{key} {error}"
         return Finding(
             severity=Severity.CRITICAL, code="backup.checksum_file_invalid", message=message, where=key
         )

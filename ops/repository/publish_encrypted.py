@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ops.errors import RefusedError
+from ops.errors import RefusedError, StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import as_known
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, own_manifest_key, top_name
@@ -46,6 +46,7 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
     name = f"{backup.name}{how.suffix}"
     there = {file.key for file in to.list()}
     if (copy := sealed_copy_of(backup, to, there)) is not None:
+        _require_whole(copy)
         return copy
     if manifest_key(name) in there:
         raise conflict(name, to)
@@ -66,6 +67,15 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
     manifest = with_beside(manifest, beside)
     copy = replace(backup, store=to, manifest=manifest)
     return _publish(copy, [*beside, *sealed_records(backup, manifest, job)])
+
+
+def _require_whole(copy: Backup) -> None:
+    sizes = {file.key: file.size for file in copy.store.list()}
+    lost = [entry.path for entry in copy.manifest.files if sizes.get(entry.path) != entry.size]
+    if lost:
+        message = f"{lost[0]} is gone from store {copy.store.name!r}, or is not whole there, and its manifest is there"
+        hint = f"delete {manifest_key(copy.name)} there, and push again: it is encrypted anew"
+        raise StoreError(message, code="store.conflict", hint=hint)
 
 
 def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and what was sealed of it already

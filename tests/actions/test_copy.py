@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.actions.copy import copy_missing
+from ops.actions.copy import Home, copy_missing
+from ops.actions.doctor import examine_copies
 from ops.actions.prune import PruneRequest, prune
 from ops.errors import BackupError, OpsError, StoreError
 from ops.formats.names import checksum_key, manifest_key
@@ -26,7 +27,9 @@ from ops.run.job import Job
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span
+from tests.dead import dead_name
 from tests.histories import WHOSE, looked_at, put, stored_backup
+from tests.keys import Keys
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -123,6 +126,57 @@ def test_damage_is_not_spread(home: Store, away: FailingStore, scratch: Path) ->
     assert caught.value.code == "backup.checksum_mismatch"
     assert content(away) == {}
     assert [item.code for item in update(home, away, scratch)] == ["copy.failed"]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_copy_whose_payload_is_gone(home: Store, away: FailingStore, scratch: Path, files: int) -> None:
+    """It is missing, whatever its manifest says: doctor says so, and the next push makes it whole."""
+    backup = looked_at(stored_backup(home, NOW, files=files))
+    update(home, away, scratch)
+    whole = content(away)
+    for entry in backup.manifest.files:
+        away.delete(entry.path)
+    there = Home.of(WHOSE, Repository(store=home))
+    found = examine_copies(there, {"away": (read_catalogue(away), None)}, {}, NOW)
+    assert {(item.severity, item.code) for item in found} == {
+        (Severity.CRITICAL, "copy.not_whole"),
+        (Severity.WARNING, "copy.missing"),
+    }
+    assert [item.code for item in update(home, away, scratch)] == ["copy.made"]
+    assert content(away) == whole
+    found = examine_copies(there, {"away": (read_catalogue(away), None)}, {}, NOW)
+    assert {item.code for item in found} == {"copy.complete"}
+
+
+def test_an_encrypted_copy_whose_payload_is_gone(
+    home: Store, away: FailingStore, scratch: Path, keys: Keys
+) -> None:
+    """It is not called there; the message says what to delete, and after that it is encrypted anew."""
+    looked_at(stored_backup(home, NOW))
+    to = Repository(store=away, encryption=keys.sealing, scratch=scratch)
+    copy_missing(WHOSE, Repository(store=home), [to], Job(clock=lambda: NOW))
+    (copied,) = read_catalogue(away).backups
+    away.delete(copied.name)
+    (found,) = copy_missing(WHOSE, Repository(store=home), [to], Job(clock=lambda: NOW))
+    assert (found.severity, found.code) == (Severity.WARNING, "copy.failed")
+    assert manifest_key(copied.name) in found.message
+    away.delete(manifest_key(copied.name))
+    assert [
+        item.code
+        for item in copy_missing(WHOSE, Repository(store=home), [to], Job(clock=lambda: NOW))
+        if item.severity is not Severity.OK or item.code == "copy.made"
+    ] == ["copy.made"]
+
+
+def test_what_a_killed_copy_left(home: Store, tmp_path: Path, scratch: Path) -> None:
+    """The next run that copies to that store removes it, and says so."""
+    looked_at(stored_backup(home, NOW))
+    away = LocalStore("away", LocalOptions(path=tmp_path / "further"))
+    update(home, away, scratch)
+    left = tmp_path / "further" / dead_name("backup-20260101T000000Z.db")
+    left.write_bytes(b"half")
+    assert [item.code for item in update(home, away, scratch)] == ["store.swept"]
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("which", ["payload", "checksum", "manifest"])

@@ -22,7 +22,7 @@ from ops.report.listing import (
     listed_text,
 )
 from ops.repository.listing import Listing, list_backups, unread_manifests
-from ops.repository.listing_row import Listed, Rows
+from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
 from ops.repository.locks import in_use
 from ops.repository.own import Glance, OfSource, of_source
 from ops.tasks.collector import without_collector
@@ -176,7 +176,7 @@ def _document(same: list[_Copy]) -> dict[str, object]:
 
 def _places(session: Session, same: list[_Copy]) -> str:
     """How many of its source's stores have it, which stores those are, and whether sealed ones were ever opened."""
-    there = [copy.store for copy in same]
+    there = [copy.store for copy in same if copy.row.verified != NOT_WHOLE]
     shown = ", ".join(copy_text(copy.store, copy.row) for copy in same)
     configured = session.config.sources.get(same[0].row.source)
     if configured is None:

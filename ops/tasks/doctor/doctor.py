@@ -80,6 +80,7 @@ def doctor(session: Session, source: str) -> None:
         here = [name for name in configured.stores if listings.get(name) is not None]
         here_stores = [session.config.stores[name] for name in here]
         findings += [*examine_sameness(here_stores), *examine_devices(here_stores)]
+        findings = [*dict.fromkeys(findings)]
         outcome.add(
             {"source": configured.name, "findings": findings_document(findings)},
             f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",

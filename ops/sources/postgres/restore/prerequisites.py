@@ -45,7 +45,7 @@ UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_dat
 """
 _ROOM_FACTOR: Final = 2
 _LONGEST_NAME: Final = 63
-_PATHS: Final = ("/", "./", "../", "~")
+_OF_PATHS: Final = ("/", "\\")
 """Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS (NAMEDATALEN)"""
 
 
@@ -73,7 +73,7 @@ def target_address(own: Address, to: str | None) -> Address:
 
 def _require_no_path(to: str) -> None:
     """A path is meant for files, and would become the name of a new database."""
-    if to.startswith(_PATHS):
+    if to in {".", ".."} or to.startswith("~") or any(mark in to for mark in _OF_PATHS):
         hint = (
             "write the name of a database on the source's server, or postgresql://USER@HOST/DATABASE; a database that is really"
             " called like that is written as an address, with %2F for each slash"

@@ -286,7 +286,7 @@ def test_names_that_no_database_can_have(to: str) -> None:
     caught.value.message.encode()
 
 
-@pytest.mark.parametrize("to", ["/srv/restored.db", "./restored", "../restored", "~/restored"])
+@pytest.mark.parametrize("to", ["/srv/restored.db", "./restored", "some/path", "new/", "~", "C:\\new", "."])
 def test_paths_are_no_databases(to: str) -> None:
     """A path would become the name of a new database; one that is really called so is written as an address."""
     with pytest.raises(ConfigError, match="is a path, not a database") as caught:
