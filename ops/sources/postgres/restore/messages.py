@@ -59,6 +59,10 @@ _GONE: Final = (
     "the database system is in recovery mode",
     "the database system is shutting down",
 )
+_LIMITED: Final = re.compile(
+    r"(?:^|ERROR:  |FATAL:  )(?:canceling statement due to (?:statement|lock) timeout|temporary file size exceeds|out of (?:shared )?memory"
+    r"|terminating connection due to \w+(?: \w+)* timeout|remaining connection slots are reserved|sorry, too many clients)"
+)
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
 
 
@@ -152,6 +156,13 @@ def _require_able(said: str) -> None:
     if any(words in said for words in _GONE):
         hint = "look at the server's log, and at memory and disk of its machine, then run it again"
         raise ToolError(f"the server stopped answering: {said}", code="tool.failed", hint=hint)
+    if _LIMITED.search(said):
+        hint = "raise the limit on the server, or for restores in restore_settings and for drills in drill_settings, then run it again"
+        raise ToolError(
+            f"a limit of the server ended the load, which says nothing of the backup: {said}",
+            code="tool.failed",
+            hint=hint,
+        )
     if lacking := _LACKING.search(said):
         hint = "drill with a server that has it: pg_bindir, or scratch = … (runbook: Missing extension)"
         message = f"this PostgreSQL was built without what the source uses: {lacking[0]}"

@@ -16,7 +16,7 @@ import pytest
 
 from ops.actions.restore import plan_restore
 from ops.actions.restore_request import RestoreRequest
-from ops.errors import ConfigError, OpsError, RefusedError
+from ops.errors import ConfigError, OpsError, RefusedError, ToolError
 from ops.model.requests import RestoreOptions
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
@@ -437,6 +437,23 @@ def test_settings_that_the_target_refuses(
     with pytest.raises(ConfigError, match="restore_settings of the source, "):
         restore(backup, source, tmp_path)
     assert ours(shop.server) == []
+
+
+def test_a_limit_of_the_target_says_nothing_of_the_backup(
+    pg15: RunningServer, fresh_database: FreshDatabases, tmp_path: Path
+) -> None:
+    """What the server stops for its limits is an error of the server, and nothing of it is left; without them it is restored."""
+    database = fresh_database(pg15)
+    psql(pg15, database.name, "-c", "CREATE TABLE t AS SELECT i, md5(i::text) AS v FROM generate_series(1, 100000) i",
+         "-c", "CREATE INDEX ON t (v)")  # fmt: skip
+    limits = {"maintenance_work_mem": "1MB", "temp_file_limit": "0", "max_parallel_maintenance_workers": "0"}
+    source = source_of(pg15, database.name)
+    backup = back_up(source, store_in(tmp_path))
+    with pytest.raises(ToolError, match="a limit of the server ended the load") as caught:
+        restore(backup, source_of(pg15, database.name, restore_settings=limits), tmp_path)
+    assert "restore_settings" in caught.value.hint
+    assert ours(pg15) == []
+    assert bad(restore(backup, source, tmp_path).findings) == []
 
 
 IN_TABLESPACE = "SELECT spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = current_database()"
