@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from ops.formats.encrypted_manifest import sealed_manifest
 from ops.formats.names import checksum_key, evidence_key, manifest_key
 from ops.model.findings import Finding, Severity, Verdict
 from ops.ports.cipher import Sealed
+from ops.ports.stamps import PACKED_WIDTH
 from ops.ports.store import Store
 from ops.repository.pins import keep_backup
 from ops.run.job import Job
@@ -72,3 +74,9 @@ def put_damaged(store: Store) -> None:
     put(store, "orphan.db.verify-20260101T000000Z-00000000.json", b"{}")
     put(store, "somebody-elses.json", b"{}")
     put(store, "README", b"hello")
+
+
+def by_key(keys: Sequence[str], numbers: bytes) -> dict[str, bytes]:
+    """Each key's stamp, packed."""
+    places = zip(keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
+    return {key: numbers[place : place + PACKED_WIDTH] for key, place in places}

@@ -50,9 +50,3 @@ def packed(stamp: Stamp) -> bytes:
 
 
 PACKED_WIDTH: Final = len(packed(NO_FILE))
-
-
-def by_key(keys: Sequence[str], numbers: bytes) -> dict[str, bytes]:
-    """Return each key's stamp, packed: as numbers a hundred thousand of them would take three times as much memory."""
-    places = zip(keys, range(0, len(numbers), PACKED_WIDTH), strict=True)
-    return {key: numbers[place : place + PACKED_WIDTH] for key, place in places}

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +27,7 @@ from ops.formats.names import (
 )
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import FileEntry
-from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, UNSETTLED, Stamped, Stamps, by_key, packed
+from ops.ports.stamps import ABSENT, NO_FILE, NOT_A_FILE, PACKED_WIDTH, UNSETTLED, Stamped, Stamps, packed
 from ops.ports.store import LocalFiles, Store
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.catalog import incomplete, read_backup, read_catalogue, unlisted
@@ -84,7 +83,7 @@ def list_backups(store: Store, cache: Path | None) -> Listing:
     if (found.keys, others, numbers) == (known.keys, known.others, known.numbers) and found.keys:
         return _truthful(store, Listing(known.rows, ()), found.sizes)
     lacking = _incomplete(store, found)
-    renewal = _Renewal(store, known, by_key(found.keys, numbers))
+    renewal = _Renewal(store, known, found.keys, numbers)
     try:
         rows, findings = renewal.read()
     finally:
@@ -149,29 +148,32 @@ def _payload_of(key: str) -> str | None:
 class _Renewal:
     """Reading what is new or another, and forgetting what is gone."""
 
-    def __init__(self, store: Store, known: Remembered, found: dict[str, bytes]) -> None:
-        self._store, self._known = store, known
-        self._found = {key: stamp for key, stamp in found.items() if stamp != _GONE}
-        before = known.stamps()
-        touched = {
-            _payload_of(key)
-            for key in chain(
-                (
-                    key
-                    for key, stamp in self._found.items()
-                    if stamp == _UNSETTLED or before.get(key) != stamp
-                ),
-                before.keys() - self._found.keys(),
-            )
-        }
+    def __init__(self, store: Store, known: Remembered, keys: Sequence[str], numbers: bytes) -> None:
+        self._store, self._known, self._keys, self._numbers = store, known, keys, numbers
+        # Of very many files only one table is held: where the remembered stamp of each is.
+        before, touched = known.places(), set[str | None]()
+        for key, stamp in self._found():
+            place = before.pop(key, len(known.numbers))
+            if stamp == _UNSETTLED or known.numbers[place : place + PACKED_WIDTH] != stamp:
+                touched.add(_payload_of(key))
+        touched.update(map(_payload_of, before))
         self._touched = {payload for payload in touched if payload is not None}
+        del before
         self._near = self._files_of_touched()
         self._sure: list[Listed] = []
+
+    def _found(self) -> Iterator[tuple[str, bytes]]:
+        """Each file that is there now, with its stamp."""
+        places = range(0, len(self._numbers), PACKED_WIDTH)
+        for key, place in zip(self._keys, places, strict=True):
+            stamp = self._numbers[place : place + PACKED_WIDTH]
+            if stamp != _GONE:
+                yield key, stamp
 
     def _files_of_touched(self) -> dict[str, str]:
         """Each file of a backup that must be read, with the name of that backup."""
         some = tuple(self._touched)
-        keys = filter(lambda key: key.startswith(some), self._found) if len(some) <= _FEW else self._found
+        keys = (key for key, _ in self._found() if len(some) > _FEW or key.startswith(some))
         return {key: payload for key in keys if (payload := _payload_of(key)) in self._touched and payload}
 
     def read(self) -> tuple[Rows, list[Finding]]:
@@ -195,16 +197,16 @@ class _Renewal:
     def remember(self, memory: Memory, others: str) -> None:
         """Keep what was read whole from files that can not change unseen."""
         settled = {row.name: row for row in self._sure}
-        for key, payload in self._near.items():
-            if self._found[key] == _UNSETTLED:
-                settled.pop(payload, None)
-        stamps = {
-            key: stamp
-            for key, stamp in self._found.items()
-            if stamp != _UNSETTLED and (key not in self._near or self._near[key] in settled)
-        }
+        for key, stamp in self._found():
+            if stamp == _UNSETTLED and key in self._near:
+                settled.pop(self._near[key], None)
+        keys, numbers = list[str](), bytearray()
+        for key, stamp in self._found():
+            if stamp != _UNSETTLED and (key not in self._near or self._near[key] in settled):
+                keys.append(key)
+                numbers += stamp
         rows = self._known.rows.changed(self._touched, [*settled.values()])
-        now = Remembered(list(stamps), b"".join(stamps.values()), others, rows)
+        now = Remembered(keys, bytes(numbers), others, rows)
         before = self._known
         if (now.keys, now.numbers, now.others) != (before.keys, before.numbers, before.others):
             memory.remember(now)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ops import __version__
 from ops.fsio.user_cache import read_cached, write_cached
-from ops.ports.stamps import by_key
+from ops.ports.stamps import PACKED_WIDTH
 from ops.repository.listing_row import Listed, Rows
 
 _FORMAT: Final = 7
@@ -47,9 +47,9 @@ class Remembered:
     others: str
     rows: Rows
 
-    def stamps(self) -> dict[str, bytes]:
-        """Each file's stamp, packed."""
-        return by_key(self.keys, self.numbers)
+    def places(self) -> dict[str, int]:
+        """Return where in `numbers` the stamp of each file begins."""
+        return dict(zip(self.keys, range(0, len(self.numbers), PACKED_WIDTH), strict=True))
 
 
 NOTHING: Final = Remembered((), b"", "", Rows.of(()))

@@ -11,8 +11,8 @@ import pytest
 
 from ops.fsio import file_stamps as stamps
 from ops.fsio.file_stamps import NO_FILE, UNSETTLED, WIDTH, file_stamps, file_stamps_of_child, names_in
-from ops.ports.stamps import by_key
 from ops.proc import start_copies
+from tests.listings import by_key
 
 
 def stamps_of(folder: Path, *names: str) -> dict[str, tuple[int, ...]]:

@@ -117,6 +117,8 @@ class TestTwoMachines:
         )
         first = made(alpha, 0)
         made(beta, 1)
+        # What is made in the new store must not be called like what is in the second one, which takes another second.
+        time.sleep(1.1)
         shutil.rmtree(tmp_path / "store")
         assert [
             item["backup"] for item in alpha.tell(0, "backup.drill", "--from", "second:latest")["results"]

@@ -19,7 +19,7 @@ from ops.errors import OpsError
 from ops.formats.names import manifest_key, top_name
 from ops.model.evidence import Level
 from ops.model.findings import Verdict
-from ops.ports.stamps import UNSETTLED, by_key, packed
+from ops.ports.stamps import UNSETTLED, packed
 from ops.ports.store import OWN_PREFIX
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
@@ -34,6 +34,7 @@ from ops.stores.s3 import page
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.store import S3Store
 from tests.histories import looked_at, put, stored_backup, whose
+from tests.listings import by_key
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
