@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,9 @@ class Rows:
                 return -row.sequence, -row.created, manifest_key(row.name)
             return -sequences[place], -times[place], manifest_key(names[place])
 
-        places = array("q", sorted((*kept, *(~place for place in range(len(new)))), key=order))
+        # These are in that order already.
+        fresh_places = sorted((~place for place in range(len(new))), key=order)
+        places = array("q", heapq.merge(kept, fresh_places, key=order))
 
         def column(name: str) -> Sequence[Any]:
             before, added = self.column(name), fresh.column(name)
