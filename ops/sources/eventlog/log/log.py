@@ -25,6 +25,8 @@ from ops.sources.eventlog.log.open_files import PART
 
 _ALONE_UP_TO: Final = 4 << 20
 """Bytes of a log that are checked sooner than worker processes are there."""
+_HEAVY: Final = 1 << 20
+"""More than what a worker is given at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,13 @@ def _checked(jobs: list[str], size: int) -> Iterator[Iterator[SegmentFacts]]:
     if size <= _ALONE_UP_TO:
         yield map(check_file, jobs)
         return
-    with results_of_many(check_file, jobs, weight=len) as found:
+    with results_of_many(check_file, jobs, weight=_weight) as found:
         yield found
+
+
+def _weight(path: str) -> int:
+    """Bytes of a file, so that only small ones are handed to a worker together; a large one is not held by who hands it over."""
+    return min(Path(path).stat().st_size, _HEAVY)
 
 
 def check_file(path: str) -> SegmentFacts:
