@@ -168,6 +168,19 @@ def test_an_encrypted_copy_whose_payload_is_gone(
     ] == ["copy.made"]
 
 
+def test_a_damaged_manifest_in_a_further_store(home: Store, away: FailingStore, scratch: Path) -> None:
+    """Doctor says in which store a manifest cannot be read, beside that the copy is missing."""
+    backup = looked_at(stored_backup(home, NOW))
+    update(home, away, scratch)
+    away.delete(manifest_key(backup.name))
+    put(away, manifest_key(backup.name), b"{")
+    there = Home.of(WHOSE, Repository(store=home))
+    found = examine_copies(there, {"away": (read_catalogue(away), None)}, {}, NOW)
+    (damaged,) = [item for item in found if item.code == "backup.manifest_invalid"]
+    assert damaged.severity is Severity.CRITICAL
+    assert damaged.message.startswith("store 'away': ")
+
+
 def test_what_a_killed_copy_left(home: Store, tmp_path: Path, scratch: Path) -> None:
     """The next run that copies to that store removes it, and says so."""
     looked_at(stored_backup(home, NOW))

@@ -318,6 +318,9 @@ def test_names_that_somebody_chose(case: Case) -> None:
     backup = case.take(name="journal.tar.gz")
     assert own_manifest_key(backup.name) is None
     assert case.look(backup, Level.FULL) == (Verdict.PASSED, set())
+    plain = case.take(name="backup-eventlog-20260101-000001.tar.gz.age")
+    assert not (case.place / "backup-eventlog-20260101-000001.manifest.json.age").exists()
+    assert case.look(plain, Level.FULL) == (Verdict.PASSED, set())
     chosen = case.take(name="backup-eventlog-20260101-000000.tar.gz")
     assert beside(case.store, chosen)
     with pytest.raises(RefusedError) as caught:
