@@ -15,7 +15,7 @@ from ops.model.series import Whose
 from ops.repository.adoptions import carry_adoptions
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.capacity import require_below_limit
-from ops.repository.catalog import read_catalogue, sizes_in
+from ops.repository.catalog import has_whole, read_catalogue
 from ops.repository.identity import require_another
 from ops.repository.listing import unread_manifests
 from ops.repository.own import OwnBackups, own_backups
@@ -38,7 +38,8 @@ class Home:
     @classmethod
     def of(cls, whose: Whose, repository: Repository) -> Self:
         """Read the repository's store."""
-        return cls(own_backups(whose, repository.store), sizes_in(repository.store))
+        here = own_backups(whose, repository.store)
+        return cls(here, here.catalogue.sizes)
 
 
 def missing_copies(
@@ -53,7 +54,7 @@ def missing_copies(
     A copy that is not whole there is missing. One that is known to be bad is not spread. `named`: the policies that a backup may name itself.
     """
     here = home.here.with_parts
-    there = {item.manifest.job_id for item in away.backups if away.has_whole(item)}
+    there = {item.manifest.job_id for item in away.backups if has_whole(away, item)}
     candidates = {item.name: item for item in candidates_of(here, home.stored)}
     absent = [
         item for item in here if item.manifest.job_id not in there and candidates[item.name].good is not False
@@ -110,12 +111,11 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
 
 def not_whole(home: Home, away: Catalogue, to: Repository) -> list[Finding]:
     """Return a warning for each backup that another store does not have, and that is not whole where it was made."""
-    there = {item.manifest.job_id for item in away.backups}
+    there = {item.manifest.job_id for item in away.backups if has_whole(away, item)}
     lost = [
         item.name
         for item in home.here.with_parts
-        if item.manifest.job_id not in there
-        and any(home.stored.get(entry.path) != entry.size for entry in item.manifest.files)
+        if item.manifest.job_id not in there and item.manifest.lost_from(home.stored)
     ]
     return [
         Finding(

@@ -24,6 +24,7 @@ from ops.model.requests import Objectives
 from ops.model.series import Whose
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
+from ops.repository.catalog import has_whole
 from ops.repository.examine import examine_folder, examine_lock, examine_room
 from ops.repository.freshness import (
     examine_age,
@@ -149,17 +150,17 @@ def examine_copies(
         findings += [
             replace(item, message=f"store {name!r}: {item.message}")
             for item in away.findings
-            if item.severity is Severity.CRITICAL and item.code not in _SEEN_BY_SIZE
+            if (item.severity is Severity.CRITICAL or item.blocking) and item.code not in _SEEN_BY_SIZE
         ]
         missing = len(missing_copies(home, away, policy, now, named))
-        there = {item.manifest.job_id for item in away.backups if away.has_whole(item)}
+        there = {item.manifest.job_id for item in away.backups if has_whole(away, item)}
         here = home.here.with_parts
         wanted = missing + sum(item.manifest.job_id in there for item in here)
         bad = [item.name for item in home.here.among(away) if item.good is False]
         if bad:
             message = f"{len(bad)} copies in store {name!r} failed their last look ({bad[0]}): delete them, then store.push"
             findings.append(_critical("copy.failed_look", message, name))
-        if lost := [item.name for item in home.here.among(away) if not away.has_whole(item)]:
+        if lost := [item.name for item in home.here.among(away) if not has_whole(away, item)]:
             message = (
                 f"{len(lost)} copies in store {name!r} are not whole there any more ({lost[0]}): run store.push, and look at"
                 " who deletes or changes files in it"

@@ -120,6 +120,10 @@ class Manifest:
         files = (replace(entry, path=f"{payload}{entry.path[len(self.payload) :]}") for entry in self.files)
         return replace(self, payload=payload, files=tuple(files))
 
+    def lost_from(self, sizes: Mapping[str, int]) -> list[str]:
+        """Return the files of the payload that are not listed with the size that was recorded; `sizes`: bytes by key."""
+        return [entry.path for entry in self.files if sizes.get(entry.path) != entry.size]
+
     @property
     def size(self) -> int:
         """Bytes of the payload."""

@@ -47,12 +47,20 @@ def results_in_order(
 
 @contextlib.contextmanager
 def results_of_many(
-    function: Callable[[Job], Result], jobs: Iterable[Job], *, weight: Callable[[Job], int]
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    *,
+    weight: Callable[[Job], int],
+    alone: bool = False,
 ) -> Iterator[Iterator[Result]]:
     """Do the same for jobs that may be tiny: a worker gets several at a time, so that handing over costs less than the work.
 
     Some more jobs are taken ahead, up to half a mebibyte by `weight`; an error is raised in front of the results of its batch.
+    `alone`: all of it is done here, sooner than workers would have begun.
     """
+    if alone:
+        yield map(function, jobs)
+        return
     batches = _batches(jobs, weight)
     with results_in_order(
         partial(_each, function), batches, weight=lambda one: sum(map(weight, one))

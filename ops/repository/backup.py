@@ -147,17 +147,12 @@ def _depth(evidence: Evidence) -> int:
 class Catalogue:
     """The backups of a store, newest first by the sequence in their manifests, and what else lies there.
 
-    `sizes`: bytes of each file in the store, by key; None where that was not asked.
+    `sizes`: bytes of each file in the store, by key.
     """
 
     backups: tuple[Backup, ...]
     findings: tuple[Finding, ...]
-    sizes: Mapping[str, int] | None = None
-
-    def has_whole(self, backup: Backup) -> bool:
-        """Return whether every file of the payload is listed with the size that was recorded."""
-        sizes = self.sizes
-        return sizes is None or all(sizes.get(item.path) == item.size for item in backup.manifest.files)
+    sizes: Mapping[str, int]
 
 
 def series_of(backup: Backup) -> str:

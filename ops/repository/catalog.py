@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -154,6 +155,16 @@ def incomplete(keys: set[str], store: Store) -> list[Finding]:
         ),
         *(_warning("backup.incomplete", name, alone) for name in sorted(payloads - doomed - whole)),
     ]
+
+
+def has_whole(catalogue: Catalogue, backup: Backup) -> bool:
+    """Return whether nothing is known to be lost of the payload: listed with its sizes, or there all the same, or not to be asked."""
+    lost = backup.manifest.lost_from(catalogue.sizes)
+    if any(path in catalogue.sizes for path in lost):
+        return False
+    with contextlib.suppress(OpsError):  # of a store that cannot be asked the catalogue's findings tell
+        return all(is_stored(backup.store, path) for path in lost)
+    return True
 
 
 def unlisted(store: Store, payload: str) -> Finding:

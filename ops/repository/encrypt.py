@@ -147,7 +147,7 @@ def opened(backup: Backup, scratch: Path) -> Backup:
     with scratch_folder(scratch) as folder:
         (folder / "sealed").write_bytes(part.content)
         with spoken_names(manifest_key(backup.name)):
-            unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
+            _unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
         return replace(backup, manifest=opened_manifest(backup.manifest, (folder / "plain").read_bytes()))
 
 
@@ -173,7 +173,7 @@ def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:
         expected = Sealed(entry.size, entry.sha256, stored.size, stored.sha256)
         progress.step(f"opening {stored.path}", stored.size)
         with spoken_names(stored.path):
-            unseal(ciphers, folder / stored.path, target, expected, progress)
+            _unseal(ciphers, folder / stored.path, target, expected, progress)
         (folder / stored.path).unlink()
     return folder / plain.payload
 
@@ -191,12 +191,8 @@ def openers_of(backup: Backup) -> list[Cipher]:
     return found
 
 
-def unseal(ciphers: list[Cipher], sealed: Path, into: Path, expected: Sealed, progress: Progress) -> None:
-    """Open one file by the first of the ciphers that has the key.
-
-    That none has it is a matter of this machine, not of the backup: raises ToolError then, and CipherError with a code of
-    `DAMAGED` when nobody can open it.
-    """
+def _unseal(ciphers: list[Cipher], sealed: Path, into: Path, expected: Sealed, progress: Progress) -> None:
+    """By the first that has the key. That none has it is a matter of this machine, not of the backup."""
     wrong: CipherError | None = None
     for cipher in ciphers:
         try:

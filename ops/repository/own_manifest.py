@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import BinaryIO, Final
 
 from ops.driverkit.spoken_names import spoken_names
+from ops.errors import BackupError
 from ops.formats import own_manifest
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import own_manifest_key
@@ -15,9 +14,8 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
 from ops.repository.backup import Backup
 from ops.repository.encrypt import Sealing
-from ops.repository.transfer import content_of, is_stored
+from ops.repository.transfer import content_of, digest_of, is_stored
 
-_BLOCK: Final = 1 << 20
 Beside = tuple[tuple[str, bytes], ...]
 """Names and contents of small files that are published before the manifest."""
 
@@ -70,11 +68,13 @@ def check_own_manifest(backup: Backup) -> list[Finding]:
     entry = own_manifest.recorded_as_stored(manifest) if sealed else own_manifest.recorded(manifest)
     if entry is None:
         return []
-    if not is_stored(backup.store, entry.path):
+    try:
+        digest = digest_of(backup.store, entry.path)
+    except BackupError as error:
+        if error.code != "backup.not_found":
+            raise
         message = f"{entry.path}, the manifest that the log's own program reads, is gone"
         return [_wrong("backup.own_manifest_missing", message, entry.path)]
-    with backup.store.open(entry.path) as file:
-        digest = _digest(file)
     if digest != entry.sha256:
         message = f"{entry.path} is not the manifest inside the archive: it has another SHA-256"
         wrong = _wrong("backup.own_manifest_mismatch", message, entry.path)
@@ -86,10 +86,3 @@ def check_own_manifest(backup: Backup) -> list[Finding]:
 
 def _wrong(code: str, message: str, where: str) -> Finding:
     return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()

@@ -48,9 +48,7 @@ def lost(kept: Iterable[Backup], before: Mapping[str, int], after: Mapping[str, 
     """Return a critical finding for each backup that was to stay, was whole, and is not any more."""
     found = []
     for backup in kept:
-        entries = backup.manifest.files
-        was = all(before.get(entry.path) == entry.size for entry in entries)
-        if was and any(after.get(entry.path) != entry.size for entry in entries):
+        if not backup.manifest.lost_from(before) and backup.manifest.lost_from(after):
             message = (
                 f"{backup.name} was to stay, and is not whole any more: something else deletes in this store"
             )

@@ -18,7 +18,7 @@ from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Manifest
 from ops.ports.store import LocalFiles, Store, Streaming
 from ops.repository.backup import Backup
-from ops.repository.catalog import read_manifest
+from ops.repository.catalog import read_manifest, sizes_in
 from ops.repository.encrypt import Sealing, seal_payload, sealed_records
 from ops.repository.own_manifest import sealed_beside, with_beside
 from ops.repository.publish import publish
@@ -70,9 +70,7 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
 
 
 def _require_whole(copy: Backup) -> None:
-    sizes = {file.key: file.size for file in copy.store.list()}
-    lost = [entry.path for entry in copy.manifest.files if sizes.get(entry.path) != entry.size]
-    if lost:
+    if lost := copy.manifest.lost_from(sizes_in(copy.store)):
         message = f"{lost[0]} is gone from store {copy.store.name!r}, or is not whole there, and its manifest is there"
         hint = f"delete {manifest_key(copy.name)} there, and push again: it is encrypted anew"
         raise StoreError(message, code="store.conflict", hint=hint)

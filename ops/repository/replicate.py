@@ -6,11 +6,9 @@ that was cut off is no backup there. What is there already is compared, never re
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from ops.formats import pins as pin_files
 from ops.formats.dependencies import needs_of
@@ -34,13 +32,12 @@ from ops.repository.transfer import (
     conflict,
     content_of,
     copy_records,
+    digest_of,
     put_text,
     require_arrived,
 )
 from ops.repository.writers import announced
 from ops.run.job import Job
-
-_BLOCK: Final = 1 << 20
 
 
 def copy_backup(backup: Backup, to: Repository, job: Job) -> list[Finding]:
@@ -133,16 +130,9 @@ def _is_there(backup: Backup, to: Store, stored: dict[str, int]) -> bool:
     if not found:
         return False
     same = found == entries.keys() and all(
-        stored[key] == entries[key].size and _digest(to, key) == entries[key].sha256 for key in sorted(found)
+        stored[key] == entries[key].size and digest_of(to, key) == entries[key].sha256
+        for key in sorted(found)
     )
     if not same:
         raise conflict(backup.name, to)
     return True
-
-
-def _digest(store: Store, key: str) -> str:
-    digest = hashlib.sha256()
-    with store.open(key) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

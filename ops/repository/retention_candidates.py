@@ -65,10 +65,10 @@ def _candidate(
     by_identity: Mapping[tuple[str, str], Sequence[Backup]],
     held_at: datetime | None,
 ) -> Candidate:
-    whole, needed = _is_whole(backup, stored), list[str]()
+    whole, needed = not backup.manifest.lost_from(stored), list[str]()
     for need in _needs(backup):
         found = by_identity.get(need.identity, ()) if need else ()
-        whole = whole and any(_is_whole(item, stored) for item in found)
+        whole = whole and any(not item.manifest.lost_from(stored) for item in found)
         needed += [item.name for item in found]
     return Candidate(
         name=backup.name,
@@ -93,7 +93,3 @@ def _needs(backup: Backup) -> Sequence[Need | None]:
         return needs_of(backup.manifest)
     except BackupError:
         return (None,)
-
-
-def _is_whole(backup: Backup, stored: Mapping[str, int]) -> bool:
-    return all(stored.get(entry.path) == entry.size for entry in backup.manifest.files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 
 from ops.driverkit.spoken_names import spoken_names
 from ops.errors import BackupError, OpsError, StoreError
@@ -38,6 +39,15 @@ def content_of(store: Store, key: str) -> bytes:
     """All that is at `key`."""
     with store.open(key) as file:
         return b"".join(iter(lambda: file.read(_BLOCK), b""))
+
+
+def digest_of(store: Store, key: str) -> str:
+    """Return the hex SHA-256 of what is at `key`, read in blocks."""
+    digest = hashlib.sha256()
+    with store.open(key) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def is_stored(store: Store, key: str) -> bool:
@@ -81,8 +91,7 @@ def keep_history(old: Backup, new: Backup) -> None:
 def require_arrived(manifest: Manifest, to: Store) -> None:
     """Return when every file of the payload is there with its size; raises StoreError."""
     stored = {file.key: file.size for file in to.list()}
-    lost = [entry.path for entry in manifest.files if stored.get(entry.path) != entry.size]
-    if lost:
+    if lost := manifest.lost_from(stored):
         message = f"{lost[0]} did not arrive whole in store {to.name!r}"
         raise StoreError(message, code="store.conflict", hint="push it again; look at the store's own log")
 

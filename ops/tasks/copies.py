@@ -70,5 +70,5 @@ def _copies(backup: Backup, config: Config) -> Iterator[tuple[str, Backup]]:
             continue
         with contextlib.suppress(OpsError):
             copy = find_backup(store, backup.plain.payload)
-            if copy.manifest.job_id == backup.manifest.job_id:
+            if copy.manifest.job_id == backup.manifest.job_id and copy.good is not False:
                 yield name, copy

@@ -168,6 +168,27 @@ def test_an_encrypted_copy_whose_payload_is_gone(
     ] == ["copy.made"]
 
 
+def test_a_further_store_that_does_not_list_a_payload(
+    home: Store, away: FailingStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there all the same is not called lost, and not pushed again; that the store lies is told."""
+    backup = looked_at(stored_backup(home, NOW))
+    update(home, away, scratch)
+    listed = FailingStore.list
+    monkeypatch.setattr(
+        FailingStore,
+        "list",
+        lambda self, prefix="": [file for file in listed(self, prefix) if file.key != backup.name],
+    )
+    there = Home.of(WHOSE, Repository(store=home))
+    found = examine_copies(there, {"away": (read_catalogue(away), None)}, {}, NOW)
+    assert {(item.code, item.blocking) for item in found} == {
+        ("store.unstable", True),
+        ("copy.complete", False),
+    }
+    assert update(home, away, scratch) == []
+
+
 def test_a_damaged_manifest_in_a_further_store(home: Store, away: FailingStore, scratch: Path) -> None:
     """Doctor says in which store a manifest cannot be read, beside that the copy is missing."""
     backup = looked_at(stored_backup(home, NOW))

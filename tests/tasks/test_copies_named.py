@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,17 @@ def test_a_damaged_payload(site: Path) -> None:
     assert (code, "backup.not_restorable" in said) == (2, True)
     assert f"drillbook backup.restore --from away:{name}" in said
     assert said_by(site, "backup.restore", "--from", f"away:{name}", "--to", "new")[0] == 0
+    copy = site / "away" / name
+    copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    assert said_by(site, "backup.verify", f"away:{name}")[0] == 2
+    assert f"away:{name}" not in said_by(site, "backup.restore", "--from", name, "--to", "other")[1]
+
+
+def test_a_copy_that_is_lost_is_not_counted(site: Path) -> None:
+    """A list says where a backup is, not where its manifest is."""
+    name = min(path.name for path in (site / "away").glob("*.tar.gz"))
+    (site / "away" / name).unlink()
+    code, said = said_by(site, "backup.list")
+    assert (code, "1 of 2: home, away (not whole)" in said, "2 of 2: home, away" in said) == (2, True, True)
+    listed = json.loads(run_drillbook("backup.list", "--format", "json", cwd=site).stdout)["results"]
+    assert {item["name"]: item["stores"] for item in listed}[name] == ["home"]

@@ -169,7 +169,7 @@ def _document(same: list[_Copy]) -> dict[str, object]:
     first = same[0]
     return {
         **listed_document(first.store, first.row),
-        "stores": [copy.store for copy in same],
+        "stores": [copy.store for copy in same if copy.row.verified != NOT_WHOLE],
         "copies": [copy_document(copy.store, copy.row) for copy in same],
     }
 

@@ -28,8 +28,7 @@ def pull(session: Session, wanted: Wanted) -> None:
 
 
 def _is_whole(backup: Backup) -> bool:
-    stored = sizes_in(backup.store)
-    return all(stored.get(entry.path) == entry.size for entry in backup.manifest.files)
+    return not backup.manifest.lost_from(sizes_in(backup.store))
 
 
 def _copy_elsewhere(session: Session, backup: Backup) -> Backup:

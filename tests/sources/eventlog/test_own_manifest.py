@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tarfile
@@ -25,6 +26,7 @@ from ops.ciphers.age.keys import AgeOptions
 from ops.config.reading import store_at
 from ops.errors import OpsError, RefusedError, StoreError
 from ops.formats.names import checksum_key, manifest_key, own_manifest_key, payload_name, payload_of_record
+from ops.formats.own_manifest import own_manifest
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
 from ops.ports.store import Store
@@ -276,6 +278,63 @@ def test_copies(case: Case, keys: Keys, tmp_path: Path) -> None:
     assert {name for name in sealed.files if name.startswith(key)} == {renewed}
     copy = replace(find_backup(sealed, name), openers=(cipher,))
     assert case.look(copy) == (Verdict.PASSED, set())
+
+
+class Full(MemoryStore):
+    """A store that takes so many files and no more."""
+
+    room = 0
+
+    def put(self, key: str, file: Path) -> None:
+        """Take it while there is room."""
+        if not self.room:
+            raise StoreError("the server is away", code="store.unwritable")
+        self.room -= 1
+        super().put(key, file)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_copy_that_is_cut_off_anywhere(case: Case, keys: Keys, *, encrypted: bool) -> None:
+    """It is no backup there, and the next run makes it whole, with all that lies beside it."""
+    backup = case.take()
+    for room in range(1, 20):
+        away = Full("away")
+        to = Repository(store=away, scratch=case.scratch, encryption=keys.sealing if encrypted else None)
+        away.room = room
+        try:
+            copy_backup(backup, to, Job())
+        except StoreError:
+            assert read_catalogue(away).backups == ()
+            away.room = 100
+            copy_backup(backup, to, Job())
+        (copy,) = read_catalogue(away).backups
+        assert case.look(replace(copy, openers=(keys.opening,))) == (Verdict.PASSED, set())
+        assert beside(away, copy)
+        if away.room and away.room < 20:
+            break
+    assert room > 5
+
+
+def test_the_form_that_was_released() -> None:
+    """Later versions make the same bytes of the same log: what is recorded of them is compared for ever."""
+    document = {
+        "source_dir": "/srv/app/d\u00e1dos",
+        "members": [{"path": "event-log/segment-000001.json", "size": 2, "sha256": "0" * 64}],
+        "eventlog_summary": {
+            "total_events": 0,
+            "total_segments": 1,
+            "first_event_id": None,
+            "last_event_id": None,
+            "last_current_hash": None,
+            "snapshot_exists": False,
+        },
+        "chain_valid_at_backup": True,
+    }
+    content = own_manifest(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC), document)
+    assert (
+        hashlib.sha256(content).hexdigest()
+        == "c5ae579debac0fe3210f94375859065c44aba2bd0db2a8898dc3c0b3aff8899c"
+    )
 
 
 def test_listings_and_prune(case: Case, tmp_path: Path) -> None:

@@ -206,14 +206,9 @@ def _jobs(settled: Settled, held: Mapping[str, FileEntry]) -> Iterator[_Job]:
         yield _Job(number, settled.folder / path, mark, held.get(path))
 
 
-@contextlib.contextmanager
-def _packed(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[_Segment]]:
+def _packed(jobs: Iterator[_Job], size: int) -> contextlib.AbstractContextManager[Iterator[_Segment]]:
     """Small segments in order, of that size in all: by worker processes, or here when that is sooner."""
-    if size <= ALONE_UP_TO:
-        yield map(_pack_job, jobs)
-        return
-    with results_of_many(_pack_job, jobs, weight=lambda job: job.mark.size) as segments:
-        yield segments
+    return results_of_many(_pack_job, jobs, weight=lambda job: job.mark.size, alone=size <= ALONE_UP_TO)
 
 
 def _packed_newest(settled: Settled, held: Mapping[str, FileEntry]) -> _Segment | None:

@@ -78,7 +78,8 @@ def check_archive(
     order: list[str] = []
     with opened_archive(payload) as file:
         jobs = _segments_among(read_members(file, expected), others, order)
-        with _checked(jobs, payload.stat().st_size) as checked:
+        alone = payload.stat().st_size <= _ALONE_UP_TO
+        with results_of_many(_check_job, jobs, weight=_weight, alone=alone) as checked:
             facts = [_told(found, progress) for found in _sharing(checked, expected or {})]
     in_order = iter(facts)
     files = [
@@ -233,15 +234,6 @@ def _segments_among(
             yield _Job(member.path, check_parts(member.path, member.chunks()))
         else:
             yield _Job(member.path, member.content())
-
-
-@contextlib.contextmanager
-def _checked(jobs: Iterator[_Job], size: int) -> Iterator[Iterator[SegmentFacts]]:
-    if size <= _ALONE_UP_TO:
-        yield map(_check_job, jobs)
-        return
-    with results_of_many(_check_job, jobs, weight=_weight) as checked:
-        yield checked
 
 
 def _check_job(job: _Job) -> SegmentFacts:

@@ -61,22 +61,13 @@ def read_log(folder: Path) -> StillLog:
     numbers = sorted(segment_files(folder))
     jobs = [f"{folder}/{segment_path(number)}" for number in numbers]
     size = sum(Path(job).stat().st_size for job in jobs)
-    with _checked(jobs, size) as facts:
+    with results_of_many(check_file, jobs, weight=_weight, alone=size <= _ALONE_UP_TO) as facts:
         segments = dict(zip(numbers, in_a_row(facts), strict=True))
     chain = walk_explained(
         segments, lambda: ((number, read_parts(folder / segment_path(number))) for number in numbers)
     )
     snapshot = folder / SNAPSHOT
     return StillLog(folder, segments, chain, read_file(snapshot) if snapshot.is_file() else None)
-
-
-@contextlib.contextmanager
-def _checked(jobs: list[str], size: int) -> Iterator[Iterator[SegmentFacts]]:
-    if size <= _ALONE_UP_TO:
-        yield map(check_file, jobs)
-        return
-    with results_of_many(check_file, jobs, weight=_weight) as found:
-        yield found
 
 
 def _weight(path: str) -> int:

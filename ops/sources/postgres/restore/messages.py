@@ -61,7 +61,7 @@ _GONE: Final = (
 )
 _LIMITED: Final = re.compile(
     r"(?:^|ERROR:  |FATAL:  )(?:canceling statement due to (?:statement|lock) timeout|temporary file size exceeds|out of (?:shared )?memory"
-    r"|terminating connection due to \w+(?: \w+)* timeout|remaining connection slots are reserved|sorry, too many clients)"
+    r"|remaining connection slots are reserved|sorry, too many clients)"
 )
 _FULL: Final = ("No space left on device", "Disk quota exceeded", "disk full")
 

@@ -45,8 +45,8 @@ UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_dat
 """
 _ROOM_FACTOR: Final = 2
 _LONGEST_NAME: Final = 63
-_OF_PATHS: Final = ("/", "\\")
 """Source: https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS (NAMEDATALEN)"""
+_OF_PATHS: Final = ("/", "\\")
 
 
 def target_address(own: Address, to: str | None) -> Address:

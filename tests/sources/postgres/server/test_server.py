@@ -473,6 +473,12 @@ class TestTuning:
         monkeypatch.setattr(tuning, "_LIMITS", (limit,))
         assert int(tuning.memory_settings()["shared_buffers"].removesuffix("MB")) >= 16
 
+    @pytest.mark.parametrize(("cores", "set_to"), [(1, "0"), (2, "0"), (4, None)])
+    def test_cores(self, monkeypatch: pytest.MonkeyPatch, cores: int, set_to: str | None) -> None:
+        """Where jobs keep all cores busy an index is built by one process; elsewhere the server decides."""
+        monkeypatch.setattr(tuning, "worker_count", lambda: cores)
+        assert tuning.core_settings().get("max_parallel_maintenance_workers") == set_to
+
 
 @pytest.mark.parametrize(
     ("said", "code"),
