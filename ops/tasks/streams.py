@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -29,6 +30,8 @@ def open_missing_streams() -> None:
         sys.stdout = _text(_OUTPUT, "w")
     if sys.stderr is None:
         sys.stderr = _text(_ERROR, "w")
+    atexit.unregister(_drop_errors)
+    atexit.register(_drop_errors)
 
 
 def _text(descriptor: int, mode: str) -> IO[str]:
@@ -37,10 +40,22 @@ def _text(descriptor: int, mode: str) -> IO[str]:
 
 def silence_output() -> None:
     """Send what is still buffered for standard output nowhere: it would fail once more when the interpreter ends."""
+    _silence(_OUTPUT)
+
+
+def _silence(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, _OUTPUT)
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)
+
+
+def _drop_errors() -> None:
+    """Drop what standard error does not take: the interpreter of Debian 12 would end with 120 for it, whatever the task did."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _silence(_ERROR)
 
 
 def flush_output() -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from ops.model.manifest import SEQUENCE_KEY
 from ops.model.moment import microseconds
 from ops.units import format_time, parse_time
 from tests.docs.place import Place, copy_template
+from tests.unpacked import unpack
 
 PRICES: Final = "backup-20260315T021500Z.db"
 LOG: Final = Path(__file__).parents[1] / "sources/eventlog/base256.tar.gz"
@@ -215,8 +215,7 @@ def _rename(made: Place, former: str) -> None:
 
 def event_log(place: Place) -> None:
     """A small real log in `data`, and a configuration that names it."""
-    with tarfile.open(LOG) as archive:
-        archive.extractall(place.folder / "data", filter="data")
+    unpack(LOG, place.folder / "data")
     (place.folder / "ops.toml").write_text(
         '[source.log]\nkind = "eventlog"\npath = "data"\n[store.local]\nkind = "local"\npath = "backups"\n'
     )

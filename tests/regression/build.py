@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Final
 
 from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import connect
 from tests.sources.postgres.shop import dsn
+from tests.unpacked import unpack
 
 DATABASE: Final = "regression"
 _SOURCES: Final = """\
@@ -46,8 +46,7 @@ def fetch(folder: Path) -> Path:
     _run(*apt, "update", folder=folder)
     _run(*apt, "source", "--download-only", "postgresql-15", folder=folder)
     (archive,) = folder.glob("postgresql-15_*.orig.tar.bz2")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    unpack(archive, folder)
     return next(iter(folder.glob(f"postgresql-15.*/{_REGRESS}")))
 
 

@@ -34,6 +34,7 @@ from ops.sources.eventlog.source import EventLogOptions, EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segments_of, written_log
+from tests.unpacked import unpack
 
 EVENTS = made_events(35)
 MORE = made_events(12, previous=EVENTS[-1]["current_hash"], first=35)
@@ -138,8 +139,7 @@ def test_logs_of_the_real_program(
     store: LocalStore, scratch: Path, tmp_path: Path, name: str, events: int
 ) -> None:
     """A whole, a pruned and an empty log of the program that writes such logs are taken and proven."""
-    with tarfile.open(HERE / f"{name}.tar.gz") as archive:
-        archive.extractall(tmp_path / name, filter="data")
+    unpack(HERE / f"{name}.tar.gz", tmp_path / name)
     log = EventLogSource("log", EventLogOptions(path=tmp_path / name))
     done = taken(log, store)
     undecided = {("warning", "eventlog.start_undecided"), ("warning", "eventlog.snapshot_disagrees")}
