@@ -350,7 +350,7 @@ class Unchanging(LocalStore):
 
     def stamps(self, suffix: str, known: Callable[[], Sequence[str]]) -> Stamps:
         """What was there at the first look."""
-        for each in () if self.first else (".json", MANIFEST_SUFFIX):
+        for each in {".json", MANIFEST_SUFFIX, suffix} - self.first.keys():
             found = LocalStore.stamps(self, each, known)
             numbers = found.numbers()
             self.first[each] = Stamps(found.keys, found.others, lambda numbers=numbers: numbers, found.sizes)  # type: ignore[misc]
