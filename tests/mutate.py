@@ -269,7 +269,7 @@ MUTATIONS = [
     Mutation("ops/host/mounts.py", "return mine == (other.point,", "return mine[:1] == (other.point,) or mine == (other.point,", "tests/repository/test_store_watch.py"),
     Mutation("ops/driverkit/spoken_names.py", "error.message = spoken(error.message, error.code, name)", "pass", "tests/tasks/test_temporary_paths.py"),
     Mutation("ops/repository/catalog.py", "        *(unlisted(store, name) for name in sorted(whole - keys)),\n", "", "tests/repository/test_listing.py"),
-    Mutation("ops/repository/find.py", "        except BackupError as error:\n            if", "        except KeyError as error:\n            if", "tests/repository/test_listing.py"),
+    Mutation("ops/repository/find.py", "        except BackupError as error:\n            findings", "        except KeyError as error:\n            findings", "tests/repository/test_listing.py"),
     Mutation("ops/tasks/session.py", "    if heard:\n", "    if False:\n", "tests/tasks/test_command_line.py"),
     Mutation("ops/tasks/session.py", '    if "--" in sys.argv[1:]:', "    if False:", "tests/tasks/test_command_line.py"),
     Mutation("ops/tasks/arguments.py", "self.takes_value and not value.strip()", "False", "tests/tasks/test_command_line.py"),

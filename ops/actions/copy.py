@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Self
 
-from ops.errors import OpsError
+from ops.errors import OpsError, SameStoreError, StoreConflictError, StoreMissingError
 from ops.formats.names import MANIFEST_SUFFIX
 from ops.model.findings import Finding, Severity
 from ops.model.series import Whose
@@ -24,7 +24,6 @@ from ops.repository.replicate import copy_backup, refresh_records, refresh_seale
 from ops.repository.repository import Repository
 from ops.repository.retention import Candidate, Policy, plan_retention
 from ops.repository.retention_candidates import Group, candidates_of
-from ops.repository.store_watch import MISSING
 from ops.run.job import Job
 
 
@@ -148,13 +147,13 @@ def _copy_one(backup: Backup, to: Repository, job: Job) -> list[Finding]:
 
 def _failed(what: str, error: OpsError) -> Finding:
     then = "the next backup.create or store.push tries again"
-    if error.code in {"store.same", MISSING}:
+    if isinstance(error, SameStoreError | StoreMissingError):
         then = error.hint
-    if error.code == "store.conflict":
+    if isinstance(error, StoreConflictError):
         then = (
             f"{error.hint}. Where it is a backup that another machine began in the same second, this one stays where it"
             " was made: let the two begin at different times"
         )
     message = f"{what}: {error.message}; {then}"
-    severity = Severity.CRITICAL if error.code == MISSING else Severity.WARNING
+    severity = Severity.CRITICAL if isinstance(error, StoreMissingError) else Severity.WARNING
     return Finding(severity=severity, code="copy.failed", message=message, where=error.code)

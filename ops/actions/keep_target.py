@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make_under_lock, passed
 from ops.actions.verify import VerifyRequest, verify_backup
-from ops.errors import OpsError, SourceError
+from ops.errors import OpsError, SourceError, SourceLockedError
 from ops.formats.names import SAFETY_TAG
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
@@ -55,9 +55,9 @@ class Keeping:
         request = BackupRequest(tags=(SAFETY_TAG,), whose=self.whose)
         try:
             made = make_under_lock(source, self.safety, request, self.look, job)
+        except SourceLockedError:
+            raise
         except SourceError as error:
-            if error.code == "source.locked":
-                raise
             return self._keep_damaged(error.message, job)
         if not passed(made.looked):
             return self._keep_damaged("its safety backup does not verify", job)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ops.errors import BackupError
+from ops.errors import BackupError, NotFoundError
 from ops.formats.adoption import AdoptionRecord, from_json, to_json
 from ops.model.findings import Finding
 from ops.ports.store import OWN_PREFIX, Store
@@ -43,9 +43,10 @@ def read_records(store: Store) -> Records:
         try:
             with store.open(key) as file:
                 found[key] = from_json(file.read(_MOST_BYTES), key)
+        except NotFoundError:
+            continue
         except BackupError as error:
-            if error.code != "backup.not_found":
-                findings.append(critical(error, key))
+            findings.append(critical(error, key))
     return Records(found, tuple(findings))
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ops.errors import BackupError, OpsError
+from ops.errors import BackupError, ManifestInvalidError, OpsError
 from ops.formats import evidence as evidence_files
 from ops.formats import manifest as manifest_files
 from ops.formats import pins as pin_files
@@ -106,11 +106,8 @@ def read_manifest(store: Store, key: str) -> Manifest:
 
     One that seems damaged is read a second time, over connections of its own, before that is said.
     """
-    try:
+    with contextlib.suppress(ManifestInvalidError):
         return _read_manifest_once(store, key)
-    except BackupError as error:
-        if error.code != "backup.manifest_invalid":
-            raise
     return _read_manifest_once(store.reconnect(), key)
 
 

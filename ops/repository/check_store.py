@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ops.driverkit.spoken_names import spoken
-from ops.errors import OpsError
+from ops.errors import ObjectLockedError, OpsError, StoreRefusedError
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
@@ -53,7 +53,7 @@ def _tried(trial: Trial, promise: Promise) -> Finding:
         )
     except OpsError as error:
         said = spoken(error.message, error.code, "the trial")
-        if error.code == "store.object_locked" or (promise.removes and error.code == "store.refused"):
+        if isinstance(error, ObjectLockedError) or (promise.removes and isinstance(error, StoreRefusedError)):
             message = f"not tried, because what was put may not be removed: {words} ({said})"
             return Finding(severity=Severity.OK, code=error.code, message=message, where=where)
         message = f"could not be tried: {words}: {said}{f'; {promise.follows}' if promise.follows else ''}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from ops.errors import OpsError, StoreError
+from ops.errors import NameTakenError, OpsError, StoreError
 from ops.formats.names import (
     CHECKSUM_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
@@ -156,17 +156,8 @@ def _bury(backup: Backup, job: Job, how: Deletion) -> None:
         **({"waits": True} if how.in_two_steps else {}),
     }
     # Another machine may have begun with the same backup: it says the same.
-    with _name_taken_is_fine():
+    with contextlib.suppress(NameTakenError):
         put_new(backup.store, key, (json.dumps(document, indent=2) + "\n").encode("ascii"))
-
-
-@contextlib.contextmanager
-def _name_taken_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except OpsError as error:
-        if error.code != "refused.name_taken":
-            raise
 
 
 def _remove(store: Store, payload: str, about: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from ops.errors import OpsError
+from ops.errors import OpsError, SameStoreError
 from ops.fsio.space import free_bytes
 from ops.host.mounts import device_of
 from ops.model.findings import Finding, Severity
@@ -79,10 +79,11 @@ def examine_sameness(stores: Sequence[Store]) -> list[Finding]:
     for number, store in enumerate(stores):
         try:
             require_another(store, stores[:number])
-        except OpsError as error:
-            if error.code == "store.same":
-                message = f"{error.message}; {error.hint}"
-                findings.append(_finding(Severity.CRITICAL, error.code, message, store.name))
+        except SameStoreError as error:
+            message = f"{error.message}; {error.hint}"
+            findings.append(_finding(Severity.CRITICAL, error.code, message, store.name))
+        except OpsError:
+            continue
     return findings
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ops.driverkit.spoken_names import spoken_names
-from ops.errors import BackupError, CipherError, StoreError
+from ops.errors import BackupError, CipherError, NotFoundError, StoreError
 from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.fsio.atomic import make_private_folder
 from ops.fsio.scratch import scratch_folder
@@ -52,9 +52,7 @@ def _fetch_file(backup: Backup, entry: FileEntry, folder: Path, progress: Progre
     try:
         with spoken_names(entry.path):
             digest = backup.store.get(entry.path, target, progress)
-    except BackupError as error:
-        if error.code != "backup.not_found":
-            raise
+    except NotFoundError:
         return payload_gone(entry.path)
     return compare_file(entry, digest, target.stat().st_size)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ops.errors import BackupError
+from ops.errors import BackupError, NotFoundError
 from ops.formats.names import CHECKSUM_SUFFIX, MANIFEST_SUFFIX, manifest_key, payload_of_record
 from ops.model.findings import Finding
 from ops.model.manifest import Manifest
@@ -117,9 +117,7 @@ def newest_manifest(store: Store, names: Iterable[str]) -> tuple[Manifest | None
     def read(name: str) -> Manifest:
         try:
             return read_manifest(store, manifest_key(name))
-        except BackupError as error:
-            if error.code != "backup.not_found":
-                raise
+        except NotFoundError:
             return read_named(store, name).manifest  # raises with what is still there of it
 
     return _first(names, read)
@@ -130,7 +128,8 @@ def _first(names: Iterable[str], read: Callable[[str], Read]) -> tuple[Read | No
     for name in names:
         try:
             return read(name), findings
+        except NotFoundError:
+            continue
         except BackupError as error:
-            if error.code != "backup.not_found":
-                findings.append(critical(error, manifest_key(name)))
+            findings.append(critical(error, manifest_key(name)))
     return None, findings

@@ -8,12 +8,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from ops import __version__
-from ops.errors import BackupError, OpsError, RefusedError, StoreError
+from ops.errors import (
+    NameTakenError,
+    NewerStoreError,
+    NotFoundError,
+    OpsError,
+    StoreError,
+    StoreIdentityError,
+    StoreMissingError,
+)
 from ops.formats.store_identity import FORMAT, StoreIdentity, from_json, to_json
 from ops.host.mounts import mount_of
 from ops.model.findings import Finding, Severity
 from ops.ports.store import OWN_PREFIX, LocalFiles, Store
-from ops.repository.store_watch import MISSING, SHOWN_DIGITS, current_watch, folder_of
+from ops.repository.store_watch import SHOWN_DIGITS, current_watch, folder_of
 from ops.repository.transfer import put_new
 
 IDENTITY_KEY: Final = f"{OWN_PREFIX}store.json"
@@ -38,9 +46,7 @@ def read_identity(store: Store) -> StoreIdentity | None:
 def _read(store: Store) -> StoreIdentity | None:
     try:
         identity = _read_once(store)
-    except StoreError as error:
-        if error.code != "store.identity_invalid":
-            raise
+    except StoreIdentityError:
         # What came may have been damaged on its way: it is asked for once more, over connections of its own.
         identity = _read_once(store.reconnect())
     if identity is None:
@@ -60,9 +66,7 @@ def _read_once(store: Store) -> StoreIdentity | None:
     try:
         with store.open(IDENTITY_KEY) as file:
             content = file.read(_MOST_BYTES)
-    except BackupError as error:
-        if error.code != "backup.not_found":
-            raise
+    except NotFoundError:
         return None
     return from_json(content, f"{IDENTITY_KEY} in store {store.name!r} ({store.location})")
 
@@ -87,9 +91,7 @@ def _given(store: Store) -> tuple[StoreIdentity, list[Finding]]:
         new = StoreIdentity(secrets.token_hex(16), FORMAT, _MIN_VERSION)
         try:
             put_new(store, IDENTITY_KEY, to_json(new))
-        except RefusedError as error:
-            if error.code != "refused.name_taken":
-                raise
+        except NameTakenError:
             time.sleep(_PAUSE_S)  # another run was quicker: its word holds
             continue
         watch = current_watch()
@@ -106,9 +108,9 @@ def give_identity(store: Store) -> list[Finding]:
     """
     try:
         return _ensured(store)[1]
+    except (NewerStoreError, StoreIdentityError, StoreMissingError):
+        raise
     except OpsError as error:
-        if error.code in {"store.newer_format", "store.identity_invalid", MISSING}:
-            raise
         message = f"{IDENTITY_KEY} could not be written: {error.message}"
         return [
             Finding(severity=Severity.WARNING, code="store.no_identity", message=message, where=store.name)

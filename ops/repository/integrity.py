@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from ops.errors import BackupError, OpsError, StoreError
+from ops.errors import BackupError, NotFoundError, OpsError, StoreError
 from ops.formats.names import (
     CHECKSUM_SUFFIX,
     OTHER_CHECKSUM_SUFFIX,
@@ -47,9 +47,7 @@ def _content_of(store: Store, key: str) -> bytes | None:
     try:
         with store.open(key) as file:
             return file.read(_MOST_CHECKSUM_BYTES)
-    except BackupError as error:
-        if error.code != "backup.not_found":
-            raise
+    except NotFoundError:
         return None
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from ops.errors import LockHeldError, OpsError, StoreError
+from ops.errors import LockHeldError, OpsError, StoreError, StoreRefusedError
 from ops.formats.lease import DELETING, READING, Note, lease_name, parse_lease_name, to_json
 from ops.ports.store import OWN_PREFIX, Store
 from ops.repository.notes import active, is_gone, new_note, read_note
@@ -92,9 +92,10 @@ class Lease:
             self._renewed_at = _time_s()
             try:
                 self.store.delete(former)
-            except StoreError as error:
-                if error.code == "store.refused":
-                    self._say_last()
+            except StoreRefusedError:
+                self._say_last()
+            except StoreError:
+                pass
 
     def _say_last(self) -> None:
         """Write it once more, for a day: with keys that may not delete, every further renewal would stay."""

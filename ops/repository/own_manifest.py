@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ops.driverkit.spoken_names import spoken_names
-from ops.errors import BackupError
+from ops.errors import NotFoundError
 from ops.formats import own_manifest
 from ops.formats.encrypted_manifest import is_sealed
 from ops.formats.names import own_manifest_key
@@ -70,9 +70,7 @@ def check_own_manifest(backup: Backup) -> list[Finding]:
         return []
     try:
         digest = digest_of(backup.store, entry.path)
-    except BackupError as error:
-        if error.code != "backup.not_found":
-            raise
+    except NotFoundError:
         message = f"{entry.path}, the manifest that the log's own program reads, is gone"
         return [_wrong("backup.own_manifest_missing", message, entry.path)]
     if digest != entry.sha256:

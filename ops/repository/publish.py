@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ops.errors import OpsError, RefusedError, StoreError
+from ops.errors import NameTakenError, OpsError, RefusedError, StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.names import (
     CHECKSUM_SUFFIX,
@@ -98,7 +98,7 @@ def announced_free(
 
 
 def _next_name(error: RefusedError, another: Callable[[], str] | None, *, last: bool) -> str:
-    if error.code != "refused.name_taken" or another is None or last:
+    if not isinstance(error, NameTakenError) or another is None or last:
         raise error
     # Two that chose the same name must not choose the next one together.
     time.sleep(secrets.randbelow(_PAUSE_MS) / 1000)

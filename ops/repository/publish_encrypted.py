@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ops.errors import RefusedError, StoreError
+from ops.errors import NameTakenError, StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import as_known
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, own_manifest_key, top_name
@@ -55,9 +55,7 @@ def copy_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job
     try:
         with announced(to, name, job, resumable=True):
             manifest = _put_sealed(backup, payload, to, how, job)
-    except RefusedError as error:
-        if error.code != "refused.name_taken":
-            raise
+    except NameTakenError:
         # Its manifest is not there: it is left of a copy that was cut off. It is asked to go only now, so that keys
         # which may not delete are enough for all else.
         to.delete(name)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ops import __version__
 from ops.driverkit.spoken_names import spoken_findings
-from ops.errors import OpsError
+from ops.errors import NameTakenError, OpsError
 from ops.formats import evidence as evidence_files
 from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is_sealed, sealed_for
 from ops.formats.manifest import payload_sha256
@@ -124,7 +124,7 @@ def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:
         try:
             put_new(backup.store, key, evidence_files.to_json(evidence))
         except OpsError as error:
-            if error.code == "refused.name_taken" and later < _SECONDS_TO_TRY - 1:
+            if isinstance(error, NameTakenError) and later < _SECONDS_TO_TRY - 1:
                 continue
             return [_not_kept(error, key)]
         break

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 
 from ops.driverkit.spoken_names import spoken_names
-from ops.errors import BackupError, OpsError, StoreError
+from ops.errors import BackupError, NameTakenError, NotFoundError, StoreError
 from ops.formats.names import checksum_text, evidence_key, payload_of_record
 from ops.fsio.atomic import translated_write_errors
 from ops.model.manifest import Manifest
@@ -28,9 +28,7 @@ def put_text(to: Store, key: str, content: bytes) -> None:
     """Put a small file, or see that the very same is there; raises StoreError (`store.conflict`) for another."""
     try:
         put_new(to, key, content)
-    except OpsError as error:
-        if error.code != "refused.name_taken":
-            raise
+    except NameTakenError as error:
         if content_of(to, key) != content:
             raise conflict(key, to) from error
 
@@ -54,9 +52,7 @@ def is_stored(store: Store, key: str) -> bool:
     """Return whether the file is there: asked for itself, because a listing may be older. Raises StoreError."""
     try:
         store.open(key).close()
-    except BackupError as error:
-        if error.code != "backup.not_found":
-            raise
+    except NotFoundError:
         return False
     return True
 

@@ -11,7 +11,14 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from ops.errors import OpsError, RefusedError, StoreError
+from ops.errors import (
+    NameTakenError,
+    OpsError,
+    RefusedError,
+    StoreConflictError,
+    StoreError,
+    StoreRefusedError,
+)
 from ops.formats.lease import WRITING, Note, to_json
 from ops.formats.names import checksum_key, manifest_key, own_manifest_key, payload_of_record, tombstone_key
 from ops.fsio.writer_marks import FOREIGN_AFTER
@@ -55,7 +62,7 @@ def announced(store: Store, payload: str, job: Job, *, resumable: bool = False) 
 
 def _take_back(store: Store, payload: str, key: str, error: BaseException) -> None:
     """Remove what was written, unless it is another run's. What cannot be removed now is found later, by the word that stays."""
-    taken = isinstance(error, OpsError) and error.code in {"refused.name_taken", "store.conflict"}
+    taken = isinstance(error, NameTakenError | StoreConflictError)
     with contextlib.suppress(OpsError):
         if not taken:
             _remove(store, payload)
@@ -77,9 +84,7 @@ def _put(store: Store, key: str, note: Note) -> bool:
     """Whether the word is in the store now; not where it may not be written."""
     try:
         put_new(store, key, to_json(note))
-    except StoreError as error:
-        if error.code != "store.refused":
-            raise
+    except StoreRefusedError:
         return False
     return True
 
@@ -125,7 +130,7 @@ def remove_left(store: Store, most: int = _MOST) -> list[Finding]:
         except StoreError as error:
             # That the word of a backup stays says nothing of it.
             findings += [] if settled else [_stays(payload, error)]
-            if error.code == "store.refused":
+            if isinstance(error, StoreRefusedError):
                 break  # keys that may not delete: no other name can be cleared either
     return findings
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.errors import SnapshotError
+from ops.errors import SnapshotManifestError
 from ops.model.findings import Finding, Severity
 from ops.run.job import Job
 from ops.snapshots.compare_checksums import Looked
@@ -50,9 +50,7 @@ def former_manifest(path: Path) -> tuple[dict[str, Entry], list[Finding]]:
         return {}, []
     try:
         return read_manifest(path), []
-    except SnapshotError as error:
-        if error.code != "snapshot.manifest_invalid":
-            raise
+    except SnapshotManifestError as error:
         warning = Finding(
             severity=Severity.WARNING,
             code="snapshot.manifest_replaced",

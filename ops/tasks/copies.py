@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ops.config.model import Config, ConfiguredSource
-from ops.errors import BackupError, OpsError
+from ops.errors import BackupError, NotFoundError, OpsError
 from ops.model.series import Whose
 from ops.ports.store import Store
 from ops.repository.backup import Backup
@@ -28,7 +28,7 @@ def naming_latest(
 ) -> BackupError:
     """Return the same error, or where other stores have copies, one that names the newest in each: nothing is lost then."""
     choices: Choices = []
-    missing = error.code == "backup.not_found"
+    missing = isinstance(error, NotFoundError)
     back = (
         "bring it back" if missing else f"bring it back, once the damaged file is moved out of {store.name!r}"
     )

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 
 from ops.config.model import Config, ConfiguredSource
 from ops.config.reading import read_config, source_of_kind, store_at
-from ops.errors import BackupError, ConfigError, OpsError, ToolError
+from ops.errors import BackupError, ConfigError, NotFoundError, OpsError, OtherSeriesError, ToolError
 from ops.formats.names import manifest_key
 from ops.fsio.user_cache import cache_folder
 from ops.host.machine import this_machine
@@ -32,7 +32,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
-from ops.repository.find import OTHER_SERIES, find_backup, latest_of_name
+from ops.repository.find import find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
 from ops.repository.own import is_part
 from ops.repository.repository import Repository
@@ -130,7 +130,7 @@ class Session:
         try:
             return find_backup(store, "latest", whose=whose, cache=self.cache, task=self.named_task)
         except BackupError as error:
-            if configured is None or error.code == OTHER_SERIES:
+            if configured is None or isinstance(error, OtherSeriesError):
                 raise
             whose = self.whose(configured)
             raise naming_latest(
@@ -186,10 +186,10 @@ class Session:
         for store in self.config.stores.values():
             try:
                 return find_backup(store, name)
-            except BackupError as error:
-                if error.code != "backup.not_found":
-                    raise
+            except NotFoundError as error:
                 missing = missing or error
+            except BackupError:
+                raise
             except OpsError as error:
                 missing = error
         raise missing or BackupError(f"there is no backup {name!r}")

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops.codes import CODES
 from ops.demo import catalogue, databases, texts, writer
 from ops.demo.catalogue import DemoCatalogue, DemoDatabase
 from ops.demo.databases import raw_checksum
 from ops.demo.texts import fixtures_folder
-from ops.errors import CODES, ConfigError, RefusedError, StoreError
+from ops.errors import ConfigError, RefusedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

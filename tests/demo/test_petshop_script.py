@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.codes import CODES
 from ops.demo import petshop
 from ops.demo.petshop import petshop_checks, petshop_script
-from ops.errors import CODES, ConfigError
+from ops.errors import ConfigError
 
 
 class TestScript:

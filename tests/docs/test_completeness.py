@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.codes import CODES
 from ops.config import assertions, reading
-from ops.errors import CODES
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.report import outcome
 from ops.tasks import collection

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ops.errors import SourceError
+from ops.errors import SourceCorruptError, SourceError
 from ops.model.blame import says_damage
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, worst
@@ -73,7 +73,7 @@ def failed_check(error: sqlite3.Error, path: Path, name: str) -> Finding:
     if NOT_INSTALLED.search(str(error)):
         return not_installed(name, str(error))
     told = translate(error, path, name)
-    if told.code == "source.corrupt":
+    if isinstance(told, SourceCorruptError):
         # In words without a path, so that they are the same for the source and its copy.
         return damage(f"{name}: {error}", name)
     return _told(told, name)

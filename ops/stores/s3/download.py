@@ -6,7 +6,7 @@ import io
 import time
 from typing import Any, Final
 
-from ops.errors import StoreError
+from ops.errors import StoreError, StoreUnreachableError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.errors import ExpectedAnswerError, bad_answer
 from ops.stores.s3.protection import not_found, require_unlisted
@@ -91,8 +91,8 @@ class ObjectStream(io.RawIOBase):
         try:
             with self._connection.translating(step):
                 block: bytes = self._body.read(size)
-        except StoreError as error:
-            if error.code != "store.unreachable" or failures >= self._connection.options.retries:
+        except StoreUnreachableError:
+            if failures >= self._connection.options.retries:
                 raise
             block = b""
         if block:

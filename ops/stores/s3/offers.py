@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from ops.errors import OpsError, StoreError
+from ops.errors import ChecksumRefusedError, OpsError
 from ops.stores.s3.connection import Connection
 from ops.stores.s3.delete import remove_objects
 from ops.stores.s3.errors import ExpectedAnswerError
@@ -80,9 +80,7 @@ def _refuses(connection: Connection, name: str, writer: str, **wrong: str) -> bo
         _put(connection, name, writer, "taken", "conflict", *REFUSED, **wrong)
     except ExpectedAnswerError as answer:
         return answer.answer in {"taken", "conflict"}
-    except StoreError as error:
-        if error.code != "store.checksum_refused":
-            raise
+    except ChecksumRefusedError:
         return True
     return False
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
-from ops.errors import BackupError
+from ops.errors import OtherSeriesError
 from ops.formats import manifest as manifest_files
 from ops.report.documents import findings_document, shown_document
 from ops.report.outcome import WARNING, exit_code_of
 from ops.report.text import findings_text, shown_text
 from ops.repository.encrypt import opened_where_possible
-from ops.repository.find import OTHER_SERIES
 from ops.repository.integrity import check_sizes
 from ops.tasks.session import Session
 
@@ -19,9 +18,7 @@ def show(session: Session, reference: str, source: str) -> None:
     """One backup whole."""
     try:
         backup = session.find(reference, source)
-    except BackupError as error:
-        if error.code != OTHER_SERIES:
-            raise
+    except OtherSeriesError as error:
         # Nothing is done with a backup here: whose there are is what was asked for.
         session.outcome.fail(error, source, exit_code=WARNING)
         return

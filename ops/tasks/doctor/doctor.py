@@ -15,7 +15,7 @@ from ops.actions.doctor import (
     examine_only_copies,
 )
 from ops.config.model import ConfiguredSource
-from ops.errors import OpsError
+from ops.errors import NetworkForbiddenError, OpsError
 from ops.model.findings import Finding, Severity
 from ops.ports.store import Store
 from ops.report.documents import findings_document
@@ -122,7 +122,7 @@ def _with_unlisted(findings: list[Finding], unlisted: Sequence[str]) -> list[Fin
 
 
 def _not_looked_at(error: OpsError, name: str) -> Finding:
-    if error.code != "tool.network_forbidden":
+    if not isinstance(error, NetworkForbiddenError):
         return critical(error, name)
     return Finding(severity=Severity.OK, code=error.code, message=error.message, where=name)
 

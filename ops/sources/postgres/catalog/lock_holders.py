@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-from ops.errors import SourceError
+from ops.errors import SourceError, SourceLockedError
 from ops.sources.postgres.catalog.identifiers import shown
 from ops.sources.postgres.catalog.objects import USER_SCHEMA
 from ops.sources.postgres.connect.session import Row, Session
@@ -25,9 +25,7 @@ def telling_holders(session: Session) -> Iterator[None]:
     """Where a lock is waited for in vain inside of the block, have the error name the tables, and who holds them."""
     try:
         yield
-    except SourceError as error:
-        if error.code != "source.locked":
-            raise
+    except SourceLockedError as error:
         held = ""
         with contextlib.suppress(SourceError):  # that it was locked is what counts
             session.run("ROLLBACK")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from ops.errors import ConfigError, OpsError, SourceError, ToolError
+from ops.errors import ConfigError, OpsError, SourceError, SourceUnreachableError, ToolError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Measures, TableMeasure
 from ops.proc import worker_count
@@ -39,9 +39,7 @@ def answering() -> Iterator[None]:
     """Turn the silence of the copy's server into ToolError: it says nothing about the backup."""
     try:
         yield
-    except SourceError as error:
-        if error.code != "source.unreachable":
-            raise
+    except SourceUnreachableError as error:
         message = f"the server of the restored copy does not answer any more: {error.message}"
         hint = "look at memory and disk of this machine (kernel log: out of memory), then run it again"
         raise ToolError(message, code="tool.failed", hint=hint) from error
@@ -161,9 +159,9 @@ class PostgresCopy:
                 session.run("SET search_path = public")
                 session.run("BEGIN READ ONLY")
                 rows = session.rows(sql)[:_MOST_ROWS]
+        except SourceUnreachableError:
+            raise
         except OpsError as error:
-            if error.code == "source.unreachable":
-                raise
             hint = "try the statement with psql on the live database"
             raise ConfigError(f"assertion can not be asked: {error.message} in {sql!r}", hint=hint) from error
         return [tuple(map(_plain, row.values())) for row in rows]

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from ops.driverkit.clocks import compare_clocks
-from ops.errors import OpsError, SourceError, ToolError
+from ops.errors import (
+    OpsError,
+    SourceCorruptError,
+    SourceError,
+    SourceLockedError,
+    SourceUnreachableError,
+    ToolError,
+)
 from ops.model.complaints import DAMAGE, complaints_document
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
@@ -98,8 +105,8 @@ def capture_database(
         attempt += 1
         try:
             return _Capture(route, options, into, clock, progress).run()
-        except SourceError as error:
-            if error.code != "source.locked" or attempt == _ATTEMPTS:
+        except SourceLockedError:
+            if attempt == _ATTEMPTS:
                 raise
             for left in into.iterdir():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -243,7 +250,7 @@ class _Capture:
 
     @staticmethod
     def _both(dump: ToolError, session: OpsError) -> OpsError:
-        if session.code in {"source.unreachable", "source.corrupt"}:
+        if isinstance(session, SourceUnreachableError | SourceCorruptError):
             return SourceError(f"{session.message}; {dump.message}", code=session.code, hint=session.hint)
         return dump
 

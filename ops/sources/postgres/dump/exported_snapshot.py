@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ops.errors import SourceError
+from ops.errors import QueryFailedError, SourceError
 from ops.sources.postgres.catalog.identifiers import literal
 from ops.sources.postgres.catalog.lock_holders import telling_holders
 from ops.sources.postgres.catalog.objects import one
@@ -81,7 +81,7 @@ def _lock(session: Session, tables: Sequence[Table], *, wait: bool = True) -> bo
     try:
         session.run(f"LOCK TABLE {names} IN ACCESS SHARE MODE{'' if wait else ' NOWAIT'}")
     except SourceError as error:
-        if error.code == "source.query_failed" or not wait:
+        if isinstance(error, QueryFailedError) or not wait:
             return False
         raise
     return True

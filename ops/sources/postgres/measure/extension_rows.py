@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ops.errors import SourceError
+from ops.errors import SourceError, SourceUnreachableError
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import TableMeasure
 from ops.sources.postgres.catalog.requirements import ExtensionRows, list_extensions
@@ -50,9 +50,9 @@ def measure_extension_rows(
         session.run(f"SAVEPOINT {_SAVEPOINT}")
         try:
             measure = measure_table(session, item.table, Measuring(algorithm))
+        except SourceUnreachableError:
+            raise
         except SourceError as error:
-            if error.code == "source.unreachable":
-                raise
             session.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             refused[item.table.shown] = error.message
             continue
@@ -97,9 +97,9 @@ def check_extension_rows(session: Session, recorded: Mapping[str, ExtensionRows]
         version = versions.get(known.extension, "")
         try:
             found = _measured(session, there[name].table, known) if name in there else None
+        except SourceUnreachableError:
+            raise
         except SourceError as error:
-            if error.code == "source.unreachable":
-                raise
             findings.append(_not_asked(name, known, version, error.message))
             continue
         if found != TableMeasure(known.rows, known.digest):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from ops.errors import ConfigError, OpsError, SourceError
+from ops.errors import ConfigError, OpsError, QueryFailedError
 from ops.model.manifest import TableMeasure
 from ops.proc import worker_count
 from ops.sources.postgres.catalog.identifiers import parse_column
@@ -107,9 +107,7 @@ def _measure_some(
         session.run(f"SAVEPOINT {_SAVEPOINT}")
         try:
             found[table.shown] = measure_table(session, table, how)
-        except SourceError as error:
-            if error.code != "source.query_failed":
-                raise
+        except QueryFailedError as error:
             # The snapshot goes on behind this.
             session.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
             how.refused[table.shown] = error.message

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ops.errors import OpsError, SourceError, ToolError
+from ops.errors import OpsError, SourceError, SourceRefusedError, ToolError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
 from ops.sources.postgres.catalog.identifiers import literal, quoted
@@ -61,8 +61,8 @@ def administration(route: Route) -> Iterator[Session]:
     with contextlib.ExitStack() as stack:
         try:
             session = stack.enter_context(route.to(place).session())
-        except SourceError as error:
-            if error.code != "source.refused" or f'"{MAINTENANCE}" does not exist' not in error.message:
+        except SourceRefusedError as error:
+            if f'"{MAINTENANCE}" does not exist' not in error.message:
                 raise
             session = stack.enter_context(route.to("template1").session())
         yield session

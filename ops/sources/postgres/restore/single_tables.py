@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ops.errors import ConfigError, SourceError
+from ops.errors import ConfigError, SourceMissingError
 from ops.model.requests import RestoreOptions
 from ops.sources.postgres.catalog.requirements import Needs
 from ops.sources.postgres.catalog.scope import Choice
@@ -22,9 +22,7 @@ def chosen_tables(session: Session, names: Sequence[str]) -> list[Table]:
     """Return these tables of the copy, with their partitions; raises ConfigError where the backup lacks one."""
     try:
         return Choice(PostgresOptions(scope="tables", tables=tuple(names))).tables(list_tables(session))
-    except SourceError as error:
-        if error.code != "source.missing":
-            raise
+    except SourceMissingError as error:
         missing = error.message.partition(": ")[2]
         hint = "names are as backup.show prints them"
         raise ConfigError(f"the backup has no table {missing}", code="usage.bad_value", hint=hint) from error

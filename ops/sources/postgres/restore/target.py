@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ops.errors import ConfigError, RefusedError, SourceError
+from ops.errors import ConfigError, RefusedError, SourceError, SourceUnreachableError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Fetched
@@ -115,9 +115,9 @@ def _require_settings(session: Session, settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         try:
             session.run(f"SET {quoted(name)} = {literal(value)}")
+        except SourceUnreachableError:
+            raise
         except SourceError as error:
-            if error.code == "source.unreachable":
-                raise
             message = f"restore_settings of the source, {name} = {value!r}: {error.message}"
             raise ConfigError(message, hint="correct it, or leave it away; nothing was touched") from error
         session.run(f"RESET {quoted(name)}")
