@@ -40,7 +40,8 @@ class Kinds(Mapping[str, Driver[Port]]):
 
 
 def _eventlog() -> Driver[Source]:
-    from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+    from ops.sources.eventlog.options import EventLogOptions
+    from ops.sources.eventlog.source import EventLogSource
 
     return EventLogOptions, EventLogSource
 
@@ -53,7 +54,8 @@ def _postgres() -> Driver[Source]:
 
 
 def _sqlite() -> Driver[Source]:
-    from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+    from ops.sources.sqlite.options import SqliteOptions
+    from ops.sources.sqlite.source import SqliteSource
 
     return SqliteOptions, SqliteSource
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
 

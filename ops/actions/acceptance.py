@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
-from ops.errors import BackupError, ConfigError, RefusedError, StoreError
+from ops.errors import BackupError, ConfigError, OpsError, RefusedError, StoreError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_sealed
 from ops.model.complaints import (
@@ -22,9 +22,11 @@ from ops.model.complaints import (
     settled,
 )
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched
-from ops.ports.source import Restorable, Source
+from ops.model.manifest import Payload
+from ops.ports.source import Restorable, Source, Target
 from ops.repository.backup import Backup
+from ops.repository.second_look import judged, look_to_restore
+from ops.run.progress import Progress
 
 _OF_REMAINS: Final = frozenset(("postgres.index_invalid", "postgres.restore_error", "source.corrupt"))
 """What is said of what is left of a damaged payload, beside what may be accepted of a whole one."""
@@ -43,7 +45,7 @@ def require_acceptable(codes: Sequence[str], to: str | None) -> None:
         raise ConfigError(message, code="usage.bad_value", hint=hint)
 
 
-def require_new_place(codes: Sequence[str], live: Restorable, target: str, sources: Sequence[Source]) -> None:
+def require_new_place(codes: Sequence[str], target: Target, sources: Sequence[Source]) -> None:
     """Return unless what is left of a damaged backup would come into a place where something is, or belongs.
 
     Raises RefusedError.
@@ -51,12 +53,15 @@ def require_new_place(codes: Sequence[str], live: Restorable, target: str, sourc
     if REMAINS not in codes:
         return
     hint = "name a file or database that does not exist with --to; put it in its place by hand when you have looked at it"
-    if live.is_there(target):
-        message = f"{target} exists, and --accept {REMAINS} takes out only into a new place"
+    if target.exists():
+        message = f"{target.location} exists, and --accept {REMAINS} takes out only into a new place"
         raise RefusedError(message, hint=hint)
     for source in sources:
-        if isinstance(source, Restorable) and source.same_place(target):
-            message = f"{target} is the place of source {source.info.name!r}, and --accept {REMAINS} takes out only into a new one"
+        if isinstance(source, Restorable) and source.same_place(target.location):
+            message = (
+                f"{target.location} is the place of source {source.info.name!r}, and --accept {REMAINS} takes out only into a"
+                " new one"
+            )
             raise RefusedError(message, code="refused.target_is_source", hint=hint)
 
 
@@ -65,41 +70,64 @@ def can_be_taken_out(backup: Backup) -> bool:
     return not is_sealed(backup.manifest) and not needs_of(backup.manifest)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acceptance:
-    """The same for one restore: `codes` of --accept, and what is `known` of the source on the day of `today`."""
+    """The judge of one restore: `codes` of --accept, and what is `known` of the source on the day of `today`.
+
+    What nobody has accepted ends the restore. `damaged`: the copy is what is left of a damaged payload, which was accepted.
+    """
 
     backup: Backup
     codes: Sequence[str]
     known: Sequence[Known]
     today: date
+    damaged: bool = field(default=False, init=False)
+
+    def look(self, backup: Backup, progress: Progress) -> list[Finding]:
+        """Return what is seen beside the payload; only its own files stop a restore."""
+        return look_to_restore(backup, progress)
 
     def of_bytes(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Return what was found of the stored files; that they are damaged as a warning where that was accepted."""
-        if REMAINS not in self.codes or not can_be_taken_out(self.backup):
-            return [*findings]
-        return [
-            accept(item) if item.severity is Severity.CRITICAL and item.code == REMAINS else item
-            for item in findings
-        ]
+        """Return what was found of the stored files; that they are damaged as a warning where that was accepted.
 
-    def of_copy(self, findings: Sequence[Finding], *, damaged: bool) -> list[Finding]:
-        """Return what was found of a loaded copy; `damaged`: it is what is left of a damaged payload."""
+        Raises BackupError, and StoreError where they could not be read.
+        """
+        found = [*findings]
+        if REMAINS in self.codes and can_be_taken_out(self.backup):
+            found = [
+                accept(item) if item.severity is Severity.CRITICAL and item.code == REMAINS else item
+                for item in findings
+            ]
+        self.require_right(found)
+        self.require_read(found)
+        self.damaged = self.damaged or REMAINS in accepted_codes(found)
+        return found
+
+    def of_copy(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Return what was found of a loaded copy; raises BackupError for what nobody has accepted."""
         manifest = self.backup.manifest
         found = accepted(settled(findings, manifest, self.known, self.today), manifest, self.codes)
-        if not damaged:
-            return found
-        return [
-            accept(item)
-            if item.severity is Severity.CRITICAL
-            and (may_be_accepted(item, manifest) or item.code in _OF_REMAINS)
-            else item
-            for item in found
-        ]
+        if self.damaged:
+            found = [
+                accept(item)
+                if item.severity is Severity.CRITICAL
+                and (may_be_accepted(item, manifest) or item.code in _OF_REMAINS)
+                else item
+                for item in found
+            ]
+        self.require_right(found)
+        return found
 
-    def remains(self, folder: Path) -> Fetched:
+    def of_error(self, error: OpsError, phase: str) -> NoReturn:
+        """Raise it, as BackupError where it says something about the backup."""
+        said = judged(error, phase)
+        if not said.blocking:
+            self.require_right([said])
+        raise error
+
+    def remains(self, folder: Path) -> Payload:
         """Return what arrived of a damaged payload."""
-        return Fetched(folder / self.backup.plain.payload, folder, self.backup.plain)
+        return Payload(folder / self.backup.plain.payload, folder, self.backup.plain)
 
     def require_right(self, findings: Sequence[Finding]) -> None:
         """Raise BackupError when something is wrong that nobody has accepted."""

@@ -21,7 +21,7 @@ from ops.fsio.atomic import translated_write_errors
 from ops.model.complaints import settled
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import SEQUENCE_KEY, Captured, FileEntry, Manifest
-from ops.ports.source import Continuing, Dependent, MeasuredLater, SelfExamined, Source
+from ops.ports.source import CaptureContext, Source
 from ops.repository.backup import Backup
 from ops.repository.capacity import warn_when_nearly_full
 from ops.repository.catalog import read_manifest
@@ -81,22 +81,20 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
 
     `on_copied`: called with a payload of one file as soon as its bytes are final, before it is measured.
     """
-    store, folder = to.store, source.payload_is_folder
-    another = (
-        None if request.name else partial(free_name, store, *source.base_and_suffix, begun.started_at, "")
-    )
-    if isinstance(source, Continuing) and begun.former is not None and not is_closed(begun.former):
-        source = source.after(begun.former, begun.restored)
-    if isinstance(source, Dependent) and begun.base is not None:
-        source = source.building_on(begun.base)
-    source = _examined(source, begun, request)
+    store, form = to.store, source.form
+    another = None if request.name else partial(free_name, store, form.base, form.suffix, begun.started_at)
     with (
         spoken_names(begun.name),
         announced_free(store, begun.name, another, job) as name,
-        store.stage(name, folder=folder) as staged,
+        store.stage(name, folder=form.is_folder) as staged,
         sent_ahead(store, name) as ahead,
     ):
-        captured = _capture(source, staged, on_copied or ahead.begin, job)
+        captured = _capture(
+            source,
+            staged,
+            _context(begun, request, _ignored if form.is_folder else on_copied or ahead.begin, job),
+            job,
+        )
         finished = job.clock()
         manifest = Manifest(
             version=manifest_files.VERSION,
@@ -104,7 +102,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             created_at=begun.started_at,
             source=source.info,
             payload=name,
-            files=_stored_files(captured, name, folder=folder),
+            files=_stored_files(captured, name, folder=form.is_folder),
             measures=captured.measures,
             tool=_TOOL,
             scope=source.scope,
@@ -149,27 +147,30 @@ def _known(home: Repository, name: str) -> Manifest:
     return known_manifest(read_manifest(home.store, manifest_key(name)), home)
 
 
-def _examined(source: Source, begun: Begun, request: BackupRequest) -> Source:
-    """The source, which looks at all of itself where something was found wrong with it, or is known to be."""
-    if not isinstance(source, SelfExamined) or not source.is_dear_to_look_at:
-        return source
-    if request.known or has_complained(begun.home.store, begun.former, begun.earlier):
-        return source.looked_at()
-    return source
+def _context(begun: Begun, request: BackupRequest, done: OnCopied, job: Job) -> CaptureContext:
+    """What the capture is told of what came before."""
+    former = begun.former
+    return CaptureContext(
+        progress=job.progress,
+        previous=None if former is None or is_closed(former) else former,
+        restored=begun.restored,
+        base=begun.base,
+        file_done=done,
+        suspected=lambda: bool(request.known) or has_complained(begun.home.store, former, begun.earlier),
+    )
+
+
+def _ignored(_path: Path, _entry: FileEntry) -> None:
+    pass
 
 
 def _own_policy(request: BackupRequest) -> dict[str, str]:
     return {POLICY_KEY: request.policy} if request.policy else {}
 
 
-def _capture(source: Source, staged: Path, on_copied: OnCopied, job: Job) -> Captured:
+def _capture(source: Source, staged: Path, context: CaptureContext, job: Job) -> Captured:
     with job.step("capture") as facts, translated_write_errors(staged):
-        if isinstance(source, MeasuredLater):
-            copied = source.copy(staged, job.progress)
-            on_copied(staged, copied.file)
-            captured = source.measure(copied, staged, job.progress)
-        else:
-            captured = source.capture(staged, job.progress)
+        captured = source.capture(staged, context)
         facts.bytes = sum(entry.size for entry in captured.files)
         facts.rows = captured.measures.rows
         if len(captured.files) == 1:

@@ -15,7 +15,7 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, Origin
 from ops.model.moment import microseconds
 from ops.model.series import Whose
-from ops.ports.source import Continuing, Dependent, Source
+from ops.ports.source import Source
 from ops.repository.capacity import require_room_for
 from ops.repository.dependencies import base_in
 from ops.repository.find import newest_manifest
@@ -90,7 +90,7 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     newest = settled.newest
     last = next(newest.backups, None)
     sequence, warning = _next_in_order(last, started)
-    name = request.name or free_name(store, *source.base_and_suffix, started, suffix)
+    name = request.name or free_name(store, source.form.base, source.form.suffix, started, suffix)
     require_free(store, f"{name}{suffix}")
     mine = (item.name for item in chain(filter(None, [last]), newest.backups) if not item.is_safety)
     former, problems = newest_manifest(store, mine)
@@ -118,7 +118,7 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
 
 def _restored(source: Source, to: Repository, origin: Origin, former: Manifest | None) -> Manifest | None:
     """The backup that a restore put in the place of the live data since the former one, where that is of importance."""
-    if former is None or not isinstance(source, Continuing):
+    if former is None or not source.supports.continues:
         return None
     found = last_restored(to, origin.series, former)
     return None if found is None or is_closed(found) else found
@@ -139,9 +139,9 @@ def _closed(former: Manifest | None) -> list[Finding]:
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
     """What the new backup may build on, where the source has that: never in a store that seals, which nobody here reads."""
-    if not isinstance(source, Dependent) or source.full_every is None:
+    if source.supports.full_every is None:
         return None
-    return base_in(to.store, former, source.full_every, now)
+    return base_in(to.store, former, source.supports.full_every, now)
 
 
 def _next_in_order(newest: Named | None, now: datetime) -> tuple[int, list[Finding]]:

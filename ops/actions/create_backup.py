@@ -77,8 +77,8 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     how, store = Sealing.by(cipher, to.scratch, plain_measures=to.plain_measures), to.store
     begun = begin_backup(source, to, request, job, how.suffix)
     require_room(to.scratch, source.estimate())
-    base = source.base_and_suffix
-    another = None if request.name else partial(free_name, store, *base, begun.started_at, how.suffix)
+    form, at = source.form, begun.started_at
+    another = None if request.name else partial(free_name, store, form.base, form.suffix, at, how.suffix)
     with (
         spoken_names(begun.name),
         scratch_folder(to.scratch) as folder,

@@ -97,7 +97,7 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
 
     `listing`: what is in its store, where the caller has it.
     """
-    findings, repository = _examine_source(patient.source), patient.repository
+    (findings, estimate), repository = _examine_source(patient.source), patient.repository
     try:
         listing = listing or list_backups(repository.store, repository.cache)
         of = of_source(listing, repository.store, patient.whose, now)
@@ -107,7 +107,7 @@ def examine(patient: Patient, scratch: Path, now: datetime, listing: Listing | N
     unread = [*problems, *unread_manifests(listing)]
     return [
         *findings,
-        *_examine_store(patient),
+        *_examine_store(patient, estimate),
         *listing.findings,
         *problems,
         *of.said,
@@ -200,23 +200,19 @@ def _critical(code: str, message: str, where: str = "") -> Finding:
     return Finding(severity=Severity.CRITICAL, code=code, message=message, where=where)
 
 
-def _examine_source(source: Source) -> list[Finding]:
-    """Read the source the way a backup does, into nothing that stays."""
+def _examine_source(source: Source) -> tuple[list[Finding], int | None]:
+    """Read the source the way a backup does, into nothing that stays; how large a payload would be, where that is known."""
     try:
-        size = source.estimate()
         probe = source.probe()
     except OpsError as error:
-        return [critical(error, source.info.name)]
-    message = f"{source.info.location} can be read ({format_size(size)}, {probe.text})"
-    return [_ok("doctor.source", message), *probe.findings]
+        return [critical(error, source.info.name)], None
+    message = f"{source.info.location} can be read ({format_size(probe.estimate)}, {probe.text})"
+    return [_ok("doctor.source", message), *probe.findings], probe.estimate
 
 
-def _examine_store(patient: Patient) -> list[Finding]:
-    try:
-        estimate = patient.source.estimate()
-    except OpsError:
-        reserve = None
-    else:
+def _examine_store(patient: Patient, estimate: int | None) -> list[Finding]:
+    reserve = None
+    if estimate is not None:
         reserve = 2 * estimate if patient.min_free is None else max(patient.min_free, estimate)
     return [*examine_folder(patient.repository, reserve), *examine_lock(patient.repository, patient.whose)]
 

@@ -14,7 +14,7 @@ from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.model.series import Whose
-from ops.ports.source import Restorable, Source
+from ops.ports.source import Source, Target
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
@@ -37,8 +37,7 @@ class Keeping:
     `options`: what of it is replaced; `command`, `flags`: see `RestoreRequest`.
     """
 
-    live: Restorable
-    target: str
+    target: Target
     backup: Backup
     safety: Repository
     look: VerifyRequest
@@ -49,9 +48,9 @@ class Keeping:
 
     def keep(self, job: Job) -> tuple[Kept, list[Finding]]:
         """Keep it; how, and what is to be said of that. Raises SourceError when it is locked."""
-        self.live.settle(self.target)
-        mark = self.live.change_mark(self.target)
-        source = self.live.at(self.target)
+        self.target.settle()
+        mark = self.target.change_mark()
+        source = self.target.source()
         request = BackupRequest(tags=(SAFETY_TAG,), whose=self.whose)
         try:
             made = make_under_lock(source, self.safety, request, self.look, job)
@@ -61,7 +60,7 @@ class Keeping:
             return self._keep_damaged(error.message, job)
         if not passed(made.looked):
             return self._keep_damaged("its safety backup does not verify", job)
-        name, place = made.taken.backup.name, shlex.quote(self.target)
+        name, place = made.taken.backup.name, shlex.quote(self.target.location)
         tables = self._tables_of()
         command = f"{self.command} backup.restore --from {shlex.quote(name)} --to {place}{tables} --yes"
         message = f"what was there is kept as safety backup {name}"
@@ -92,7 +91,7 @@ class Keeping:
 
     def _tables_of(self) -> str:
         """The flags that put back only the tables that are replaced; none where the old data does not have them all."""
-        if not self.options.tables or not self.live.has_tables(self.target, self.options.tables):
+        if not self.options.tables or not self.target.has_tables(self.options.tables):
             return ""
         tables = "".join(f" --table {shlex.quote(name)}" for name in self.options.tables)
         return f"{tables} --truncate" if self.options.truncate else tables
@@ -108,7 +107,7 @@ class Keeping:
         return [Finding(severity=Severity.WARNING, code="restore.safety_sealed", message=message, where=name)]
 
     def _keep_damaged(self, why: str, job: Job) -> tuple[Kept, list[Finding]]:
-        kept, undo = self.live.keep_damaged(self.target, format_stamp(job.clock()))
+        kept, undo = self.target.keep_damaged(format_stamp(job.clock()))
         message = f"what was there could not be backed up ({why}); its files are kept as {kept}"
         finding = Finding(severity=Severity.WARNING, code="restore.damaged_kept", message=message, where=kept)
         return Kept(name=kept, undo=undo, target=KeptTarget(damaged=kept)), [finding]

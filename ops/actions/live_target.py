@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ops.actions.restore_request import RestoreRequest
 from ops.errors import OpsError, RefusedError
 from ops.model.series import Whose
-from ops.ports.source import Restorable, Source
+from ops.ports.source import Restorable, Source, Target
 from ops.repository.backup import Backup, series_of
 from ops.repository.own import OwnBackups, is_own, own_backups
 from ops.repository.series import SHOWN_DIGITS
@@ -27,14 +27,20 @@ def _lives_as_another(source: Source, whose: Whose, store: OwnBackups) -> str | 
     return found.text if bool(before.system) == bool(found.system) else None
 
 
-def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of them
-    backup: Backup, source: Source, live: Restorable, target: str, whose: Whose, request: RestoreRequest
+def is_place_of(source: Source, target: Target) -> bool:
+    """Return whether the target is the source's own place, whatever it is called."""
+    return isinstance(source, Restorable) and source.same_place(target.location)
+
+
+def require_own(
+    backup: Backup, source: Source, target: Target, whose: Whose, request: RestoreRequest
 ) -> None:
     """Raise RefusedError where data would be replaced by that of another source, or of one that cannot be told."""
-    if not request.from_other and not live.same_place(target):
+    is_own_place = is_place_of(source, target)
+    if not request.from_other and not is_own_place:
         # Also where nothing is there now: the next backup of that source would hold what it never had.
-        _require_no_other(backup, source, target, request.sources)
-    if not live.is_there(target):
+        _require_no_other(backup, source, target.location, request.sources)
+    if not target.exists():
         return
     store = own_backups(whose, request.safety.store)
     where = f"series {series_of(backup)[:SHOWN_DIGITS]}, {backup.made_on or 'host not recorded'}, {backup.manifest.source.location}"
@@ -44,21 +50,23 @@ def require_own(  # noqa: PLR0913, PLR0917 - two sources, and what is asked of t
         message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
         hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"
         raise RefusedError(message, code="refused.other_series", hint=hint)
-    if request.from_other or not live.same_place(target):
+    if request.from_other or not is_own_place:
         return
     if own and (now := _lives_as_another(source, whose, store)):
-        message = f"{target} is another source now ({now}) than the one whose backups these are"
+        message = f"{target.location} is another source now ({now}) than the one whose backups these are"
         hint = "where the backup is to replace what is there, add --from-other-source; what is there is kept as a safety backup"
         raise RefusedError(message, code="refused.other_series", hint=hint)
     if part and not request.options.tables:
         message = (
-            f"{backup.name} holds only a part of the source (scope {backup.manifest.scope}), and {target} is its live data:"
+            f"{backup.name} holds only a part of the source (scope {backup.manifest.scope}), and {target.location} is its live data:"
             " what is not in it would be gone"
         )
         hint = "restore it into a new place (--to), or single tables of it (--table); where that is meant, add --from-other-source"
         raise RefusedError(message, code="refused.part", hint=hint)
     if not own:
-        message = f"{backup.name} is not a backup of this source ({where}), and {target} is its live data"
+        message = (
+            f"{backup.name} is not a backup of this source ({where}), and {target.location} is its live data"
+        )
         hint = "where that is meant, add --from-other-source; where it is this source before it was moved, see backup.adopt"
         raise RefusedError(message, code="refused.other_series", hint=hint)
 

@@ -1,25 +1,150 @@
-"""Check a stored payload where it lies, and a restored copy against what its manifest recorded."""
+"""One backup, fetched, loaded and checked: the one way in which verify (full), drill and restore do that.
+
+What is done about what is found differs: a look collects it, a restore ends at once where it may not go on. That is
+decided by a `Judge`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Protocol
 
 from ops.errors import OpsError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_sealed
+from ops.formats.manifest import payload_sha256
 from ops.model.compare_measures import compare_measures
+from ops.model.evidence import Phase
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched, Measures
-from ops.ports.source import Copy, Dependent, Source
+from ops.model.manifest import Measures, Payload
+from ops.ports.source import Copy, Source
 from ops.repository.backup import Backup
-from ops.repository.fetch import can_be_opened, fetch_payload, path_in_store
-from ops.repository.second_look import judged, stops
+from ops.repository.fetch import can_be_opened, fetch_needed, fetch_payload, fetch_whole, path_in_store
+from ops.repository.locks import being_judged
+from ops.repository.second_look import judged, look_beside, stops
+from ops.run.job import Job
 from ops.run.progress import Progress
 
-_S = TypeVar("_S")
+Loading = Callable[[Payload], AbstractContextManager[Copy]]
+"""How a fetched payload becomes usable data: a source's `load`, or the `build` of a target."""
+
+
+class Judge(Protocol):
+    """Decides what is done about what a rehearsal finds. Methods return what of it is kept, or raise where it must end."""
+
+    def look(self, backup: Backup, progress: Progress) -> list[Finding]:
+        """What is seen beside the payload, before it is fetched."""
+
+    def of_bytes(self, findings: list[Finding]) -> list[Finding]:
+        """Of what arrived."""
+
+    def of_copy(self, findings: list[Finding]) -> list[Finding]:
+        """Of the loaded copy."""
+
+    def of_error(self, error: OpsError, phase: str) -> Finding:
+        """Of an error that ended the loading, or the checks."""
+
+    def remains(self, folder: Path) -> Payload | None:
+        """What is taken in the place of a payload that did not arrive whole; None: nothing."""
+
+
+class Looking:
+    """The judge of a verify and of a drill: everything is collected."""
+
+    def look(self, backup: Backup, progress: Progress) -> list[Finding]:
+        """Return what is wrong beside the payload, too."""
+        return look_beside(backup, progress)
+
+    def of_bytes(self, findings: list[Finding]) -> list[Finding]:
+        """Return all."""
+        return findings
+
+    def of_copy(self, findings: list[Finding]) -> list[Finding]:
+        """Return all."""
+        return findings
+
+    def of_error(self, error: OpsError, phase: str) -> Finding:
+        """Return what it says of the backup."""
+        return judged(error, phase)
+
+    def remains(self, folder: Path) -> None:
+        """Return nothing: what is left of a damaged payload proves nothing."""
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """A backup on its way to a checked copy: what was found so far, and how long each phase took."""
+
+    backup: Backup
+    job: Job
+    judge: Judge = field(default_factory=Looking)
+    found: list[Finding] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the block."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name=name, duration_ms=round((time.monotonic() - started) * 1000)))
+
+    @contextlib.contextmanager
+    def copy(self, folder: Path, loading: Loading) -> Iterator[Copy | None]:
+        """Yield the checked copy, for as long as the block runs; None where something came in between: see `found`.
+
+        `folder`: private and empty; the payload is fetched into it. Raises what the judge raises.
+        """
+        with self.phase("fetch"):
+            payload = self._fetch(folder)
+        with contextlib.ExitStack() as stack:
+            yield None if payload is None else self._load(payload, loading, stack)
+
+    def _fetch(self, folder: Path) -> Payload | None:
+        progress = self.job.progress
+        self.found += self.judge.of_bytes(self.judge.look(self.backup, progress))
+        if stops(self.found):
+            return None
+        payload, arrived = fetch_whole(self.backup, folder, progress)
+        self.found += self.judge.of_bytes(arrived)
+        return None if stops(self.found) else payload or self.judge.remains(folder)
+
+    def _load(self, payload: Payload, loading: Loading, stack: contextlib.ExitStack) -> Copy | None:
+        phase = "load"
+        try:
+            with self.phase(phase):
+                copy = stack.enter_context(loading(payload))
+            phase = "check"
+            with self.phase(phase):
+                checked = check_restored(copy, self.backup.manifest.measures, self.job.progress)
+        except OpsError as error:
+            self.found.append(self.judge.of_error(error, phase))
+            return None
+        self.found += self.judge.of_copy(checked)
+        return copy
+
+
+@contextlib.contextmanager
+def judging(backup: Backup, step: str, action: str, job: Job) -> Iterator[Rehearsal]:
+    """Yield a rehearsal of a look that ends with a verdict: an error on the way to it is part of what was found.
+
+    Prunes keep away from the backup meanwhile. Raises BackupError when it was deleted a moment ago.
+    """
+    with job.step(step) as facts, being_judged(backup, action, job) as unleased:
+        rehearsal = Rehearsal(backup, job, found=[*unleased])
+        try:
+            yield rehearsal
+        except OpsError as error:
+            rehearsal.found.append(judged(error))
+        facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
+        facts.checksum = payload_sha256(backup.manifest)
 
 
 def room_to_open(backup: Backup, source: Source) -> int:
@@ -34,17 +159,22 @@ def room_to_open(backup: Backup, source: Source) -> int:
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
     """The kind's look at the stored payload, where it lies if it can be opened there."""
-    sealed = is_sealed(backup.manifest)
-    place = None if sealed else path_in_store(backup)
-    if place is not None:
-        return source.inspect(place, backup.manifest)
-    if not can_be_opened(backup):
-        message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
-        return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
-    payload, findings = fetch_payload(backup, scratch, progress)
+    openable = can_be_opened(backup)
+    needed, findings = fetch_needed(backup, scratch, progress) if openable else ([], [])
     if stops(findings):
         return findings
-    return [*findings, *source.inspect(payload, backup.plain)]
+    place = None if is_sealed(backup.manifest) else path_in_store(backup)
+    if place is not None:
+        payload = Payload(place, place.parent, backup.manifest, tuple(needed))
+        return [*findings, *source.inspect(payload)]
+    if not openable:
+        message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
+        return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
+    path, arrived = fetch_payload(backup, scratch, progress)
+    findings += arrived
+    if stops(findings):
+        return findings
+    return [*findings, *source.inspect(Payload(path, scratch, backup.plain, tuple(needed)))]
 
 
 def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:
@@ -66,10 +196,3 @@ def _compare(copy: Copy, recorded: Measures) -> list[Finding]:
     except OpsError as error:
         return [judged(error, "measure")]
     return compare_measures(expected, found)
-
-
-def with_needed(source: _S, needed: Sequence[Fetched]) -> _S:
-    """The same source, which finds the needed payloads; for a backup that needs none, itself."""
-    if needed and isinstance(source, Dependent):
-        return cast("_S", source.with_needed(needed))
-    return source

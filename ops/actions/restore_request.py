@@ -1,11 +1,13 @@
-"""What a restore is told."""
+"""What a restore is told, and whether its kind can do that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from ops.errors import ConfigError
 from ops.model.complaints import Known
 from ops.model.requests import Assertion, RestoreOptions
 from ops.ports.source import Source
@@ -40,3 +42,26 @@ class RestoreRequest:
     command: str = "invoke"
     flags: str = ""
     wait_s: float = 0
+
+
+_FLAGS: Final = {
+    "tables": "--table",
+    "truncate": "--truncate",
+    "schema_only": "--schema-only",
+    "no_owner": "--no-owner",
+    "no_acl": "--no-acl",
+}
+
+
+def require_supported(source: Source, options: RestoreOptions) -> None:
+    """Return when the source's kind declares all that is asked of a restore; raises ConfigError that names the rest."""
+    asked = [
+        flag
+        for name, flag in _FLAGS.items()
+        if getattr(options, name) and name not in source.supports.restore
+    ]
+    if source.supports.one_table and len(options.tables) > 1:
+        asked.append("more than one --table")
+    if asked:
+        message = f"kind {source.info.kind!r} has no {' and no '.join(asked)}"
+        raise ConfigError(message, code="usage.bad_value", hint="leave it away: see operations/sources.md")

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.actions.rehearsal import check_in_place, check_restored, room_to_open, with_needed
-from ops.errors import OpsError
-from ops.formats.manifest import payload_sha256
+from ops.actions.rehearsal import Rehearsal, check_in_place, judging, room_to_open
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.complaints import Known, settled
 from ops.model.evidence import Evidence, Level
 from ops.model.findings import Finding
-from ops.ports.source import Source
+from ops.ports.source import LoadContext, Source
 from ops.repository.backup import Backup
 from ops.repository.encrypt import opened_where_possible
-from ops.repository.fetch import can_be_opened, fetch_needed, fetch_whole
-from ops.repository.locks import being_judged
+from ops.repository.fetch import can_be_opened
 from ops.repository.record_evidence import Look, evidence_of, keep_evidence
-from ops.repository.second_look import judged, look_beside, look_through, stops
+from ops.repository.second_look import look_beside, look_through, stops
 from ops.run.job import Job
 
 
@@ -43,29 +40,41 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     """
     started = job.clock()
     backup = opened_where_possible(backup, request.scratch) if can_be_opened(backup) else backup
-    with job.step(f"verify {request.level}") as facts, being_judged(backup, "verify", job) as unleased:
-        findings = [*unleased]
-        places: list[Path] = []
-        try:
-            _look(backup, source, request, job, findings, places)
-        except OpsError as error:
-            findings.append(judged(error))
-        facts.rows = backup.manifest.measures.rows
-        facts.bytes = backup.manifest.size
-        facts.checksum = payload_sha256(backup.manifest)
-    full = request.level is Level.FULL
+    full, places = request.level is Level.FULL, list[Path]()
+    with judging(backup, f"verify {request.level}", "verify", job) as rehearsal:
+        if full:
+            require_room(request.scratch, room_to_open(backup, source))
+            with scratch_folder(request.scratch) as scratch:
+                places.append(scratch)
+                context = LoadContext(progress=job.progress)
+                with rehearsal.copy(scratch, lambda payload: source.load(payload, context)):
+                    """It was looked at on its way here."""
+        else:
+            _look_in_place(rehearsal, source, request)
     look = Look(
         action="verify",
         level=str(request.level),
         started_at=started,
         finished_at=job.clock(),
         isolation="a temporary folder or server of its own" if full else None,
-        cleaned_up=not places[0].exists() if full and places else None,
+        cleaned_up=not places[0].exists() if places else None,
         limits=() if full else ("nothing was restored", "the data was not compared"),
     )
-    findings = settled(findings, backup.manifest, request.known, started.date())
+    findings = settled(rehearsal.found, backup.manifest, request.known, started.date())
     evidence = evidence_of(backup, look, findings, job)
     return _kept(backup, evidence) if request.keep else evidence
+
+
+def _look_in_place(rehearsal: Rehearsal, source: Source, request: VerifyRequest) -> None:
+    """Add what is found, step by step, so that what was seen stays when a later step cannot look."""
+    backup, progress = rehearsal.backup, rehearsal.job.progress
+    rehearsal.found += look_beside(backup, progress)
+    if stops(rehearsal.found):
+        return
+    with scratch_folder(request.scratch) as scratch:
+        rehearsal.found += look_through(backup, progress)
+        if not stops(rehearsal.found):
+            rehearsal.found += check_in_place(backup, source, scratch, progress)
 
 
 def _kept(backup: Backup, evidence: Evidence) -> Evidence:
@@ -83,49 +92,3 @@ def verify_opened(
         if not noticed:
             return _kept(backup, evidence) if request.keep else evidence, []
     return verify_backup(replace(backup, openers=()), source, request, job), noticed
-
-
-def _look(  # noqa: PLR0913, PLR0917 - a look, what it finds, and where it was
-    backup: Backup,
-    source: Source,
-    request: VerifyRequest,
-    job: Job,
-    findings: list[Finding],
-    places: list[Path],
-) -> None:
-    """Add what is found, step by step, so that what was seen stays when a later step cannot look."""
-    if request.level is Level.FULL:
-        require_room(request.scratch, room_to_open(backup, source))
-    findings += look_beside(backup, job.progress)
-    if stops(findings):
-        return
-    with scratch_folder(request.scratch) as scratch:
-        places.append(scratch)
-        if request.level is Level.FULL:
-            _restore_and_check(backup, source, scratch, job, findings)
-            return
-        findings += look_through(backup, job.progress)
-        if not stops(findings):
-            findings += _look_in_place(backup, source, scratch, job)
-
-
-def _look_in_place(backup: Backup, source: Source, scratch: Path, job: Job) -> list[Finding]:
-    needed, findings = fetch_needed(backup, scratch, job.progress) if can_be_opened(backup) else ([], [])
-    if stops(findings):
-        return findings
-    return findings + check_in_place(backup, with_needed(source, needed), scratch, job.progress)
-
-
-def _restore_and_check(
-    backup: Backup, source: Source, scratch: Path, job: Job, findings: list[Finding]
-) -> None:
-    fetched, arrived = fetch_whole(backup, scratch, job.progress)
-    findings += arrived
-    if stops(arrived):
-        return
-    payload, *needed = fetched
-    try:
-        with with_needed(source, needed).load(payload, job.progress) as copy:
-            findings += check_restored(copy, backup.manifest.measures, job.progress)
-    except OpsError as error:
-        findings.append(judged(error, "load"))

@@ -42,6 +42,17 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long a drill took, phase by phase, and what was promised; milliseconds, None where nothing was measured."""
+
+    phases: tuple[Phase, ...] = ()
+    rto_ms: int | None = None
+    rpo_ms: int | None = None
+    rto_objective_ms: int | None = None
+    rpo_objective_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One verify or drill of one backup, as it is kept beside the backup.
 

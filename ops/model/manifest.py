@@ -147,21 +147,6 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """A payload of one file that is final and not measured yet: size and digest, the moment that it shows, how it was made.
-
-    `complaints`: what the kind found wrong with the source itself at that moment. `measures`: of the copy, where they were
-    taken while it was still being hashed.
-    """
-
-    file: FileEntry
-    data_as_of: datetime
-    method: str
-    complaints: tuple[Finding, ...] = ()
-    measures: Measures | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Captured:
     """What a source's capture produced.
 
@@ -179,12 +164,14 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A payload that was fetched from its store and is what the manifest says.
+class Payload:
+    """A payload on this machine that is what its manifest says: where it lies, the folder around it, and what it needs.
 
-    Where it lies, the private folder that it lies in, and the manifest.
+    `path`: the file or folder. `folder`: private, and may be filled, unless the payload is looked at where the store has it.
+    `needed`: payloads of the backups without which this one cannot be restored; they are only read.
     """
 
-    payload: Path
+    path: Path
     folder: Path
     manifest: Manifest
+    needed: tuple[Payload, ...] = ()

@@ -5,7 +5,7 @@ A kind never learns about stores, reports or retention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,18 +13,83 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Copied, Fetched, Manifest, Measures
+from ops.model.manifest import Captured, FileEntry, Manifest, Measures, Payload
 from ops.model.requests import KeptTarget, Part, RestoreOptions
 from ops.model.series import Described, Identified
-from ops.run.progress import Progress
+from ops.run.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the payloads of a source look like: what stands before and behind the time in a name, and whether it is a folder."""
+
+    base: str
+    suffix: str
+    is_folder: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supports:
+    """What a source can do beside what all can; one place refuses the rest.
+
+    `continues`: each backup must hold what its former held, and more. `full_every`: its backups may leave to others what
+    those hold already, and this is how old the oldest of those may be; None: each is whole by itself. `some_tables`: a drill
+    can load the rows of some tables alone. `restore`: the fields of `RestoreOptions` that mean something; `one_table`: at
+    most one table at a time.
+    """
+
+    continues: bool = False
+    full_every: timedelta | None = None
+    some_tables: bool = False
+    restore: frozenset[str] = frozenset()
+    one_table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a first look at a source found: a few words, and what an operator should know beforehand."""
+    """What a first look at a source found: a few words, what a payload will take, what an operator should know beforehand.
+
+    `estimate`: see `Source.estimate`.
+    """
 
     text: str
+    estimate: int
     findings: Sequence[Finding] = ()
+
+
+def _ignore(_path: Path, _entry: FileEntry) -> None:
+    """Nobody waits for the file."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureContext:
+    """What a capture is told, and whom it tells. A kind uses what means something to it.
+
+    `previous`: the newest backup of the source that no restore made; `restored`: the one that replaced the live data since
+    then. `base`: what may be left out, because this backup, or what that needs, holds it unchanged. `file_done`: called with
+    a file of the payload as soon as its bytes are final, so that it is encrypted and sent while the next is captured;
+    afterwards the file must not change. `suspected`: whether something was found wrong with the source before, or is known
+    to be, so that a look at all of it is worth its time.
+    """
+
+    progress: Progress = silent
+    previous: Manifest | None = None
+    restored: Manifest | None = None
+    base: Manifest | None = None
+    file_done: Callable[[Path, FileEntry], None] = _ignore
+    suspected: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadContext:
+    """How a payload is loaded: who hears of it, and of which tables alone the rows are wanted (empty: of all)."""
+
+    progress: Progress = silent
+    tables: Sequence[str] = ()
 
 
 class Copy(Protocol):
@@ -73,12 +138,12 @@ class Source(Described, Protocol):
         """Ask the source who it is. Changes nothing."""
 
     @property
-    def base_and_suffix(self) -> tuple[str, str]:
-        """What stands before and behind the time in a payload's name."""
+    def form(self) -> Form:
+        """What its payloads look like."""
 
     @property
-    def payload_is_folder(self) -> bool:
-        """Whether its payloads are folders of files, or single files."""
+    def supports(self) -> Supports:
+        """What it can do beside what all can."""
 
     def estimate(self) -> int:
         """Bytes that a payload will take, rather too many than too few. Touches nothing."""
@@ -86,20 +151,20 @@ class Source(Described, Protocol):
     def probe(self) -> Probe:
         """Begin to read as a backup would, and stop at once; what was found."""
 
-    def capture(self, into: Path, progress: Progress) -> Captured:
+    def capture(self, into: Path, context: CaptureContext) -> Captured:
         """Fill the empty private file or folder `into` with a copy that is consistent at one moment, and measure it.
 
         Never writes to the source. The digests are of the bytes in `into`, the measures of the same moment.
         """
 
-    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+    def inspect(self, payload: Payload) -> list[Finding]:
         """What can be seen in a stored payload without restoring it; empty never. Changes nothing."""
 
-    def load(self, fetched: Fetched, progress: Progress) -> AbstractContextManager[Copy]:
+    def load(self, payload: Payload, context: LoadContext) -> AbstractContextManager[Copy]:
         """A fetched payload as usable data for as long as the block runs; leftovers only inside its folder.
 
-        May move the payload. Raises SourceError when the payload can not be loaded, ToolError when this
-        machine can not load it.
+        May move the payload. Raises SourceError when the payload cannot be loaded, ToolError when this machine cannot load
+        it, ConfigError for a table that the backup does not have.
         """
 
     def require_loadable(self, manifest: Manifest) -> Sequence[Finding]:
@@ -113,132 +178,80 @@ class Source(Described, Protocol):
 
 
 @runtime_checkable
-class MeasuredLater(Protocol):
-    """A source whose payload is one file that is final before it is measured: it can be sent meanwhile.
-
-    `capture` is the one after the other.
-    """
-
-    def copy(self, into: Path, progress: Progress) -> Copied:
-        """Fill the empty private file `into` as `capture` does; nothing changes it any more."""
-
-    def measure(self, copied: Copied, payload: Path, progress: Progress) -> Captured:
-        """What `capture` returns, once `payload` holds what `copy` put there; only reads it."""
-
-
-@runtime_checkable
 class Divisible(Protocol):
-    """A source of which a backup can take only a part."""
+    """A source of which a backup can take only a part: that part is a source of its own, with its own series."""
 
     def take_part(self, part: Part) -> Source:
         """The same source, of which a capture takes only that. Raises ConfigError where it has no such part."""
 
 
-@runtime_checkable
-class PartlyLoadable(Protocol):
-    """A source of whose backups only some tables can be brought back, for a quick look at them."""
+class Target(Protocol):
+    """A place that a restore writes, reached over one connection from its first look to its last.
 
-    def loading_only(self, tables: Sequence[str]) -> Source:
-        """The same source, whose `load` brings the rows of these tables alone, and whose copy is compared by them.
-
-        `load` raises ConfigError for a table that the backup does not have.
-        """
-
-
-@runtime_checkable
-class SelfExamined(Protocol):
-    """A source that is looked at itself while it is captured: what is wrong with it is recorded as `complaints`."""
+    Methods raise SourceError when the place cannot be read.
+    """
 
     @property
-    def is_dear_to_look_at(self) -> bool:
-        """Whether a capture looks at all of it only when it is asked to."""
+    def location(self) -> str:
+        """Where it is: a path, or an address without secrets."""
 
-    def looked_at(self) -> Source:
-        """The same source, whose capture looks at all of it where it can bear that."""
+    def exists(self) -> bool:
+        """Whether there is anything now."""
 
+    def source(self) -> Source:
+        """The same kind of source, with its data there, taken whole: what is replaced must be kept whole."""
 
-@runtime_checkable
-class Continuing(Protocol):
-    """A source whose backups follow each other: each one must hold what its former held, and more."""
+    def plan(self, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
+        """The steps that replace (or make) it, in words; `safety` is where the old data is kept. Touches nothing."""
 
-    def after(self, former: Manifest, restored: Manifest | None = None) -> Source:
-        """Return the same source, whose capture says whether it continues what that backup recorded.
-
-        `restored`: the backup that replaced the live data since then; what continues that one is right as well.
-        """
-
-
-@runtime_checkable
-class Dependent(Protocol):
-    """A source whose backups may leave to others what those hold already (`ops.formats.dependencies`)."""
-
-    @property
-    def full_every(self) -> timedelta | None:
-        """How old the oldest backup may be that a new one needs; None: each backup is whole by itself."""
-
-    def building_on(self, base: Manifest) -> Source:
-        """The same source, whose capture leaves out what `base`, or what that needs, holds unchanged."""
-
-    def with_needed(self, needed: Sequence[Fetched]) -> Source:
-        """The same source, which finds in these payloads what `inspect`, `load` and `build` need beside their own.
-
-        They are what their manifests say, and only read.
-        """
-
-
-@runtime_checkable
-class Restorable(Protocol):
-    """A source whose live data can be replaced. A target is a text: a path, or an address without secrets."""
-
-    def target_of(self, to: str | None) -> str:
-        """The target that an operator means by `to`; None: the live data. Raises ConfigError when it is none."""
-
-    def is_there(self, target: str) -> bool:
-        """Whether there is anything at `target`."""
-
-    def same_place(self, target: str) -> bool:
-        """Whether `target` is this source, by identity, whatever it is called."""
-
-    def at(self, target: str) -> Source:
-        """The same source, with its data at `target`."""
-
-    def plan(self, target: str, manifest: Manifest, options: RestoreOptions, safety: str) -> Sequence[str]:
-        """The steps that replace (or make) `target`, in words; `safety` is where the old data is kept. Touches nothing."""
-
-    def prepare(self, target: str, manifest: Manifest, options: RestoreOptions) -> Sequence[Finding]:
+    def check(self, manifest: Manifest, options: RestoreOptions) -> Sequence[Finding]:
         """Return when nothing stands in the way of a restore; what was noticed.
 
         Raises RefusedError, ToolError or SpaceError that names everything at once; then nothing was touched.
         """
 
-    def build_folder(self, target: str, scratch: Path) -> Path:
-        """The folder under which the scratch place for building beside `target` must be."""
+    def build_folder(self, scratch: Path) -> Path:
+        """The folder under which the temporary folder for building beside it must be."""
 
     def build(
-        self, fetched: Fetched, target: str, options: RestoreOptions, progress: Progress
+        self, payload: Payload, options: RestoreOptions, progress: Progress
     ) -> AbstractContextManager[Copy]:
-        """The payload loaded beside `target`, so that `promote` can put it there in one step."""
+        """The payload loaded beside it, so that `swap` can put it there in one step."""
 
-    def settle(self, target: str) -> None:
-        """Let the kind finish or undo what a writer that died left half done in `target`, if it can."""
+    def settle(self) -> None:
+        """Let the kind finish or undo what a writer that died left half done, if it can."""
 
-    def change_mark(self, target: str) -> str | None:
-        """A value that differs after any committed change of `target`; None when there is no such value."""
+    def change_mark(self) -> str | None:
+        """A value that differs after any committed change; None when there is no such value."""
 
-    def keep_damaged(self, target: str, stamp: str) -> tuple[str, str]:
-        """Keep a target that can not be backed up any more; where, and the command that undoes.
+    def keep_damaged(self, stamp: str) -> tuple[str, str]:
+        """Keep what cannot be backed up any more; where, and the command that undoes.
 
-        The target itself stays in its place until `promote`.
+        It stays in its place until `swap`.
         """
 
-    def promote(self, built: Copy, target: str, kept: KeptTarget) -> Sequence[Finding]:
-        """Put `built` in the place of `target` in one step, after making sure that nobody writes there.
+    def swap(self, built: Copy, kept: KeptTarget) -> Sequence[Finding]:
+        """Put `built` in its place in one step, after making sure that no other process writes there.
 
-        Raises RefusedError; afterwards `target` is the old or the new data, whole.
+        Raises RefusedError; afterwards there is the old or the new data, whole.
         """
 
-    def has_tables(self, target: str, tables: Sequence[str]) -> bool:
-        """Whether all of these tables, as an operator writes them, are in the target now."""
+    def has_tables(self, tables: Sequence[str]) -> bool:
+        """Whether all of these tables, as an operator writes them, are there now."""
 
-    def replace_tables(self, built: Copy, target: str, options: RestoreOptions) -> Sequence[Finding]:
-        """Put the tables of `options` into `target` in one transaction, compared before it commits."""
+    def replace_tables(self, built: Copy, options: RestoreOptions) -> Sequence[Finding]:
+        """Put the tables of `options` into it in one transaction, compared before it commits."""
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A source whose live data can be replaced."""
+
+    def target(self, to: str | None) -> AbstractContextManager[Target]:
+        """What an operator means by `to`; None: the live data.
+
+        Nothing is asked of it before its first method. Raises ConfigError, RefusedError when it can be no target.
+        """
+
+    def same_place(self, location: str) -> bool:
+        """Whether that is this source, by identity, whatever it is called."""

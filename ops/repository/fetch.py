@@ -13,7 +13,7 @@ from ops.formats.encrypted_manifest import cipher_kind, is_sealed
 from ops.fsio.atomic import make_private_folder
 from ops.fsio.scratch import scratch_folder
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched, FileEntry
+from ops.model.manifest import FileEntry, Payload
 from ops.ports.store import LocalFiles
 from ops.repository.backup import Backup
 from ops.repository.dependencies import needed_backups
@@ -79,7 +79,7 @@ def can_be_opened(backup: Backup) -> bool:
     return not is_sealed(backup.manifest) or any(cipher.can_open for cipher in backup.openers)
 
 
-def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Fetched], list[Finding]]:
+def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Payload], list[Finding]]:
     """The payloads of all that `backup` needs, each compared with its own manifest, and what is wrong with them.
 
     They lie below the private `folder`, or where the store has them. Raises ToolError when a sealed one can not be
@@ -104,16 +104,16 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
     return fetched, findings
 
 
-def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Fetched, list[Finding]]:
+def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Payload, list[Finding]]:
     beside = [item for item in look_to_restore(backup, progress) if item.severity is not Severity.OK]
     if stops(beside):
-        return Fetched(folder, folder, backup.plain), beside
+        return Payload(folder, folder, backup.plain), beside
     if isinstance(backup.store, LocalFiles) and not is_sealed(backup.manifest):
         place = backup.store.path_of(backup.name)
-        return Fetched(place, place.parent, backup.manifest), [*beside, *look_through(backup, progress)]
+        return Payload(place, place.parent, backup.manifest), [*beside, *look_through(backup, progress)]
     make_private_folder(folder)
     payload, findings = fetch_payload(backup, folder, progress)
-    return Fetched(payload, folder, opened_where_possible(backup, folder).plain), [*beside, *findings]
+    return Payload(payload, folder, opened_where_possible(backup, folder).plain), [*beside, *findings]
 
 
 def _of_needed(finding: Finding, backup: Backup) -> Finding:
@@ -123,14 +123,14 @@ def _of_needed(finding: Finding, backup: Backup) -> Finding:
     return replace(finding, code="backup.needed_damaged", message=message, where=backup.name)
 
 
-def fetch_whole(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Fetched], list[Finding]]:
-    """The plain payload in `folder`, and behind it those that it needs; what was found. See `fetch_payload`."""
+def fetch_whole(backup: Backup, folder: Path, progress: Progress) -> tuple[Payload | None, list[Finding]]:
+    """The plain payload in `folder`, with those that it needs; None where it did not arrive. See `fetch_payload`."""
     payload, findings = fetch_payload(backup, folder, progress)
     if stops(findings):
-        return [], findings
+        return None, findings
     known = opened_where_possible(backup, folder)
     needed, more = fetch_needed(known, folder, progress)
-    return [Fetched(payload, folder, known.plain), *needed], [*findings, *more]
+    return Payload(payload, folder, known.plain, tuple(needed)), [*findings, *more]
 
 
 @contextlib.contextmanager

@@ -121,7 +121,7 @@ def under_free_name(
     raise AssertionError(manifest)
 
 
-def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str) -> str:
+def free_name(store: Store, base: str, suffix: str, moment: datetime, added: str = "") -> str:
     """Return the payload name for `moment`, or for the next second in which none of its files exists.
 
     `added`: what may be put behind it; that name is free as well. Raises StoreError when none is.

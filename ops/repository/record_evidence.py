@@ -6,7 +6,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,7 @@ from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, manifest_key
 from ops.host.machine import current_user
-from ops.model.evidence import Evidence
+from ops.model.evidence import Evidence, Timing
 from ops.model.findings import Finding, Severity, verdict_of
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
@@ -38,7 +38,8 @@ class Look:
     """One look at a backup, before it is judged: what was done, when, and how.
 
     `procedure`: what was asked, beside what every look asks; only its digest is kept. `isolation`: where the copy was
-    restored; `cleaned_up`: whether it is gone (None: none was made); `limits`: what was not looked at.
+    restored; `cleaned_up`: whether it is gone (None: none was made); `limits`: what was not looked at. `timing`: of a drill;
+    `counted`: whether all rows of the backup came back.
     """
 
     action: str
@@ -49,6 +50,8 @@ class Look:
     isolation: str | None = None
     cleaned_up: bool | None = None
     limits: tuple[str, ...] = ()
+    timing: Timing = field(default_factory=Timing)
+    counted: bool = True
 
 
 def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Job) -> Evidence:
@@ -67,7 +70,12 @@ def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Jo
         duration_ms=milliseconds(look.started_at, look.finished_at),
         verdict=verdict_of(list(findings)),
         findings=tuple(findings),
-        rows=None if is_closed(manifest) else manifest.measures.rows,
+        phases=look.timing.phases,
+        rto_ms=look.timing.rto_ms,
+        rpo_ms=look.timing.rpo_ms,
+        rto_objective_ms=look.timing.rto_objective_ms,
+        rpo_objective_ms=look.timing.rpo_objective_ms,
+        rows=None if is_closed(manifest) or not look.counted else manifest.measures.rows,
         size=manifest.size,
         tool={"name": "drillbook", "version": __version__},
         host=socket.gethostname(),

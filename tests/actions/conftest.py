@@ -9,7 +9,8 @@ import pytest
 from ops.sources.sqlite import look
 from ops.sources.sqlite import source as driver
 from ops.sources.sqlite.complain import ForeignKeys
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import execute
 from tests.sick import Case, Make

@@ -23,6 +23,7 @@ from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.source import SqliteSource
+from ops.sources.sqlite.target import SqliteTarget
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 from tests.keys import Keys
@@ -172,13 +173,13 @@ class TestRemains:
         """A file that appears in the new place while it is built is not replaced."""
         backup = case.create()
         damage(case, backup)
-        really = SqliteSource.load
+        really = SqliteTarget.build
 
-        def late(self: SqliteSource, *rest: Any) -> Any:  # noqa: ANN401 - as it is
+        def late(self: SqliteTarget, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - as it is
             (tmp_path / "new.db").write_bytes(b"mine")
-            return really(self, *rest)
+            return really(self, *rest, **more)
 
-        monkeypatch.setattr(SqliteSource, "load", late)
+        monkeypatch.setattr(SqliteTarget, "build", late)
         with pytest.raises(RefusedError):
             case.restore(backup, tmp_path / "new.db", self.REMAINS, yes=True)
         assert (tmp_path / "new.db").read_bytes() == b"mine"

@@ -20,7 +20,8 @@ from ops.ports.store import OWN_PREFIX
 from ops.repository.catalog import read_catalogue
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute
 from tests.keys import Keys

@@ -24,7 +24,8 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from ops.units import parse_span

@@ -27,7 +27,8 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
@@ -165,8 +166,9 @@ def test_files_of_a_folder_have_no_names(keys: Keys, scratch: Path, tmp_path: Pa
     sealed = replace(find_backup(away, f"{backup.name}.age"), openers=(keys.opening,))
     fetched, findings = fetch_whole(sealed, scratch, silent)
     assert {item.severity for item in findings} == {Severity.OK}
-    assert sorted(path.name for path in fetched[0].payload.iterdir()) == ["0", "1", "2"]
-    assert fetched[0].manifest.measures.rows == 3
+    assert fetched is not None
+    assert sorted(path.name for path in fetched.path.iterdir()) == ["0", "1", "2"]
+    assert fetched.manifest.measures.rows == 3
 
 
 def test_an_event_log_without_a_key(

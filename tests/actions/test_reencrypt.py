@@ -18,7 +18,7 @@ from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.errors import ConfigError, LockHeldError, StoreError
 from ops.fsio.locks import source_lock
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Manifest
+from ops.model.manifest import Payload
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
 from ops.ports.store import Store
@@ -31,7 +31,8 @@ from ops.repository.replicate import copy_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import silent
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, stored_backup
@@ -44,7 +45,7 @@ CONTENT = b"canary-in-a-coal-mine" * 100
 class Inert(SqliteSource):
     """A source whose payloads are looked at by nobody but the actions."""
 
-    def inspect(self, payload: Path, manifest: Manifest) -> list[Finding]:
+    def inspect(self, payload: Payload) -> list[Finding]:
         """Nothing to see."""
         return []
 

@@ -29,7 +29,9 @@ from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
+from ops.sources.sqlite.target import SqliteTarget
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute, files_below, run_drillbook
 from tests.histories import whose
@@ -214,13 +216,13 @@ def test_written_after_the_safety_backup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A commit that the safety backup does not hold stops the swap: nothing that was committed is lost."""
-    real = SqliteSource.promote
+    real = SqliteTarget.swap
 
-    def write_first(self: SqliteSource, *arguments: object, **named: object) -> object:
+    def write_first(self: SqliteTarget, *arguments: object, **named: object) -> object:
         execute(database, "INSERT INTO notes VALUES (7777, 'just now')")
         return real(self, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(SqliteSource, "promote", write_first)
+    monkeypatch.setattr(SqliteTarget, "swap", write_first)
     with pytest.raises(RefusedError, match="after its safety backup"):
         restore(backup, source, store, scratch, yes=True)
     assert ask(database, "SELECT body FROM notes WHERE id = 7777") == "just now"

@@ -20,7 +20,8 @@ from ops.actions.restore_request import RestoreRequest
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 
 EXCHANGE = "renameat2"

@@ -20,7 +20,8 @@ from ops.model.findings import Severity, Verdict, worst
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite.check import check_database
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 

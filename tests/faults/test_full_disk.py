@@ -19,7 +19,8 @@ from ops.model.findings import Verdict
 from ops.repository.catalog import read_catalogue
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.conftest import execute
 

@@ -25,7 +25,8 @@ from ops.run.job import Job
 from ops.run.progress import silent
 from ops.sources.sqlite.capture import CaptureOptions, capture_database
 from ops.sources.sqlite.connection import connect_still
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.faults.hostile_writer import TOTAL, prepare
 

@@ -21,7 +21,8 @@ from ops.model.evidence import Level
 from ops.model.findings import Verdict
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import Hook, files_of, once, segment
 from tests.sources.eventlog.writing import made_events, written_log

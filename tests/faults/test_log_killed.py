@@ -27,7 +27,8 @@ from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import files_of
 from tests.sources.eventlog.writing import made_events, written_log

@@ -25,8 +25,9 @@ from ops.sources.eventlog.copy import measures_of
 from ops.sources.eventlog.log.log import read_log
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.connection import connect_still
+from ops.sources.sqlite.options import SqliteOptions
 from ops.sources.sqlite.schema import Table, list_tables, quoted
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -17,14 +17,16 @@ from ops.ciphers.age.driver import AgeCipher
 from ops.config.reading import store_at
 from ops.errors import CipherError, SourceError, StoreError
 from ops.fsio.growing_file import GrowingFile
-from ops.model.manifest import Captured, Copied, Measures
+from ops.model.manifest import Captured, FileEntry
 from ops.ports.cipher import Sealed
+from ops.ports.source import CaptureContext
 from ops.ports.store import Store
 from ops.repository.catalog import read_catalogue
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress, silent
+from ops.sources.sqlite.copied import Copied
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
@@ -71,7 +73,7 @@ def measured_after(
     monkeypatch: pytest.MonkeyPatch, wait: Callable[[], object], error: SourceError | None = None
 ) -> None:
     """Measuring waits for that, and then fails where an error is given."""
-    measure = SqliteSource.measure
+    measure = SqliteSource._measured
 
     def slow(self: SqliteSource, copied: Copied, payload: Path, progress: Progress) -> Captured:
         wait()
@@ -79,7 +81,7 @@ def measured_after(
             raise error
         return measure(self, copied, payload, progress)
 
-    monkeypatch.setattr(SqliteSource, "measure", slow)
+    monkeypatch.setattr(SqliteSource, "_measured", slow)
 
 
 def test_a_plain_backup_is_sent_while_it_is_measured(
@@ -193,13 +195,12 @@ def test_where_files_can_have_one_name_only(
     assert read_catalogue(bucket).findings == ()
 
 
-def test_measures_are_of_what_was_copied(source: SqliteSource, tmp_path: Path) -> None:
-    """Copying and measuring apart give what `capture` gives in one go."""
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.touch()
-    second.touch()
-    at_once = source.capture(first, silent)
-    apart = source.measure(source.copy(second, silent), second, silent)
-    assert isinstance(apart.measures, Measures)
-    assert apart.measures == at_once.measures
-    assert apart.files[0].sha256 == at_once.files[0].sha256
+def test_a_file_is_told_before_it_is_measured(
+    source: SqliteSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A capture hands its file over as soon as the bytes are final, with the digest that the manifest gets."""
+    into, told = tmp_path / "copy", list[tuple[Path, FileEntry]]()
+    into.touch()
+    measured_after(monkeypatch, lambda: told.append(told[0]))
+    captured = source.capture(into, CaptureContext(file_done=lambda *item: told.append(item)))
+    assert told == [(into, captured.files[0])] * 2

@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from ops.driverkit.path_target import free_path
 from ops.errors import RefusedError
 from ops.fsio.atomic import translated_write_errors
 from ops.fsio.durable import fsync_file, fsync_folder
@@ -48,7 +49,7 @@ def change_mark(target: Path) -> str | None:
 
 def keep_damaged(target: Path, stamp: str) -> tuple[Path, str]:
     """A copy of a log that can not be backed up, file by file as it is, and the command that goes back to it."""
-    kept = _free(target / f"event-log-damaged-{stamp}")
+    kept = free_path(target / f"event-log-damaged-{stamp}")
     with translated_write_errors(kept):
         kept.mkdir(0o700)
         if (target / FOLDER).is_dir():
@@ -59,7 +60,7 @@ def keep_damaged(target: Path, stamp: str) -> tuple[Path, str]:
     return kept, f"rm -r {place}/{FOLDER} && cp -a {other}/. {place}/"
 
 
-def promote_log(built: Path, target: Path, stamp: str, *, unchanged_since: str | None) -> list[Finding]:
+def swap_log(built: Path, target: Path, stamp: str, *, unchanged_since: str | None) -> list[Finding]:
     """Put the log in the folder `built` into the data folder `target`, which may not exist; what was kept of the old one.
 
     Raises RefusedError when the log there has changed since the mark was taken.
@@ -71,7 +72,7 @@ def promote_log(built: Path, target: Path, stamp: str, *, unchanged_since: str |
     with translated_write_errors(target):
         _settle_on_disk(built)
         target.mkdir(0o700, exist_ok=True)
-        kept = _free(target / f"event-log-before-{stamp}")
+        kept = free_path(target / f"event-log-before-{stamp}")
         replaced = is_there(target)
         if replaced:
             kept.mkdir(0o700)
@@ -89,15 +90,6 @@ def promote_log(built: Path, target: Path, stamp: str, *, unchanged_since: str |
         return []
     message = f"what was there is kept as it was in {kept}"
     return [Finding(severity=Severity.OK, code="eventlog.old_kept", message=message, where=str(kept))]
-
-
-def _free(path: Path) -> Path:
-    """The path, or the next one that is not taken: two restores may fall into one second."""
-    number, free = 1, path
-    while os.path.lexists(free):
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
 
 
 def _settle_on_disk(built: Path) -> None:

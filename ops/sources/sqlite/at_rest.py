@@ -20,7 +20,7 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.model.findings import Finding
-from ops.model.manifest import Copied, FileEntry
+from ops.model.manifest import FileEntry
 from ops.run.progress import Progress
 from ops.sources.sqlite.complain import ForeignKeys
 from ops.sources.sqlite.connection import (
@@ -29,6 +29,7 @@ from ops.sources.sqlite.connection import (
     require_database_file,
     translated_errors,
 )
+from ops.sources.sqlite.copied import Copied
 from ops.sources.sqlite.look import look_at_source
 from ops.sources.sqlite.own_view import OwnView, own_view, require_seen
 from ops.sources.sqlite.raw_copy import RawPlan, copy_planned, open_to_read, require_same_file

@@ -26,7 +26,7 @@ from typing import Final
 
 from ops.errors import SourceError
 from ops.fsio.copy import sha256_of
-from ops.model.manifest import Copied, FileEntry, Measures
+from ops.model.manifest import FileEntry, Measures
 from ops.run.progress import Progress
 from ops.sources.sqlite.at_rest import Look, at_rest, copy_at_rest, probe_at_rest
 from ops.sources.sqlite.complain import ForeignKeys
@@ -36,6 +36,7 @@ from ops.sources.sqlite.connection import (
     decode_any,
     translated_errors,
 )
+from ops.sources.sqlite.copied import Copied
 from ops.sources.sqlite.look import look_at_source
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.other_names import OtherNames, require_own_log

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from ops.model.manifest import IN_PAYLOAD, Measures, TableMeasure
 from ops.sources.sqlite import queries as questions
 from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.complain import ForeignKeys, not_loaded
-from ops.sources.sqlite.connection import Extensions, unloadable
+from ops.sources.sqlite.connection import Extensions, connect_still, translated_errors, unloadable
 from ops.sources.sqlite.measures import countable_tables, measure_database, not_counted
+from ops.sources.sqlite.options import SqliteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,14 @@ class SqliteCopy:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """The rows of one read-only statement."""
         return questions.answer(self.path, sql, self.extensions)
+
+
+@contextlib.contextmanager
+def opened_copy(path: Path, options: SqliteOptions) -> Iterator[SqliteCopy]:
+    """Yield the database file as a copy that is checked as `options` say, once SQLite has read its schema.
+
+    Raises SourceError when SQLite cannot open it.
+    """
+    with translated_errors(path, "opening"), contextlib.closing(connect_still(path)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    yield SqliteCopy(path, options.foreign_keys, options.load_extension)

@@ -88,7 +88,7 @@ def _in_use(path: Path, occupants: list[Occupant]) -> RefusedError:
     return RefusedError(f"{path} is open in {who}", code=_NOT_OURS, hint=hint)
 
 
-def promote_file(built: Path, target: Path, *, unchanged_since: str | None, damaged: bool) -> list[Finding]:
+def swap_file(built: Path, target: Path, *, unchanged_since: str | None, damaged: bool) -> list[Finding]:
     """Put `built` (same file system, verified, complete) in the place of `target` in one step.
 
     `unchanged_since` is the `change_mark` that the safety backup was made at. Raises RefusedError when the

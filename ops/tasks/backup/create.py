@@ -108,18 +108,18 @@ def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
     source = _part_of(source, wanted.part) if wanted.part.is_asked else source
     read_identity(store)
-    estimate, found = source.estimate(), source.probe()
+    found = source.probe()
     document = {
         "source": configured.name,
         "store": store.name,
         "name": name,
         "scope": source.scope,
-        "estimate": estimate,
+        "estimate": found.estimate,
         "dry_run": True,
     }
     where = f"{store.location}{f'/{name}' if name else ''}"
     part = "" if source.scope == "full" else f", scope {source.scope}"
-    text = f"Would back up {source.info.location}{part} ({format_size(estimate)}, {found.text}) to {where}; nothing was written"
+    text = f"Would back up {source.info.location}{part} ({format_size(found.estimate)}, {found.text}) to {where}; nothing was written"
     session.outcome.add(document, text)
 
 

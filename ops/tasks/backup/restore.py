@@ -98,9 +98,11 @@ def _confirmed(source: Source, request: RestoreRequest) -> RestoreRequest:
     """The request with `yes` when a person at a terminal says so; unchanged where nobody can be asked."""
     if request.yes or request.to is None or not sys.stdin.isatty() or not isinstance(source, Restorable):
         return request
-    target = source.target_of(request.to)
-    if not source.is_there(target):
-        return request
-    sys.stderr.write(f"{printable(target)} exists. Replace it, keeping it as a safety backup? Type yes: ")
+    with source.target(request.to) as target:
+        if not target.exists():
+            return request
+    sys.stderr.write(
+        f"{printable(target.location)} exists. Replace it, keeping it as a safety backup? Type yes: "
+    )
     sys.stderr.flush()
     return replace(request, yes=sys.stdin.readline().strip() == "yes")

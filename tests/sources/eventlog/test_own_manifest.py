@@ -40,7 +40,8 @@ from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.repository.transfer import content_of
 from ops.run.job import Job
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.histories import whose

@@ -18,7 +18,8 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog.copy import LogCopy
 from ops.sources.eventlog.log.log import read_log
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import segment
 from tests.sources.eventlog.writing import made_events, written_log

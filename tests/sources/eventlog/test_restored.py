@@ -19,7 +19,8 @@ from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog import swap as promote
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.writing import made_events, written_log
 
@@ -134,7 +135,7 @@ def test_a_restore_that_failed(case: Case, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object, **__: object) -> None:
         raise RefusedError("not now", code="refused.target_in_use")
 
-    monkeypatch.setattr(promote, "promote_log", refuse)
+    monkeypatch.setattr(promote, "swap_log", refuse)
     with pytest.raises(RefusedError):
         case.restore(case.old)
     assert case.records == []

@@ -30,7 +30,8 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.eventlog import swap as promote
 from ops.sources.eventlog.log.log import read_log
-from ops.sources.eventlog.source import EventLogOptions, EventLogSource
+from ops.sources.eventlog.options import EventLogOptions
+from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segments_of, written_log
@@ -265,13 +266,13 @@ def test_a_writer_during_the_restore(
 ) -> None:
     """An append between the safety backup and the exchange refuses the restore; the live log stays."""
     backup = taken(log, store).backup
-    real = promote.promote_log
+    real = promote.swap_log
 
     def append_first(built: Path, target: Path, stamp: str, *, unchanged_since: str | None) -> object:
         written_log(data, EVENTS + MORE, 10)
         return real(built, target, stamp, unchanged_since=unchanged_since)
 
-    monkeypatch.setattr(promote, "promote_log", append_first)
+    monkeypatch.setattr(promote, "swap_log", append_first)
     with pytest.raises(RefusedError) as caught:
         restored(backup, log, store, scratch)
     assert caught.value.code == "refused.target_in_use"

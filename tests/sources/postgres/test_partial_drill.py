@@ -18,7 +18,8 @@ from ops.repository.catalog import read_named
 from ops.run.job import Job
 from ops.sources.postgres.server.server import RunningServer
 from ops.sources.postgres.source import PostgresSource
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import back_up, bad, drill, fill_with_petshop, source_of, store_in, verify
 

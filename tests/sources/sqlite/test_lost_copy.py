@@ -11,10 +11,11 @@ import pytest
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.errors import StoreError
-from ops.model.manifest import Captured, Copied
+from ops.model.manifest import Captured
 from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.run.progress import Progress
+from ops.sources.sqlite.copied import Copied
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 
@@ -30,14 +31,13 @@ def test_the_copy_is_blamed(
     source: SqliteSource, store: LocalStore, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
     """Whatever happens to the half-written file before it is measured, it is named, and nobody is told to restore."""
-    really = SqliteSource.copy
+    really = SqliteSource._measured
 
-    def lost(self: SqliteSource, into: Path, progress: Progress) -> Copied:
-        copied = really(self, into, progress)
-        LOSSES[loss](into)
-        return copied
+    def lost(self: SqliteSource, copied: Copied, payload: Path, progress: Progress) -> Captured:
+        LOSSES[loss](payload)
+        return really(self, copied, payload, progress)
 
-    monkeypatch.setattr(SqliteSource, "copy", lost)
+    monkeypatch.setattr(SqliteSource, "_measured", lost)
     with pytest.raises(StoreError) as caught:
         take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert caught.value.code == "store.changed"
@@ -50,14 +50,14 @@ def test_the_copy_is_blamed_when_it_is_published(
     source: SqliteSource, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same for one that goes after it was measured."""
-    really = SqliteSource.measure
+    really = SqliteSource._measured
 
     def lost(self: SqliteSource, copied: Copied, payload: Path, progress: Progress) -> Captured:
         captured = really(self, copied, payload, progress)
         payload.unlink()
         return captured
 
-    monkeypatch.setattr(SqliteSource, "measure", lost)
+    monkeypatch.setattr(SqliteSource, "_measured", lost)
     with pytest.raises(StoreError) as caught:
         take_backup(source, Repository(store=store), BackupRequest(), Job())
     assert caught.value.code == "store.changed"

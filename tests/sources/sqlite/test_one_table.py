@@ -18,7 +18,8 @@ from ops.model.requests import RestoreOptions
 from ops.repository.backup import Backup
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.sources.sqlite.text_indexes import rebuild_text_indexes
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute

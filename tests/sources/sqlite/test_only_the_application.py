@@ -19,7 +19,8 @@ from ops.model.evidence import Evidence
 from ops.model.findings import Severity, Verdict
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 
 COLLECTION = """

@@ -19,8 +19,9 @@ from ops.repository.repository import Repository
 from ops.run.job import Job
 from ops.sources.sqlite import other_names
 from ops.sources.sqlite.open_by import Occupant
+from ops.sources.sqlite.options import SqliteOptions
 from ops.sources.sqlite.other_names import OtherNames, require_own_log
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask
 

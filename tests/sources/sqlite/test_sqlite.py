@@ -21,7 +21,8 @@ from ops.sources.sqlite.check import check_database
 from ops.sources.sqlite.copy import SqliteCopy
 from ops.sources.sqlite.measures import measure_database
 from ops.sources.sqlite.open_by import find_occupants
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 

@@ -15,7 +15,8 @@ from ops.ciphers.age.keys import AgeOptions
 from ops.config.reading import store_at
 from ops.repository.repository import Repository
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.s3.options import S3Options
 from ops.stores.s3.store import S3Store
 from ops.units import Size

@@ -22,7 +22,8 @@ from ops.repository.locks import being_read
 from ops.repository.repository import Repository
 from ops.repository.retention import Policy
 from ops.run.job import Job
-from ops.sources.sqlite.source import SqliteOptions, SqliteSource
+from ops.sources.sqlite.options import SqliteOptions
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.s3.store import S3Store
 from ops.units import Size
 from tests.conftest import execute

@@ -14,7 +14,7 @@ from ops.errors import BackupError, SourceError
 from ops.fsio.remove import remove_tree
 from ops.model.compare_measures import compare_measures
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched, FileEntry, Manifest
+from ops.model.manifest import FileEntry, Payload
 from ops.sources.eventlog.archive.read import check_archive, differences, read_segments
 from ops.sources.eventlog.archive.shared_segments import held_elsewhere, members_of, own_members
 from ops.sources.eventlog.archive.unpack import unpack_archive, unpack_more
@@ -33,10 +33,11 @@ class _Part:
     used: Mapping[str, FileEntry]
 
 
-def inspect_archive(payload: Path, manifest: Manifest, needed: Sequence[Fetched] = ()) -> list[Finding]:
+def inspect_archive(payload: Payload) -> list[Finding]:
     """Every member as recorded, the chain walked, and the same found as at the backup; empty never."""
+    manifest = payload.manifest
     try:
-        parts = _parts(payload, manifest, needed)
+        parts = _parts(payload)
         segments: dict[int, SegmentFacts] = {}
         for part in parts:
             found = check_archive(part.payload, part.holds)
@@ -57,18 +58,19 @@ def inspect_archive(payload: Path, manifest: Manifest, needed: Sequence[Fetched]
     return [read, *wrong, *undecided, *compare_measures(expected, replace(measured, facts=facts))]
 
 
-def _parts(payload: Path, manifest: Manifest, needed: Sequence[Fetched]) -> list[_Part]:
+def _parts(payload: Payload) -> list[_Part]:
     """The log's own archive, and those of the needed backups; raises BackupError when one of them is not at hand."""
+    manifest = payload.manifest
     members, elsewhere, own = members_of(manifest), held_elsewhere(manifest), own_members(manifest)
-    parts = [_Part(payload, own, own)]
-    by_identity = {(item.manifest.payload, item.manifest.job_id): item for item in needed}
+    parts = [_Part(payload.path, own, own)]
+    by_identity = {(item.manifest.payload, item.manifest.job_id): item for item in payload.needed}
     for need in dict.fromkeys(need.identity for need in elsewhere.values()):
         used = {path: members[path] for path, other in elsewhere.items() if other.identity == need}
         holder = by_identity.get(need)
         if holder is None:
             message = f"{manifest.payload} needs {need[0]}, which is not at hand"
             raise BackupError(message, code="backup.needed_missing")
-        parts.append(_Part(holder.payload, own_members(holder.manifest), used))
+        parts.append(_Part(holder.path, own_members(holder.manifest), used))
     return parts
 
 
@@ -80,12 +82,10 @@ def _texts(parts: Sequence[_Part]) -> Iterator[tuple[int, Iterator[bytes]]]:
                 yield number, text
 
 
-def unpack(
-    payload: Path, into: Path, manifest: Manifest, needed: Sequence[Fetched] = ()
-) -> Mapping[str, FileEntry]:
+def unpack(payload: Payload, into: Path) -> Mapping[str, FileEntry]:
     """The files of the log in the new folder `into`, each as recorded; raises SourceError when they are not."""
     try:
-        own, *others = _parts(payload, manifest, needed)
+        own, *others = _parts(payload)
         unpack_archive(own.payload, into, own.used)
         try:
             for part in others:
@@ -95,4 +95,4 @@ def unpack(
             raise
     except BackupError as error:
         raise SourceError(error.message, code=error.code, hint=error.hint) from error
-    return members_of(manifest)
+    return members_of(payload.manifest)

@@ -10,8 +10,9 @@ from typing import Final
 from ops.errors import ToolError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched
+from ops.model.manifest import Payload
 from ops.model.requests import RestoreOptions
+from ops.ports.source import LoadContext
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import quoted
 from ops.sources.postgres.catalog.requirements import Needs, needs_of
@@ -48,27 +49,25 @@ _WITH_TRANSACTION_TIMEOUT: Final = 17
 
 @contextlib.contextmanager
 def loaded_copy(
-    fetched: Fetched,
+    payload: Payload,
     options: PostgresOptions,
     installed: Sequence[Programs],
-    progress: Progress,
-    *,
-    only: Sequence[str] = (),
+    context: LoadContext,
 ) -> Iterator[PostgresCopy]:
-    """The payload restored where the options say, for as long as the block runs; with `only`, of the rows those of these tables.
+    """The payload restored where the options say, for as long as the block runs; of the rows those of the context's tables.
 
     Raises ToolError when this machine or the named server lacks something: no verdict about the backup then.
     """
-    needs = needs_of(fetched.manifest.extra)
+    needs = needs_of(payload.manifest.extra)
     with contextlib.ExitStack() as stack:
         with answering():
             if options.scratch == EPHEMERAL:
-                own = _ephemeral(fetched.folder, needs, options, installed, progress)
+                own = _ephemeral(payload.folder, needs, options, installed, context.progress)
                 route = stack.enter_context(own)
             else:
                 with usable(_GIVEN):
                     route = server_route(parse_address(options.scratch), Secret("password"), installed)
-            copy = stack.enter_context(_restored(route, fetched, options, only, progress))
+            copy = stack.enter_context(_restored(route, payload, options, context))
         yield copy
 
 
@@ -137,10 +136,10 @@ def _ephemeral(
 
 @contextlib.contextmanager
 def _restored(
-    route: Route, fetched: Fetched, options: PostgresOptions, only: Sequence[str], progress: Progress
+    route: Route, payload: Payload, options: PostgresOptions, context: LoadContext
 ) -> Iterator[PostgresCopy]:
     """A new database with the payload in it, held open so that no clean-up takes it, and dropped at the end."""
-    needs = needs_of(fetched.manifest.extra)
+    needs = needs_of(payload.manifest.extra)
     own_server = options.scratch == EPHEMERAL
     # On a server of our own the copy has the name of the source, unless every server has a database of that name.
     own_name = needs.database["name"]
@@ -159,14 +158,14 @@ def _restored(
             created = create_database(session, name, needs, strict=False)
             target = route.to(name)
             holder = stack.enter_context(target.session())
-        progress.step(f"restoring {fetched.manifest.payload}")
+        context.progress.step(f"restoring {payload.manifest.payload}")
         wanted = Restoration(
             options=RestoreOptions(no_owner=bool(owned), no_acl=bool(owned)),
             jobs=options.jobs,
             allowed=options.allowed_errors or {},
-            only=tuple(only),
+            only=tuple(context.tables),
         )
-        filled, recorded = fill_database(target, holder, fetched, options, wanted)
+        filled, recorded = fill_database(target, holder, payload, options, wanted)
         findings = (*swept, *owned, *created, *filled)
         yield PostgresCopy(target, recorded, findings, amcheck=options.amcheck)
 

@@ -27,7 +27,7 @@ from ops.errors import (
 from ops.model.complaints import DAMAGE, complaints_document
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
-from ops.run.progress import Progress
+from ops.ports.source import CaptureContext
 from ops.sources.postgres.catalog.definitions.definitions import FACT, read_definitions
 from ops.sources.postgres.catalog.objects import list_objects
 from ops.sources.postgres.catalog.requirements import (
@@ -93,7 +93,7 @@ class Asked:
 
 
 def capture_database(
-    route: Route, options: PostgresOptions, into: Path, clock: Callable[[], datetime], progress: Progress
+    route: Route, options: PostgresOptions, into: Path, clock: Callable[[], datetime], context: CaptureContext
 ) -> Captured:
     """Fill the empty folder `into`; see `Source.capture`.
 
@@ -104,7 +104,7 @@ def capture_database(
     while True:
         attempt += 1
         try:
-            return _Capture(route, options, into, clock, progress).run()
+            return _Capture(route, options, into, clock, context).run()
         except SourceLockedError:
             if attempt == _ATTEMPTS:
                 raise
@@ -120,7 +120,7 @@ class _Capture:
     options: PostgresOptions
     into: Path
     clock: Callable[[], datetime]
-    progress: Progress
+    context: CaptureContext
 
     @property
     def _dumping(self) -> Dumping:
@@ -145,9 +145,9 @@ class _Capture:
         entries = self._toc_entries()
         needs = replace(described.needs, toc_entries=entries, sequences=sequences, not_measured=refused)
         write_objects(self.into, described.described)
-        self.progress.step("hashing the dump")
+        self.context.progress.step("hashing the dump")
         return Captured(
-            files=tuple(hash_files(self.into)),
+            files=tuple(hash_files(self.into, self.context.file_done)),
             data_as_of=snapshot.moment,
             method=f"pg_dump {self.options.format}",
             measures=measures,
@@ -227,7 +227,7 @@ class _Capture:
         with ThreadPoolExecutor(1) as pool:
             measuring = pool.submit(self._measure, session, snapshot, described.needs, how)
             try:
-                self.progress.step("dumping and measuring")
+                self.context.progress.step("dumping and measuring")
                 said += self._dumping.dump(session, snapshot)
                 found = measuring.result()
                 said += findings_of("server", warned)

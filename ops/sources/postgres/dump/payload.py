@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,20 +51,24 @@ def read_objects(payload: Path) -> Described:
         raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error
 
 
-def hash_files(folder: Path) -> list[FileEntry]:
-    """Every file below `folder` with its size and digest, by path; hashed in parallel."""
+def hash_files(folder: Path, done: Callable[[Path, FileEntry], None]) -> list[FileEntry]:
+    """Every file below `folder` with its size and digest, by path; hashed in parallel, and each handed to `done` then."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in folder.rglob("*"):
         # Whatever the umask of a program was.
         path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
     with ThreadPoolExecutor(worker_count()) as pool:
-        return list(pool.map(lambda path: _hash_file(path, str(path.relative_to(folder))), paths))
+        entries = []
+        for path, entry in zip(paths, pool.map(lambda path: _hash_file(path, folder), paths), strict=True):
+            done(path, entry)
+            entries.append(entry)
+        return entries
 
 
-def _hash_file(path: Path, name: str) -> FileEntry:
+def _hash_file(path: Path, folder: Path) -> FileEntry:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         digest, size = sha256_of(descriptor)
     finally:
         os.close(descriptor)
-    return FileEntry(name, size, digest)
+    return FileEntry(str(path.relative_to(folder)), size, digest)

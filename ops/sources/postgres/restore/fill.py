@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ops.model.complaints import damage_recorded_in
 from ops.model.findings import Finding
-from ops.model.manifest import Fetched, Manifest
+from ops.model.manifest import Manifest, Payload
 from ops.sources.postgres.catalog.requirements import Needs, needs_of
 from ops.sources.postgres.catalog.scope import WHOLE
 from ops.sources.postgres.catalog.tables import Table
@@ -26,14 +26,14 @@ from ops.sources.postgres.restore.single_tables import chosen_tables, recorded_o
 
 
 def fill_database(
-    route: Route, holder: Session, fetched: Fetched, options: PostgresOptions, wanted: Restoration
+    route: Route, holder: Session, payload: Payload, options: PostgresOptions, wanted: Restoration
 ) -> tuple[list[Finding], Recorded]:
     """Restore the payload into the database of `route`, in which `holder` is a session of ours.
 
     What was noticed, and what the copy must be compared with. Raises ToolError when the server stopped answering
     meanwhile: that says nothing about the backup; SpaceError when its disk is full.
     """
-    manifest, needs = fetched.manifest, needs_of(fetched.manifest.extra)
+    manifest, needs = payload.manifest, needs_of(payload.manifest.extra)
     server, role = Release.of_server(holder.version), role_of(holder, needs)
     wanted = replace(wanted, role=role)
     spoken = route.in_english() if role.superuser else route
@@ -47,11 +47,11 @@ def fill_database(
         return chosen
 
     asked_for = choose if wanted.only else None
-    findings = restore_payload(reading, fetched.payload, needs, wanted, server, asked_for)
+    findings = restore_payload(reading, payload.path, needs, wanted, server, asked_for)
     with answering():
         holder.rows("SELECT 1 AS alive")
     asked = wanted.options
-    described = read_objects(fetched.payload)
+    described = read_objects(payload.path)
     needs = without_extensions(needs, {item.where for item in findings if item.code == LEFT_OUT})
     if wanted.only:
         return findings, recorded_of_tables(needs, described, chosen, asked)

@@ -61,7 +61,7 @@ class BuiltCopy(PostgresCopy):
         self.held.close()
 
 
-def promote_database(built: BuiltCopy, target: Route, kept: KeptTarget, *, exists: bool) -> list[Finding]:
+def swap_database(built: BuiltCopy, target: Route, kept: KeptTarget, *, exists: bool) -> list[Finding]:
     """Give the built database the target's name, its owner, settings and rights; see the module's text.
 
     Raises RefusedError when the old one's sessions can not be ended; then nothing has changed.

@@ -11,7 +11,7 @@ from typing import Final
 from ops.errors import ConfigError, RefusedError, SourceError, SourceUnreachableError
 from ops.host.secret import Secret
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Fetched
+from ops.model.manifest import Payload
 from ops.model.requests import RestoreOptions
 from ops.run.progress import Progress
 from ops.sources.postgres.catalog.identifiers import literal, quoted
@@ -71,13 +71,13 @@ def is_same_server(options: PostgresOptions, target: str) -> bool:
 
 @contextlib.contextmanager
 def built_beside(
-    route: Route, fetched: Fetched, options: PostgresOptions, wanted: RestoreOptions, progress: Progress
+    route: Route, payload: Payload, options: PostgresOptions, wanted: RestoreOptions, progress: Progress
 ) -> Iterator[BuiltCopy]:
     """The payload restored into a new database on the target's server, where nobody else may connect.
 
     It is dropped at the end, unless it got another name meanwhile.
     """
-    manifest = fetched.manifest
+    manifest = payload.manifest
     needs, name = needs_of(manifest.extra), new_name(RESTORE_PREFIX)
     beside = route.to(name)
     with contextlib.ExitStack() as stack:
@@ -106,7 +106,7 @@ def built_beside(
             allowed=options.allowed_errors or {},
             settings=settings,
         )
-        filled, recorded = fill_database(beside, holder, fetched, options, restoration)
+        filled, recorded = fill_database(beside, holder, payload, options, restoration)
         yield BuiltCopy(beside, recorded, (*findings, *filled), held=held)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ops.errors import BackupError
 from ops.model.findings import Finding
-from ops.model.manifest import Captured, Manifest, SourceInfo
+from ops.model.manifest import Captured, Manifest, Payload, SourceInfo
 from ops.run.progress import silent
 from ops.sources.eventlog.archive import pack as packing
 from ops.sources.eventlog.archive import read as archive
@@ -112,7 +112,11 @@ def looked_at(folder: Path, place: Path, former: Captured) -> tuple[Captured, li
     captured = capture_log(folder, payload, known, Sharing(), None, lambda: MOMENT, silent)
     manifest = manifest_like(captured)
     unpack_archive(payload, place / "out")
-    return captured, inspect_archive(payload, manifest), LogCopy(read_log(place / "out")).check()
+    return (
+        captured,
+        inspect_archive(Payload(payload, place, manifest)),
+        LogCopy(read_log(place / "out")).check(),
+    )
 
 
 def manifest_like(captured: Captured) -> Manifest:

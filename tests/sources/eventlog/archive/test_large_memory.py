@@ -23,6 +23,7 @@ from ops.run.progress import silent
 from ops.sources.eventlog.log import log
 from ops.sources.eventlog.capture import capture_log
 from ops.sources.eventlog.copy import LogCopy
+from ops.model.manifest import Payload
 from ops.sources.eventlog.archive.inspect import inspect_archive
 from ops.sources.eventlog.archive.shared_segments import Sharing
 from ops.sources.eventlog.archive.unpack import unpack_archive
@@ -32,7 +33,7 @@ place = Path(sys.argv[1])
 payload = place / "log.tar.gz"
 payload.touch()
 captured = capture_log(place / "data", payload, None, Sharing(), None, lambda: datetime.now(UTC), silent)
-found = inspect_archive(payload, manifest_like(captured))
+found = inspect_archive(Payload(payload, place, manifest_like(captured)))
 unpack_archive(payload, place / "out")
 found += LogCopy(log.read_log(place / "out")).check()
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]

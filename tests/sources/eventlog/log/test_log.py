@@ -101,7 +101,7 @@ def test_a_log_is_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exc
     live, new = written_log(tmp_path / "live", EVENTS, 10), written_log(tmp_path / "new", EVENTS[:12], 5)
     old = {path.name: path.read_bytes() for path in live.rglob("*.json")}
     wanted = {path.name: path.read_bytes() for path in new.rglob("*.json")}
-    (finding,) = promote.promote_log(new, live, "20260101T000000Z", unchanged_since=promote.change_mark(live))
+    (finding,) = promote.swap_log(new, live, "20260101T000000Z", unchanged_since=promote.change_mark(live))
     kept = live / "event-log-before-20260101T000000Z"
     assert finding.where == str(kept)
     assert {path.name: path.read_bytes() for path in kept.rglob("*.json")} == old
@@ -122,7 +122,7 @@ def test_the_old_log_is_never_where_it_would_be_swept(
 
     monkeypatch.setattr(promote, "_exchanged", die_behind_it)
     with pytest.raises(KeyboardInterrupt):
-        promote.promote_log(new, live, "x", unchanged_since=None)
+        promote.swap_log(new, live, "x", unchanged_since=None)
     assert read_log(live).chain.events == 12
     assert read_log(live / "event-log-before-x").chain.events == 35
 
@@ -134,7 +134,7 @@ def test_a_log_that_is_written_is_not_replaced(tmp_path: Path) -> None:
     written_log(live, EVENTS + made_events(1, previous=EVENTS[-1]["current_hash"], first=35), 10)
     before = {path: path.read_bytes() for path in live.rglob("*.json")}
     with pytest.raises(RefusedError) as caught:
-        promote.promote_log(new, live, "20260101T000000Z", unchanged_since=mark)
+        promote.swap_log(new, live, "20260101T000000Z", unchanged_since=mark)
     assert caught.value.code == "refused.target_in_use"
     assert {path: path.read_bytes() for path in live.rglob("*.json")} == before
 
@@ -144,7 +144,7 @@ def test_into_an_empty_place(tmp_path: Path) -> None:
     for number, events in enumerate(([], EVENTS)):
         new = written_log(tmp_path / f"new-{number}", events, 10, snapshot=False)
         live = tmp_path / f"live-{number}"
-        assert promote.promote_log(new, live, "x", unchanged_since=None) == []
+        assert promote.swap_log(new, live, "x", unchanged_since=None) == []
         assert sorted(path.name for path in live.iterdir()) == ["event-log"]
         assert read_log(live).chain.events == len(events)
 
@@ -155,7 +155,7 @@ def test_what_can_not_be_backed_up_is_copied(tmp_path: Path) -> None:
     (live / "event-log/segment-000002.json").write_bytes(b"{")
     before = {path.name: path.read_bytes() for path in (live / "event-log").iterdir()}
     kept, undo = promote.keep_damaged(live, "x")
-    promote.promote_log(written_log(tmp_path / "new", EVENTS, 10), live, "y", unchanged_since=None)
+    promote.swap_log(written_log(tmp_path / "new", EVENTS, 10), live, "y", unchanged_since=None)
     assert os.system(undo) == 0
     assert {path.name: path.read_bytes() for path in (live / "event-log").iterdir()} == before
     assert kept.is_dir()

@@ -14,13 +14,13 @@ from ops.errors import OpsError, SourceError, ToolError
 from ops.model.compare_measures import compare_measures
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict, worst
-from ops.model.manifest import Fetched
+from ops.model.manifest import Payload
 from ops.model.requests import KeptTarget, RestoreOptions
 from ops.repository.catalog import read_catalogue
 from ops.run.progress import silent
 from ops.sources.postgres import source as source_module
 from ops.sources.postgres.dump.archive import DUMP_FILE, list_entries
-from ops.sources.postgres.restore.swap import promote_database
+from ops.sources.postgres.restore.swap import swap_database
 from ops.sources.postgres.restore.target import built_beside
 from ops.sources.postgres.source import PostgresSource
 from tests.containers import KEEPER_PASSWORD
@@ -194,7 +194,7 @@ def test_restore_into_the_container(
     backup = back_up(featured.source(client), store_in(tmp_path))
     target = new_database()
     target.run("CREATE TABLE old (i int)")
-    fetched = Fetched(tmp_path / "store" / backup.name, tmp_path, backup.manifest)
+    fetched = Payload(tmp_path / "store" / backup.name, tmp_path, backup.manifest)
     options = target.options(client)
     with (
         target.route(client) as route,
@@ -204,7 +204,7 @@ def test_restore_into_the_container(
         recorded = backup.manifest.measures
         assert worst(compare_measures(recorded, built.measure(recorded))) is not Severity.CRITICAL
         kept = KeptTarget(safety=None, damaged=f"{target.name} old")
-        assert bad(tuple(promote_database(built, route, kept, exists=True))) == []
+        assert bad(tuple(swap_database(built, route, kept, exists=True))) == []
     assert target.server.ask('SELECT count(*) FROM "Vendas"."Cliente Nº 1"', target.name) == [(300,)]
     target.server.order(f'DROP DATABASE "{target.name} old"')
     assert target.server.processes() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_a_damaged_postgres_is_kept_with_a_command_that_works() -> None:
     """What goes back connects to another database than the one that it renames."""
     for name, place in (("postgres", "template1"), ("shop", "postgres"), ("o'hara", "postgres")):
         source = source_of(server_nowhere(), name)
-        kept, undo = source.keep_damaged(f"postgresql://me@/{name}", "20261127T000000Z")
+        with source.target(f"postgresql://me@/{quote(name)}") as target:
+            kept, undo = target.keep_damaged("20261127T000000Z")
         assert undo.startswith(f"psql -d {place} -c ")
         assert kept.startswith(name)
 

@@ -298,5 +298,8 @@ def test_paths_are_no_databases(to: str) -> None:
 def test_a_rehearsal_over_template1_is_refused(server: RunningServer) -> None:
     """What --dry-run promises is what --yes does."""
     source = source_of(server, "template1")
-    with pytest.raises(RefusedError, match="template1 is what CREATE DATABASE copies"):
-        source.plan(source.target_of(None), None, None, "local")  # type: ignore[arg-type]
+    with (
+        source.target(None) as target,
+        pytest.raises(RefusedError, match="template1 is what CREATE DATABASE copies"),
+    ):
+        target.plan(None, None, "local")  # type: ignore[arg-type]
