@@ -231,9 +231,9 @@ MUTATIONS = [
     Mutation(f"{EVENTLOG}/target.py", "        remove_stale_scratch(self.path.parent)\n", "", "tests/faults/test_log_killed.py"),
     Mutation("ops/proc/workers.py", "        os._exit(1)", "        pass", "tests/faults/test_log_killed.py"),
     # Backups that need others, and what is sent ahead.
-    Mutation("ops/repository/upload.py", "        require_same_plain(sealed, plain.files[0])\n", "", f"{SEALED_HOME} {AHEAD}"),
+    Mutation("ops/repository/upload.py", "            require_same_plain(sealed, item.entry)\n", "", f"{SEALED_HOME} {AHEAD}"),
     Mutation("ops/repository/upload.py", "            raise _GivenUpError", "            return", AHEAD),
-    Mutation("ops/repository/upload.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
+    Mutation("ops/repository/upload_place.py", "            if not file.finished:\n                file.fail()", "            file.finish()", AHEAD),
     Mutation("ops/repository/locks.py", "if not isinstance(backup.store, LocalFiles) and _is_gone(backup):", "if False:", "tests/actions/test_deleted_meanwhile.py"),
     Mutation("ops/repository/catalog.py", " | set(filter(named_like_payload, keys))", "", "tests/repository/test_listing.py"),
     Mutation("ops/repository/dependencies.py", "        if manifest.job_id == need.job_id:", "        if True:", INCREMENTAL),

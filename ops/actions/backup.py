@@ -6,6 +6,7 @@ payload, its checksum, and last the manifest; then look again (`--verify`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,10 +35,10 @@ from ops.repository.publish import announced_free, free_name, publish, under_fre
 from ops.repository.repository import Repository
 from ops.repository.retention_candidates import POLICY_KEY
 from ops.repository.rows_dropped import rows_dropped
-from ops.repository.upload import sent_ahead
+from ops.repository.upload import uploading
 from ops.run.job import Job, milliseconds
 
-OnCopied = Callable[[Path, FileEntry], None]
+FileDone = Callable[[Path, FileEntry], None]
 _TOOL = {"name": "drillbook", "version": __version__}
 
 
@@ -75,11 +76,11 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
     begun: Begun,
     request: BackupRequest,
     job: Job,
-    on_copied: OnCopied | None = None,
+    file_done: FileDone | None = None,
 ) -> Taken:
     """Capture `source` under the name that was found, and publish it.
 
-    `on_copied`: called with a payload of one file as soon as its bytes are final, before it is measured.
+    `file_done`: called with each file of the payload as soon as its bytes are final; None: it is sent as it is.
     """
     store, form = to.store, source.form
     another = None if request.name else partial(free_name, store, form.base, form.suffix, begun.started_at)
@@ -87,12 +88,12 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         spoken_names(begun.name),
         announced_free(store, begun.name, another, job) as name,
         store.stage(name, folder=form.is_folder) as staged,
-        sent_ahead(store, name) as ahead,
+        uploading(store, name, None, is_folder=form.is_folder) as upload,
     ):
         captured = _capture(
             source,
             staged,
-            _context(begun, request, _ignored if form.is_folder else on_copied or ahead.begin, job),
+            _context(begun, request, file_done or upload.file_done, job),
             job,
         )
         finished = job.clock()
@@ -124,10 +125,12 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
         with job.step("publish"):
 
             def publish_as(named: Manifest) -> Manifest:
-                # Sent ahead was what has the first name.
-                sent = named.payload == name and ahead.finish(named.files[0])
-                publish(store, None if sent else staged, named, job, new_beside(named))
-                return named
+                # What is on its way already has the first name.
+                other = uploading(store, named.payload, None, is_folder=form.is_folder)
+                with contextlib.nullcontext(upload) if named.payload == name else other as mine:
+                    stored, place = mine.finish(named, staged, job)
+                    publish(store, place, stored, job, new_beside(stored))
+                return stored
 
             manifest = under_free_name(manifest, another, publish_as)
     home = begun.home
@@ -147,7 +150,7 @@ def _known(home: Repository, name: str) -> Manifest:
     return known_manifest(read_manifest(home.store, manifest_key(name)), home)
 
 
-def _context(begun: Begun, request: BackupRequest, done: OnCopied, job: Job) -> CaptureContext:
+def _context(begun: Begun, request: BackupRequest, done: FileDone, job: Job) -> CaptureContext:
     """What the capture is told of what came before."""
     former = begun.former
     return CaptureContext(
@@ -158,10 +161,6 @@ def _context(begun: Begun, request: BackupRequest, done: OnCopied, job: Job) -> 
         file_done=done,
         suspected=lambda: bool(request.known) or has_complained(begun.home.store, former, begun.earlier),
     )
-
-
-def _ignored(_path: Path, _entry: FileEntry) -> None:
-    pass
 
 
 def _own_policy(request: BackupRequest) -> dict[str, str]:

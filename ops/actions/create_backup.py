@@ -25,7 +25,7 @@ from ops.repository.private_memory import remember_private
 from ops.repository.publish import announced_free, free_name, under_free_name
 from ops.repository.publish_encrypted import publish_sealed
 from ops.repository.repository import Repository
-from ops.repository.upload import sealed_ahead
+from ops.repository.upload import uploading
 from ops.run.job import Job
 
 
@@ -83,11 +83,11 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
         spoken_names(begun.name),
         scratch_folder(to.scratch) as folder,
         announced_free(store, begun.name, another, job, how.suffix) as name,
-        sealed_ahead(store, f"{name}{how.suffix}", how) as ahead,
+        uploading(store, f"{name}{how.suffix}", how, is_folder=form.is_folder) as upload,
     ):
         begun = replace(begun, name=name)
         plain = Repository(store=to.plain_store(folder), scratch=to.scratch)
-        taken = make_backup(source, plain, begun, request, job, ahead.begin)
+        taken = make_backup(source, plain, begun, request, job, upload.file_done)
         looked = None
         if look is not None:
             looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
@@ -97,7 +97,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
             def publish_as(named: Manifest) -> Backup:
                 backup = replace(known, manifest=named)
                 # Encrypted ahead was what has the first name.
-                begun_as = ahead if named.payload == known.name else None
+                begun_as = upload if named.payload == known.name else None
                 return publish_sealed(backup, payload, store, how, job, begun_as)
 
             sealed = under_free_name(known.manifest, another, publish_as)

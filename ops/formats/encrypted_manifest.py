@@ -81,9 +81,16 @@ def stored_path(plain: Manifest, number: int, suffix: str, *, hidden: bool) -> s
     """Return where file `number` of a plain payload lies when it is encrypted; names tell of the content as well."""
     path = plain.files[number].path
     top, slash, inside = path.partition("/")
-    if hidden and slash:
-        inside = f"{number:06}"
-    return f"{top}{suffix}/{inside}{suffix}" if slash else f"{top}{suffix}"
+    return (
+        f"{top}{suffix}/{stored_inside(inside, number, suffix, hidden=hidden)}" if slash else f"{top}{suffix}"
+    )
+
+
+def stored_inside(inside: str, number: int, suffix: str, *, hidden: bool) -> str:
+    """Return the path inside a stored folder of its file `number`, which is called `inside`; empty for a single file."""
+    if not inside:
+        return ""
+    return f"{number:06}{suffix}" if hidden else f"{inside}{suffix}"
 
 
 def sealed_manifest(  # noqa: PLR0913, PLR0917 - a manifest, and all that is known of its files

@@ -84,14 +84,30 @@ class Store(Protocol):
         """The same store, which asks over connections of its own where it has any."""
 
 
+class FolderInParts(Protocol):
+    """A folder on its way into a store, file by file; it is not there before `finish`."""
+
+    def put(self, inside: str, file: Path) -> str:
+        """Send a whole file of it; the SHA-256 of what was sent. May be called from several threads."""
+
+    def finish(self) -> None:
+        """Return when all that was put is there, and nothing else: from now on the folder is."""
+
+
 @runtime_checkable
 class Streaming(Protocol):
-    """A store that takes a file while it is still being written, so that writing and sending overlap."""
+    """A store that takes a file, or a folder, while it is still being written, so that writing and sending overlap."""
 
     def put_growing(self, key: str, file: GrowingFile) -> str:
         """Like `Store.put`, of what the file holds when its writer is done; the SHA-256 of that.
 
         Raises StoreError when the writer fails; then, as after every error, nothing is there.
+        """
+
+    def begin_folder(self, key: str) -> AbstractContextManager[FolderInParts]:
+        """Like `Store.put` of a folder whose files come one by one.
+
+        Where the block ends before `finish`, nothing is there. Raises RefusedError when the key exists.
         """
 
 

@@ -20,8 +20,6 @@ from ops.formats.encrypted_manifest import (
     opened_manifest,
     private_content,
     private_part,
-    sealed_manifest,
-    stored_path,
 )
 from ops.formats.names import evidence_key, manifest_key, pin_key
 from ops.fsio.atomic import make_private_folder
@@ -69,28 +67,6 @@ class Sealing:
             with spoken_names(f"what {plain.payload} holds"):
                 sealed = self.cipher.seal(folder / "plain", folder / "sealed")
             return Private((folder / "sealed").read_bytes(), sealed)
-
-
-def seal_payload(backup: Backup, payload: Path, how: Sealing, into: Path, progress: Progress) -> Manifest:
-    """Fill the empty private file or folder `into` with the plain `payload`, sealed; the manifest of that.
-
-    What goes in is compared with the manifest in the same pass. Raises BackupError (`backup.checksum_mismatch`) when it
-    is something else, CipherError, ToolError, SpaceError.
-    """
-    sealed, cipher, plain = [], how.cipher, backup.manifest
-    hidden = how.hides(plain)
-    for number, entry in enumerate(plain.files):
-        inside = entry.path.removeprefix(backup.name).lstrip("/")
-        target = into
-        if inside:
-            target = into / stored_path(plain, number, how.suffix, hidden=hidden).partition("/")[2]
-            make_private_folder(target.parent)
-        progress.step(f"sealing {entry.path}", entry.size)
-        with spoken_names(entry.path):
-            done = cipher.seal(payload / inside if inside else payload, target, progress)
-        require_same_plain(done, entry)
-        sealed.append(done)
-    return sealed_manifest(plain, cipher.kind, how.suffix, sealed, cipher.sealed_for, how.private(plain))
 
 
 def require_same_plain(sealed: Sealed, entry: FileEntry) -> None:

@@ -5,6 +5,7 @@ Plain text is only in the source, in plain stores and in private scratch places,
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,16 +15,15 @@ from ops.errors import NameTakenError, StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import as_known
 from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key, own_manifest_key, top_name
-from ops.fsio.growing_file import GrowingFile
 from ops.model.manifest import Manifest
-from ops.ports.store import LocalFiles, Store, Streaming
+from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest, sizes_in
-from ops.repository.encrypt import Sealing, seal_payload, sealed_records
+from ops.repository.encrypt import Sealing, sealed_records
 from ops.repository.own_manifest import sealed_beside, with_beside
 from ops.repository.publish import publish
 from ops.repository.transfer import checksum_content, conflict, is_about, put_text, require_arrived
-from ops.repository.upload import SealedAhead, place_to_seal, require_sent, room_to_seal, sending
+from ops.repository.upload import Upload, uploading
 from ops.repository.writers import announced
 from ops.run.job import Job
 
@@ -74,28 +74,21 @@ def _require_whole(copy: Backup) -> None:
         raise StoreError(message, code="store.conflict", hint=hint)
 
 
-def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is sealed, and what was sealed of it already
-    known: Backup, payload: Path, store: Store, how: Sealing, job: Job, ahead: SealedAhead | None = None
+def publish_sealed(  # noqa: PLR0913, PLR0917 - a backup, how it is encrypted, and what was encrypted of it already
+    known: Backup, payload: Path, store: Store, how: Sealing, job: Job, begun: Upload | None = None
 ) -> Backup:
-    """A new backup in `store`: the plain `payload` of `known`, sealed, or `ahead`; its manifest is published last.
+    """A new backup in `store`: the plain `payload` of `known`, encrypted; its manifest is published last.
 
-    Pins and verdict of `known` follow. Raises RefusedError when the name is taken, BackupError when `payload` is not what
-    was stored, and what the store and the cipher raise.
+    `begun`: an upload of it that was begun under this name. Pins and verdict of `known` follow. Raises RefusedError when
+    the name is taken, BackupError when `payload` is not what was stored, and what the store and the cipher raise.
     """
     plain = replace(known, manifest=known.plain)
     name, beside = f"{plain.name}{how.suffix}", sealed_beside(known, how)
-    with job.step("seal") as facts, announced(store, name, job):
-        if ahead is not None and (begun := ahead.finish(plain.manifest, job)) is not None:
-            manifest = with_beside(begun, beside)
-            publish(store, None if ahead.was_sent else ahead.place, manifest, job, beside)
-        elif isinstance(store, LocalFiles):
-            room = room_to_seal(plain.manifest.size)
-            with place_to_seal(store, name, how.scratch, room, folder=_is_folder(plain)) as place:
-                manifest = with_beside(seal_payload(plain, payload, how, place, job.progress), beside)
-                publish(store, place, manifest, job, beside)
-        else:
-            manifest = with_beside(_put_sealed(plain, payload, store, how, job), beside)
-            publish(store, None, manifest, job, beside)
+    with job.step("seal") as facts, announced(store, name, job), contextlib.ExitStack() as stack:
+        upload = begun or stack.enter_context(uploading(store, name, how, is_folder=_is_folder(plain)))
+        manifest, place = upload.finish(plain.manifest, payload, job)
+        manifest = with_beside(manifest, beside)
+        publish(store, place, manifest, job, beside)
         facts.bytes = manifest.size
     for key, content in sealed_records(known, manifest, job):
         put_text(store, key, content)
@@ -113,19 +106,12 @@ def sealed_copy_of(backup: Backup, to: Store, keys: Iterable[str]) -> Backup | N
 
 
 def _put_sealed(backup: Backup, payload: Path, to: Store, how: Sealing, job: Job) -> Manifest:
-    """Seal the payload into the store, sending it meanwhile where the store can; the manifest of what is there."""
-    name, room = f"{backup.name}{how.suffix}", room_to_seal(backup.manifest.size)
-    with place_to_seal(to, name, how.scratch, room, folder=_is_folder(backup)) as place:
-        if not (isinstance(to, Streaming) and place.is_file()):
-            manifest = seal_payload(backup, payload, how, place, job.progress)
+    """Put the payload into the store, encrypted; the manifest of what is there."""
+    name = f"{backup.name}{how.suffix}"
+    with uploading(to, name, how, is_folder=_is_folder(backup)) as upload:
+        manifest, place = upload.finish(backup.manifest, payload, job)
+        if place is not None:
             to.put(name, place)
-            return manifest
-        file = GrowingFile(place, room)
-        # Sending begins with the first part that is sealed, and ends soon after the last.
-        with sending(to, name, file) as sent:
-            manifest = seal_payload(backup, payload, how, place, job.progress)
-            file.finish()
-            require_sent(sent.result(), manifest.files[0], to, name)
     return manifest
 
 

@@ -1,6 +1,7 @@
-"""A payload on its way into its store while it is still being measured and looked at.
+"""A payload on its way into its store: each finished file is encrypted and sent while the next is still captured.
 
-What is sent ahead is there only when `finish` says so: a backup that can not be measured leaves nothing in the store.
+One way for plain and encrypted payloads, single files and folders. What is on its way is there only when `finish` says so:
+a backup that cannot be measured leaves nothing in the store.
 """
 
 from __future__ import annotations
@@ -10,189 +11,247 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ops.driverkit.spoken_names import spoken_names
-from ops.errors import StoreError
-from ops.formats.encrypted_manifest import sealed_manifest
-from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER
+from ops.errors import NameTakenError, StoreError
+from ops.formats.encrypted_manifest import sealed_manifest, stored_inside
 from ops.fsio.growing_file import GrowingFile
 from ops.fsio.scratch import scratch_folder
-from ops.fsio.space import require_room
 from ops.model.manifest import FileEntry, Manifest
 from ops.ports.cipher import Sealed
-from ops.ports.store import LocalFiles, Store, Streaming
+from ops.ports.store import Store, Streaming
+from ops.proc import worker_count
 from ops.repository.encrypt import Sealing, require_same_plain
+from ops.repository.upload_place import Place, place_of
 from ops.run.job import Job
+from ops.run.progress import Progress, silent
 
 
 class _GivenUpError(Exception):
-    """Nobody wants what is being sealed any more."""
+    """No one wants what is being encrypted any more."""
 
 
-class _Unheard:
-    """Progress that nobody hears, and that ends the work when it is given up."""
+@dataclass(slots=True)
+class _Heard:
+    """Progress of several files at once, heard only once somebody waits for them; it ends the work when it is given up."""
 
-    def __init__(self) -> None:
-        self.given_up = threading.Event()
+    given_up: threading.Event = field(default_factory=threading.Event)
+    listener: Progress = silent
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def step(self, what: str, total: int | None = None) -> None:
-        """Nobody listens."""
+        """Say nothing: the steps of several files would mix."""
 
-    def advance(self, count: int) -> None:  # noqa: ARG002 - the port's
+    def advance(self, count: int) -> None:
         """Go on, unless it was given up."""
         if self.given_up.is_set():
             raise _GivenUpError
+        with self._lock:
+            self.listener.advance(count)
 
 
 @dataclass(slots=True)
-class SentAhead:
-    """A plain payload that is sent while it is measured, where the store can; otherwise nothing happens ahead."""
+class _OnItsWay:
+    """A file that was handed over: what it is, where it will lie, and what becomes of it."""
 
-    store: Store
-    name: str
-    _stack: contextlib.ExitStack
-    _file: GrowingFile | None = None
-    _sending: Future[str] | None = None
-
-    def begin(self, payload: Path, entry: FileEntry) -> None:
-        """Send `payload`, which is final; called once at most."""
-        if isinstance(self.store, Streaming):
-            self._file = GrowingFile(payload, entry.size)
-            self._sending = self._stack.enter_context(sending(self.store, self.name, self._file))
-
-    def finish(self, entry: FileEntry) -> bool:
-        """Whether the payload is in the store now; False when nothing was sent ahead.
-
-        Raises what the store raises, and BackupError (`backup.checksum_mismatch`) when something else was sent; then
-        nothing is there.
-        """
-        if self._file is None or self._sending is None:
-            return False
-        self._file.finish()
-        require_sent(self._sending.result(), entry, self.store, self.name)
-        return True
+    entry: FileEntry
+    file: GrowingFile
+    encrypted: Future[Sealed] | None = None
+    sent: Future[str] | None = None
 
 
 @dataclass(slots=True)
-class SealedAhead:
-    """A payload that is sealed, and where the store can, sent, while it is measured and looked at."""
+class Upload:
+    """The payload `name` (as it is called in the store), which is a folder or one file; `how`: None where it stays plain."""
 
     store: Store
     name: str
-    how: Sealing
+    is_folder: bool
+    how: Sealing | None
     _stack: contextlib.ExitStack
-    _progress: _Unheard = field(default_factory=_Unheard)
-    place: Path | None = None
-    _file: GrowingFile | None = None
-    _sealing: Future[Sealed] | None = None
-    _sending: Future[str] | None = None
+    _progress: _Heard = field(default_factory=_Heard)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _files: list[_OnItsWay] = field(default_factory=list)
+    _place: Place | None = None
+    _pool: ThreadPoolExecutor | None = None
+    _kept: Path | None = None
+    _refused: NameTakenError | None = None
+    _hidden: bool = field(init=False)
 
-    def begin(self, payload: Path, entry: FileEntry) -> None:
-        """Seal `payload`, which is final; called once at most. It may be moved afterwards, not changed.
+    def __post_init__(self) -> None:
+        """Hide names as a new backup's are hidden; what is copied may be of an earlier version."""
+        self._hidden = self.how is not None and not self.how.plain_measures
+
+    def file_done(self, path: Path, entry: FileEntry) -> None:
+        """Begin to encrypt and send a file of the payload, whose bytes are final; it may be moved, not changed.
 
         Raises SpaceError, and what the store's `stage` raises.
         """
-        # Under a second name, which stays while the plain backup is published under its own.
-        kept = self._stack.enter_context(scratch_folder(self.how.scratch)) / "payload"
-        try:
-            os.link(payload, kept)
-        except OSError:
-            return  # a file system without links: it is sealed afterwards
-        room = room_to_seal(entry.size)
-        self.place = self._stack.enter_context(
-            place_to_seal(self.store, self.name, self.how.scratch, room, folder=False)
-        )
-        self._file = GrowingFile(self.place, room)
-        pool = self._stack.enter_context(ThreadPoolExecutor(1, "seal"))
-        self._stack.callback(self._progress.given_up.set)
-        self._sealing = pool.submit(self._seal, kept, self.place, self._file)
-        if isinstance(self.store, Streaming):
-            self._sending = self._stack.enter_context(sending(self.store, self.name, self._file))
+        with self._lock:
+            if self._is_put_at_once or self._refused or (mine := self._second_name(path)) is None:
+                return
+            try:
+                self._hand_over(mine, entry)
+            except NameTakenError as error:
+                # Another run was quicker: told when all is there, so that the payload gets another name.
+                self._refused = error
 
-    def _seal(self, payload: Path, place: Path, file: GrowingFile) -> Sealed:
+    @property
+    def _is_put_at_once(self) -> bool:
+        """Whether a plain payload is captured where its store wants it, so that there is nothing to do beforehand."""
+        return self.how is None and not isinstance(self.store, Streaming)
+
+    def finish(self, plain: Manifest, payload: Path, job: Job) -> tuple[Manifest, Path | None]:
+        """The manifest of what is stored of the backup `plain`, and where that lies for `Store.put`; None: it was sent.
+
+        `payload`: where its files are now; those that were not handed over before are taken from there. Raises what cipher
+        and store raise, and BackupError (`backup.checksum_mismatch`) when something else than `plain` was encrypted; then
+        nothing is there.
+        """
+        if self._is_put_at_once:
+            return plain, payload
+        if self._refused is not None:
+            raise self._refused
+        if self.how is not None:
+            self._hidden = self.how.hides(plain)
+        self._progress.listener = job.progress
+        verb = "storing" if self.how is None else "encrypting and storing"
+        job.progress.step(f"{verb} {self.name}", plain.size)
+        plain = self._all_handed_over(plain, payload)
+        sealed = [self._settled(item) for item in self._files]
+        stored = plain if self.how is None else _sealed(plain, self.how, sealed)
+        place = self._opened()
+        place.finish()
+        return stored, place.to_put
+
+    def _all_handed_over(self, plain: Manifest, payload: Path) -> Manifest:
+        """Hand over the rest; the manifest with its files in the order in which they were."""
+        entries = {self._inside(entry): entry for entry in plain.files}
+        before = [self._inside(item.entry) for item in self._files]
+        known = {inside: (entry.size, entry.sha256) for inside, entry in entries.items()}
+        if len(set(before)) < len(before) or any(
+            known.get(inside) != (item.entry.size, item.entry.sha256)
+            for inside, item in zip(before, self._files, strict=True)
+        ):
+            # A capture that began anew: nothing of the first is worth to be sorted out.
+            self._begin_anew()
+            before = []
+        for inside in (inside for inside in entries if inside not in set(before)):
+            path = payload / inside if inside else payload
+            self._hand_over(path, entries[inside])
+        order = [self._inside(item.entry) for item in self._files]
+        return replace(plain, files=tuple(entries[inside] for inside in order))
+
+    def _inside(self, entry: FileEntry) -> str:
+        """The path inside the payload's folder; empty for a single file."""
+        return entry.path.removeprefix(f"{self._plain_name}/") if self.is_folder else ""
+
+    @property
+    def _plain_name(self) -> str:
+        return self.name.removesuffix(self.how.suffix) if self.how else self.name
+
+    def _opened(self) -> Place:
+        if self._place is None:
+            scratch = self.how.scratch if self.how else None
+            opening = place_of(self.store, self.name, scratch, is_folder=self.is_folder)
+            self._place = self._stack.enter_context(opening)
+        return self._place
+
+    def _second_name(self, path: Path) -> Path | None:
+        """The file under a name that stays while the plain payload is moved; None where it can have one name only."""
+        if self.how is None:
+            return path
+        if self._kept is None:
+            self._kept = self._stack.enter_context(scratch_folder(self.how.scratch))
+        kept = self._kept / f"payload-{len(self._files)}"
+        try:
+            os.link(path, kept)
+        except OSError:
+            return None  # a file system without links: it is taken when all is done
+        return kept
+
+    def _hand_over(self, path: Path, entry: FileEntry) -> None:
+        place, number = self._opened(), len(self._files)
+        if self._pool is None:
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(worker_count(), "upload"))
+            self._stack.callback(self._progress.given_up.set)
+        if self.how is None:
+            file = GrowingFile(path, entry.size)
+            item = _OnItsWay(entry, file)
+            inside = self._inside(entry)
+        else:
+            inside = stored_inside(self._inside(entry), number, self.how.suffix, hidden=self._hidden)
+            file = GrowingFile(place.room_for(inside, room_to_seal(entry.size)), room_to_seal(entry.size))
+            item = _OnItsWay(entry, file)
+            item.encrypted = self._pool.submit(self._encrypt, self.how, path, file)
+        if self.is_folder and self.how is None:
+            file.finish()
+        item.sent = place.sending(inside, file)
+        self._files.append(item)
+
+    def _encrypt(self, how: Sealing, path: Path, file: GrowingFile) -> Sealed:
         try:
             with spoken_names(self.name):
-                return self.how.cipher.seal(payload, place, self._progress)
+                sealed = how.cipher.seal(path, file.path, self._progress)
         except BaseException:
             file.fail()
             raise
+        if self.is_folder:
+            file.finish()
+        return sealed
 
-    def finish(self, plain: Manifest, job: Job) -> Manifest | None:
-        """The manifest of what was sealed of the backup `plain`, and is in the store now where it was sent.
+    def _settled(self, item: _OnItsWay) -> Sealed | None:
+        """Wait for a file; it is what was meant, also where it was sent."""
+        sealed = None
+        if item.encrypted is not None:
+            sealed = item.encrypted.result()
+            require_same_plain(sealed, item.entry)
+        item.file.finish()
+        if item.sent is not None:
+            require_sent(
+                item.sent.result(), sealed.sha256 if sealed else item.entry.sha256, self.store, self.name
+            )
+        return sealed
 
-        None when nothing was begun. Raises what cipher and store raise, and BackupError (`backup.checksum_mismatch`) when
-        something else than `plain` was sealed; then nothing is there.
-        """
-        if self._sealing is None or self._file is None:
-            return None
-        job.progress.step(f"sealing and storing {self.name}")
-        sealed = self._sealing.result()
-        require_same_plain(sealed, plain.files[0])
-        cipher = self.how.cipher
-        private = self.how.private(plain)
-        manifest = sealed_manifest(plain, cipher.kind, self.how.suffix, [sealed], cipher.sealed_for, private)
-        if self._sending is not None:
-            self._file.finish()
-            require_sent(self._sending.result(), manifest.files[0], self.store, self.name)
-        return manifest
+    def _begin_anew(self) -> None:
+        self._progress.given_up.set()
+        for item in self._files:
+            item.file.fail()
+            if item.encrypted is not None:
+                item.encrypted.exception()
+            if item.sent is not None:
+                item.sent.exception()
+        self._files.clear()
+        self._progress.given_up.clear()
+        self._opened().clear()
 
-    @property
-    def was_sent(self) -> bool:
-        """Whether the store got it from here; otherwise it lies in `place`."""
-        return self._sending is not None
+
+def _sealed(plain: Manifest, how: Sealing, sealed: list[Sealed | None]) -> Manifest:
+    done = [item for item in sealed if item is not None]
+    cipher = how.cipher
+    return sealed_manifest(plain, cipher.kind, how.suffix, done, cipher.sealed_for, how.private(plain))
 
 
 @contextlib.contextmanager
-def sent_ahead(store: Store, name: str) -> Iterator[SentAhead]:
-    """One for the payload `name`, given up when the block ends without `finish`."""
+def uploading(store: Store, name: str, how: Sealing | None, *, is_folder: bool) -> Iterator[Upload]:
+    """Yield an upload of the payload `name`, given up when the block ends without `finish`."""
     with contextlib.ExitStack() as stack:
-        yield SentAhead(store, name, stack)
-
-
-@contextlib.contextmanager
-def sealed_ahead(store: Store, name: str, how: Sealing) -> Iterator[SealedAhead]:
-    """One for the sealed payload `name`, given up when the block ends without `finish`."""
-    with contextlib.ExitStack() as stack:
-        yield SealedAhead(store, name, how, stack)
-
-
-@contextlib.contextmanager
-def sending(to: Streaming, name: str, file: GrowingFile) -> Iterator[Future[str]]:
-    """`put_growing` in a thread of its own: its result; `file` fails when the block ends before it is finished."""
-    with ThreadPoolExecutor(1, "send") as pool:
-        try:
-            yield pool.submit(to.put_growing, name, file)
-        finally:
-            if not file.finished:
-                file.fail()
+        yield Upload(store, name, is_folder, how, stack)
 
 
 def room_to_seal(size: int) -> int:
-    """Bytes that so many bytes take at most when they are sealed."""
+    """Bytes that so many bytes take at most when they are encrypted."""
     return size * 101 // 100 + (1 << 20)
 
 
-@contextlib.contextmanager
-def place_to_seal(to: Store, name: str, scratch: Path, room: int, *, folder: bool) -> Iterator[Path]:
-    """Where the sealed payload is made: in the store where that has files here, else in a scratch place."""
-    if isinstance(to, LocalFiles):
-        require_room(to.path_of(name).parent, room)
-        with to.stage(name, folder=folder) as staged:
-            yield staged
-        return
-    require_room(scratch, room)
-    with scratch_folder(scratch) as private:
-        place = private / "sealed"
-        place.mkdir(PRIVATE_FOLDER) if folder else place.touch(PRIVATE_FILE)
-        yield place
-
-
-def require_sent(sha256: str, entry: FileEntry, to: Store, name: str) -> None:
-    """Return when what was sent as `name` has the digest of `entry`; it is removed otherwise, and StoreError raised."""
-    if sha256 == entry.sha256:
+def require_sent(sent: str, wanted: str, to: Store, name: str) -> None:
+    """Return when what was sent as `name` has the hex SHA-256 `wanted`; it is removed otherwise, and StoreError raised."""
+    if sent == wanted:
         return
     to.delete(name)
-    message = f"what was sent of {name} is not what was made"
-    raise StoreError(message, code="store.checksum_refused", hint="run it again; look at the scratch disk")
+    message = f"{name} was corrupted during upload: its SHA-256 in the store differs from the local one; it was removed"
+    raise StoreError(
+        message, code="store.checksum_refused", hint="run it again; look at the disk for temporary files"
+    )

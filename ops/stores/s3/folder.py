@@ -47,12 +47,12 @@ def put_folder(connection: Connection, key: str, folder: Path) -> None:
     sent: dict[str, str] = {}
     try:
         _send_missing(connection, f"{prefix}{key}/", contents, sent)
-        _require_all(connection, f"{prefix}{key}/", contents)
+        require_all(connection, f"{prefix}{key}/", contents)
     except OpsError as error:
         if claim and error.code not in WORTH_RESUMING:
             remove_own(connection, {**sent, marker(prefix, key, _FILES): claim})
         raise
-    _put_marker(connection, marker(prefix, key, _WHOLE), b"")
+    show_folder(connection, key)
 
 
 def put_large(connection: Connection, key: str, name: str, content: Content) -> None:
@@ -118,6 +118,11 @@ def _claim(connection: Connection, key: str, contents: Mapping[str, Content]) ->
     return ""
 
 
+def show_folder(connection: Connection, key: str) -> None:
+    """Say that the folder is whole: from now on it is listed."""
+    _put_marker(connection, marker(connection.options.folder, key, _WHOLE), b"")
+
+
 def is_claimed(connection: Connection, key: str) -> bool:
     """Return whether this program has taken the name of `key`."""
     return is_there(connection, marker(connection.options.folder, key, _FILES))
@@ -160,7 +165,7 @@ def _send_missing(
         send_one(name)  # its parts go in parallel
 
 
-def _require_all(connection: Connection, folder: str, contents: Mapping[str, Content]) -> None:
+def require_all(connection: Connection, folder: str, contents: Mapping[str, Content]) -> None:
     """Return when exactly the files of the folder are there, each with its size.
 
     What a listing does not show is asked for by its name: a listing may be older than what was put.

@@ -41,6 +41,7 @@ from ops.stores.s3.protection import (
     object_locked,
     object_protection,
 )
+from ops.stores.s3.sent_folder import SentFolder, sent_folder
 from ops.stores.s3.stored import is_there, name_taken, require_gone
 from ops.stores.s3.upload import send
 from ops.stores.s3.upload_stream import send_growing
@@ -103,6 +104,13 @@ class S3Store:
         name = top_object_name(self.options.folder, key)
         self._require_free(key, name, folder=True)
         return send_growing(self._connection, key, name, file).sha256
+
+    @contextlib.contextmanager
+    def begin_folder(self, key: str) -> Iterator[SentFolder]:
+        """Send the files of a folder as they come."""
+        self._require_free(key, top_object_name(self.options.folder, key), folder=True)
+        with sent_folder(self._connection, key) as folder:
+            yield folder
 
     def _require_free(self, key: str, name: str, *, folder: bool) -> None:
         """Raise RefusedError when there is an object `name`, or (`folder`) something in a folder of that name."""
