@@ -13,7 +13,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 
 Port = TypeVar("Port")
-Driver: TypeAlias = tuple[type[Any], Callable[[str, Any], Port]]
+Driver: TypeAlias = tuple[type[Any], Callable[..., Port]]
 """The type of a driver's options, and the driver, made of a name and such options."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ops import __version__
 from ops.actions.begin_backup import BackupRequest, Begun, begin_backup
+from ops.actions.member_locks import held_locks
 from ops.driverkit.spoken_names import spoken_names
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_closed
@@ -28,7 +29,6 @@ from ops.repository.capacity import warn_when_nearly_full
 from ops.repository.catalog import read_manifest
 from ops.repository.clock import clock_of
 from ops.repository.complained import has_complained
-from ops.repository.locks import held_lock
 from ops.repository.own_manifest import new_beside
 from ops.repository.private_memory import known_manifest
 from ops.repository.publish import announced_free, free_name, publish, under_free_name
@@ -57,7 +57,7 @@ def take_backup(source: Source, to: Repository, request: BackupRequest, job: Job
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError; then nothing was published, and
     nothing that was there before has changed.
     """
-    with held_lock(request.about(source, to), to, request.wait_s, job) as noticed:
+    with held_locks(source, request.about(source, to), to, request.wait_s, job) as noticed:
         taken = take_backup_under_lock(source, to, request, job)
     return replace(taken, findings=(*noticed, *taken.findings))
 
@@ -115,6 +115,7 @@ def make_backup(  # noqa: PLR0913, PLR0917 - a backup, and who takes its payload
             origin=begun.origin,
             selection=source.selection,
             assertions=request.assertions,
+            members=captured.members,
             extra={
                 SEQUENCE_KEY: begun.sequence,
                 **_own_policy(request),
@@ -171,7 +172,7 @@ def _capture(source: Source, staged: Path, context: CaptureContext, job: Job) ->
     with job.step("capture") as facts, translated_write_errors(staged):
         captured = source.capture(staged, context)
         facts.bytes = sum(entry.size for entry in captured.files)
-        facts.rows = captured.measures.rows
+        facts.rows = captured.rows
         if len(captured.files) == 1:
             facts.checksum = captured.files[0].sha256
     return captured

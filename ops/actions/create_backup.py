@@ -7,6 +7,7 @@ from functools import partial
 
 from ops.actions.backup import Taken, make_backup, take_backup_under_lock
 from ops.actions.begin_backup import BackupRequest, begin_backup
+from ops.actions.member_locks import held_locks
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.driverkit.spoken_names import spoken_names
 from ops.fsio.scratch import scratch_folder
@@ -20,7 +21,6 @@ from ops.repository.backup import Backup
 from ops.repository.capacity import warn_when_nearly_full
 from ops.repository.encrypt import Sealing
 from ops.repository.fetch import payload_here
-from ops.repository.locks import held_lock
 from ops.repository.private_memory import remember_private
 from ops.repository.publish import announced_free, free_name, under_free_name
 from ops.repository.publish_encrypted import publish_sealed
@@ -45,7 +45,7 @@ def make(
     Raises LockHeldError, SpaceError, SourceError, StoreError, RefusedError, CipherError, ToolError; then nothing was
     published, and nothing that was there before has changed.
     """
-    with held_lock(request.about(source, to), to, request.wait_s, job) as noticed:
+    with held_locks(source, request.about(source, to), to, request.wait_s, job) as noticed:
         made = make_under_lock(source, to, request, None if to.encryption is None else look, job)
     made = replace(made, taken=replace(made.taken, findings=(*noticed, *made.taken.findings)))
     if to.encryption is None and look is not None:

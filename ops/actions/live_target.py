@@ -32,6 +32,11 @@ def is_place_of(source: Source, target: Target) -> bool:
     return isinstance(source, Restorable) and source.same_place(target.location)
 
 
+def is_own_member(backup: Backup, source: Source, member: str) -> bool:
+    """Return whether it is the member of a backup of several sources that is restored, as it was recorded there."""
+    return bool(member) and backup.plain.member(member).source == source.info
+
+
 def require_own(
     backup: Backup, source: Source, target: Target, whose: Whose, request: RestoreRequest
 ) -> None:
@@ -45,7 +50,7 @@ def require_own(
     store = own_backups(whose, request.safety.store)
     where = f"series {series_of(backup)[:SHOWN_DIGITS]}, {backup.made_on or 'host not recorded'}, {backup.manifest.source.location}"
     part = store.has_part(backup)
-    own = is_own(backup, store) or part
+    own = is_own(backup, store) or part or is_own_member(backup, source, request.member)
     if not request.in_full and (not own or store.own.rivals or store.alarms(utc_now())):
         message = f"the latest backup of {whose.name!r} cannot be told for sure ({backup.name}: {where})"
         hint = "more than one source may have written backups of that name: name the backup in full (backup.list)"

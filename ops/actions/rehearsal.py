@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ops.driverkit.composite import of_member
 from ops.errors import OpsError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_sealed
 from ops.formats.manifest import payload_sha256
+from ops.fsio.atomic import make_private_folder
 from ops.model.compare_measures import compare_measures
 from ops.model.evidence import Phase
 from ops.model.findings import Finding, Severity
-from ops.model.manifest import Measures, Payload
-from ops.ports.source import Copy, Source
+from ops.model.manifest import Manifest, Measures, Payload
+from ops.ports.source import Copy, CopyOfMembers, Source
 from ops.repository.backup import Backup
 from ops.repository.fetch import can_be_opened, fetch_needed, fetch_payload, fetch_whole, path_in_store
 from ops.repository.locks import being_judged
@@ -79,11 +81,15 @@ class Looking:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """A backup on its way to a checked copy: what was found so far, and how long each phase took."""
+    """A backup on its way to a checked copy: what was found so far, and how long each phase took.
+
+    `member`: only this one of a backup of several sources is loaded; empty: all.
+    """
 
     backup: Backup
     job: Job
     judge: Judge = field(default_factory=Looking)
+    member: str = ""
     found: list[Finding] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
 
@@ -119,11 +125,14 @@ class Rehearsal:
     def _load(self, payload: Payload, loading: Loading, stack: contextlib.ExitStack) -> Copy | None:
         phase = "load"
         try:
+            if self.member:
+                payload = payload.member(self.member, payload.folder / "member")
+                make_private_folder(payload.folder)
             with self.phase(phase):
                 copy = stack.enter_context(loading(payload))
             phase = "check"
             with self.phase(phase):
-                checked = check_restored(copy, self.backup.manifest.measures, self.job.progress)
+                checked = check_restored(copy, payload.manifest, self.job.progress)
         except OpsError as error:
             self.found.append(self.judge.of_error(error, phase))
             return None
@@ -143,18 +152,20 @@ def judging(backup: Backup, step: str, action: str, job: Job) -> Iterator[Rehear
             yield rehearsal
         except OpsError as error:
             rehearsal.found.append(judged(error))
-        facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
+        facts.rows, facts.bytes = backup.manifest.rows, backup.manifest.size
         facts.checksum = payload_sha256(backup.manifest)
 
 
-def room_to_open(backup: Backup, source: Source) -> int:
+def room_to_open(backup: Backup, source: Source, member: str = "") -> int:
     """Bytes that restoring it into a scratch place needs, with all that it needs; a sealed one lies there twice for a moment."""
     sealed = backup.manifest.size if is_sealed(backup.manifest) else 0
     needed = sum(need.size for need in needs_of(backup.manifest))
     if is_closed(backup.manifest):
         # What the kind would say is encrypted as well: whoever cannot open that opens no payload either.
         return 2 * (sealed + needed)
-    return source.room_to_load(backup.plain) + sealed + needed * (2 if sealed else 1)
+    plain = backup.plain
+    loaded = source.room_to_load(plain.member(member)) + plain.size if member else source.room_to_load(plain)
+    return loaded + sealed + needed * (2 if sealed else 1)
 
 
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
@@ -177,16 +188,35 @@ def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Prog
     return [*findings, *source.inspect(Payload(path, scratch, backup.plain, tuple(needed)))]
 
 
-def check_restored(copy: Copy, recorded: Measures, progress: Progress) -> list[Finding]:
-    """All checks of the kind on a restored copy, and its measures against those of the manifest.
+def check_restored(copy: Copy, manifest: Manifest, progress: Progress) -> list[Finding]:
+    """All checks of the kind on a restored copy, and its measures against those of the manifest; the same of each member.
 
     Both run at once, mostly inside the database.
     """
     progress.step("checking and measuring the restored copy")
+    recorded = manifest.measures
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(copy.check)
-        measured = _compare(copy, recorded)
-        return [*copy.findings, *checking.result(), *measured]
+        # Of members alone nothing is measured outside of them.
+        is_empty = bool(manifest.members) and not (recorded.tables or recorded.facts)
+        measured = [] if is_empty else _compare(copy, recorded)
+        found = [*copy.findings, *checking.result(), *measured]
+    copies = copy.members if isinstance(copy, CopyOfMembers) else {}
+    for member in manifest.members:
+        found += of_member(member.name, _check_member(copies, manifest, member.name, progress))
+    return found
+
+
+def _check_member(
+    copies: Mapping[str, Copy], manifest: Manifest, name: str, progress: Progress
+) -> list[Finding]:
+    if name not in copies:
+        message = "the restored copy does not have this member of the backup"
+        return [Finding(severity=Severity.CRITICAL, code="members.missing", message=message)]
+    try:
+        return check_restored(copies[name], manifest.member(name), progress)
+    except OpsError as error:
+        return [judged(error, "check")]
 
 
 def _compare(copy: Copy, recorded: Measures) -> list[Finding]:

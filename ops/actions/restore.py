@@ -24,7 +24,8 @@ from ops.actions.acceptance import (
 )
 from ops.actions.assertions import check_assertions
 from ops.actions.keep_target import Keeping, Kept
-from ops.actions.live_target import is_place_of, require_own
+from ops.actions.live_target import is_own_member, is_place_of, require_own
+from ops.actions.member_locks import held_locks
 from ops.actions.rehearsal import Rehearsal
 from ops.actions.restore_request import RestoreRequest, require_supported
 from ops.actions.verify import VerifyRequest, verify_backup
@@ -35,12 +36,13 @@ from ops.fsio.scratch import scratch_folder
 from ops.model.complaints import accepted
 from ops.model.evidence import Level
 from ops.model.findings import Finding, Severity, Verdict, verdict_of
+from ops.model.manifest import Manifest
 from ops.model.series import Whose
-from ops.ports.source import Copy, Restorable, Source, Target
+from ops.ports.source import Composite, Copy, Restorable, Source, Target
 from ops.repository.backup import Backup
 from ops.repository.encrypt import opened
 from ops.repository.fetch import can_be_opened
-from ops.repository.locks import being_read, held_lock
+from ops.repository.locks import being_read
 from ops.repository.own import is_own, own_backups
 from ops.repository.own_folder import require_outside
 from ops.repository.restores import recorded_restore
@@ -72,7 +74,8 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
         if request.yes:
             whose = Whose.of(source, request.safety.machine, request.series)
             require_own(backup, source, target, whose, request)
-        return list(target.plan(backup.manifest, request.options, request.safety.location))
+        manifest = backup.manifest.member(request.member) if request.member else backup.manifest
+        return list(target.plan(manifest, request.options, request.safety.location))
 
 
 def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
@@ -85,7 +88,7 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     with chosen_target(source, request) as target:
         backup = opened(backup, request.scratch) if can_be_opened(backup) else backup
         with job.step("restore") as facts, being_read(backup, "restore", job) as unleased:
-            facts.rows, facts.bytes = backup.manifest.measures.rows, backup.manifest.size
+            facts.rows, facts.bytes = backup.manifest.rows, backup.manifest.size
             facts.checksum = payload_sha256(backup.manifest)
             if target is None:
                 restored = _rehearse(backup, source, request, job)
@@ -99,20 +102,22 @@ def _restore(backup: Backup, source: Source, target: Target, request: RestoreReq
     _guard(target, request)
     whose = Whose.of(source, request.safety.machine, request.series)
     require_own(backup, source, target, whose, request)
-    with _kept_off(whose, target, request, job) as noticed, spoken_names(backup.name):
+    with _kept_off(source, whose, target, request, job) as noticed, spoken_names(backup.name):
         restored = _Restore(backup, source, target, request, job, whose).run()
     return replace(restored, findings=(*noticed, *spoken_findings(restored.findings, backup.name)))
 
 
 @contextlib.contextmanager
-def _kept_off(whose: Whose, target: Target, request: RestoreRequest, job: Job) -> Iterator[list[Finding]]:
+def _kept_off(
+    source: Source, whose: Whose, target: Target, request: RestoreRequest, job: Job
+) -> Iterator[list[Finding]]:
     """Keep other runs on the source off; where its store cannot be used, that hinders no restore into a new place.
 
-    Raises what `held_lock` raises where data would be replaced: its safety backup goes to that store.
+    Raises what `held_locks` raises where data would be replaced: its safety backup goes to that store.
     """
     with contextlib.ExitStack() as stack:
         try:
-            noticed = stack.enter_context(held_lock(whose, request.safety, request.wait_s, job))
+            noticed = stack.enter_context(held_locks(source, whose, request.safety, request.wait_s, job))
         except StoreError as error:
             if target.exists():
                 message = f"{error.message}; the safety backup of what is at {target.location} would go there"
@@ -164,7 +169,7 @@ def _guard(target: Target, request: RestoreRequest) -> None:
 
 
 def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
-    look = VerifyRequest(Level.FULL, request.scratch, known=request.known)
+    look = VerifyRequest(Level.FULL, request.scratch, known=request.known, member=request.member)
     evidence = verify_backup(backup, source, look, job)
     findings = accepted(evidence.findings, backup.manifest, request.accept)
     codes = accepted_codes(findings)
@@ -181,9 +186,12 @@ def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job)
 def _for_real(backup: Backup, source: Source, request: RestoreRequest, codes: Sequence[str]) -> str:
     """The command that does what was rehearsed, with all that it will be asked for."""
     whose = Whose.of(source, request.safety.machine, request.series)
-    own = is_own(backup, own_backups(whose, request.safety.store))
+    own = is_own_member(backup, source, request.member) or is_own(
+        backup, own_backups(whose, request.safety.store)
+    )
+    name = f"{backup.name}/{request.member}" if request.member else backup.name
     flags = "".join(f" --accept {code}" for code in codes) + ("" if own else " --from-other-source")
-    return f"{request.command} backup.restore --from {shlex.quote(backup.name)}{flags} --yes{request.flags}"
+    return f"{request.command} backup.restore --from {shlex.quote(name)}{flags} --yes{request.flags}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +209,8 @@ class _Restore:
         """The steps in their order; the target is the old or the new data after each."""
         target, options, backup = self.target, self.request.options, self.backup
         judge = Acceptance(backup, self.request.accept, self.request.known, self.job.clock().date())
-        rehearsal = Rehearsal(backup, self.job, judge, found=list(target.check(backup.plain, options)))
+        found = list(target.check(self._plain, options))
+        rehearsal = Rehearsal(backup, self.job, judge, member=self.request.member, found=found)
         build = partial(target.build, options=options, progress=self.job.progress)
         with (
             scratch_folder(target.build_folder(self.request.scratch)) as beside,
@@ -228,16 +237,31 @@ class _Restore:
             accepted=codes,
         )
 
+    @property
+    def _plain(self) -> Manifest:
+        """The manifest of what is restored: of the backup, or of the one member."""
+        plain = self.backup.plain
+        return plain.member(self.request.member) if self.request.member else plain
+
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[list[Finding]]:
         """Record that the source's live data is replaced, where its next backup must continue what is there."""
-        if not self.source.supports.continues or not is_place_of(self.source, self.target):
-            yield []
-            return
-        series = self.whose.origin(self.source.identify()).series
-        manifest = self.backup.manifest
-        with recorded_restore(self.request.safety, self.whose, series, manifest, self.job) as said:
+        said: list[Finding] = []
+        with contextlib.ExitStack() as stack:
+            for source, whose in self._continuing() if is_place_of(self.source, self.target) else ():
+                series, to = whose.origin(source.identify()).series, self.request.safety
+                said += stack.enter_context(
+                    recorded_restore(to, whose, series, self.backup.manifest, self.job)
+                )
             yield said
+
+    def _continuing(self) -> Iterator[tuple[Source, Whose]]:
+        """The source, and where it is made of others those, whose next backup must continue what is restored."""
+        if self.source.supports.continues:
+            yield self.source, self.whose
+        for member in self.source.members.values() if isinstance(self.source, Composite) else ():
+            if member.supports.continues:
+                yield member, Whose.of(member, self.whose.machine)
 
     def _asserted(self, built: Copy, folder: Path) -> list[Finding]:
         if self.request.options.schema_only or self.request.options.tables:

@@ -23,7 +23,8 @@ class RestoreRequest:
     `yes` may never touch, and `stores` all configured stores, into which nothing is restored. `series`: the operator's word for the source's; `in_full`: whether the backup was named, and not
     found as the latest; `from_other`: a backup of another series may replace the source's live data. `assertions` are asked of the built copy before it is put in place: one that does
     not hold is a warning, because an old backup may be all that there is. Commands are left to drills. `known`: what is
-    known to be wrong with the source; `accept`: codes of what is put up with.
+    known to be wrong with the source; `accept`: codes of what is put up with. `member`: only this one of a
+    backup of several sources; the source is that member then.
     """
 
     scratch: Path
@@ -37,6 +38,7 @@ class RestoreRequest:
     known: tuple[Known, ...] = ()
     accept: tuple[str, ...] = ()
     to: str | None = None
+    member: str = ""
     options: RestoreOptions = field(default_factory=RestoreOptions)
     yes: bool = False
     command: str = "invoke"

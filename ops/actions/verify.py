@@ -24,13 +24,15 @@ from ops.run.job import Job
 class VerifyRequest:
     """How deep to look, where scratch places are made, and whether the result is kept beside the backup.
 
-    `known`: what the operator knows of.
+    `known`: what the operator knows of. `member`: only this one of a backup of several sources is loaded, which says nothing
+    of the others and is not kept; empty: all.
     """
 
     level: Level
     scratch: Path
     keep: bool = True
     known: tuple[Known, ...] = ()
+    member: str = ""
 
 
 def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: Job) -> Evidence:
@@ -43,7 +45,8 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     full, places = request.level is Level.FULL, list[Path]()
     with judging(backup, f"verify {request.level}", "verify", job) as rehearsal:
         if full:
-            require_room(request.scratch, room_to_open(backup, source))
+            rehearsal.member = request.member
+            require_room(request.scratch, room_to_open(backup, source, request.member))
             with scratch_folder(request.scratch) as scratch:
                 places.append(scratch)
                 context = LoadContext(progress=job.progress)
@@ -62,7 +65,7 @@ def verify_backup(backup: Backup, source: Source, request: VerifyRequest, job: J
     )
     findings = settled(rehearsal.found, backup.manifest, request.known, started.date())
     evidence = evidence_of(backup, look, findings, job)
-    return _kept(backup, evidence) if request.keep else evidence
+    return _kept(backup, evidence) if request.keep and not request.member else evidence
 
 
 def _look_in_place(rehearsal: Rehearsal, source: Source, request: VerifyRequest) -> None:

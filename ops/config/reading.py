@@ -6,8 +6,8 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
@@ -16,6 +16,7 @@ from ops.config.assertions import read_assertion
 from ops.config.ingest import KEYS as INGEST_KEYS
 from ops.config.ingest import read_ingest
 from ops.config.known import read_known
+from ops.config.members import MEMBERS, chosen_members
 from ops.config.model import Config, ConfiguredSource, StoreSettings
 from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, read_store_settings
 from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
@@ -130,9 +131,7 @@ def _build_config(
     named = Named(policies, ciphers)
     settings = {name: read_store_settings(name, table, place, named) for name, table in tables.items()}
     known = _Known(stores, policies)
-    sources = {
-        name: _source(name, table, environ, place, known) for name, table in _named(document, "source", place)
-    }
+    sources = _sources(_named(document, "source", place), environ, place, known)
     for name, item in sources.items():
         _require_always_here(item.stores[0], settings, Place(place.file, f"source.{name}", place.folder))
     if not sources and not {"store", "provider"} & document.keys():
@@ -206,6 +205,27 @@ class _Known:
 
     stores: Mapping[str, Store]
     policies: Mapping[str, Policy]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+
+def _sources(
+    tables: Sequence[tuple[str, dict[str, Any]]], environ: Mapping[str, str], place: Place, known: _Known
+) -> dict[str, ConfiguredSource]:
+    """The sources in the order of their tables; those that are made of others are built last, and get the built ones."""
+    made_of = {
+        name: _is_composite(_kind(table, SOURCES, Place(place.file, f"source.{name}", place.folder)))
+        for name, table in tables
+    }
+    built: dict[str, ConfiguredSource] = {}
+    for name, table in sorted(tables, key=lambda item: made_of[item[0]]):
+        leaves = {other: item.source for other, item in built.items() if not made_of[other]}
+        built[name] = _source(name, table, environ, place, replace(known, sources=leaves))
+    return {name: built[name] for name, _ in tables}
+
+
+def _is_composite(kind: str) -> bool:
+    options_type, _ = SOURCES[kind]
+    return any(field.name == MEMBERS for field in fields(options_type))
 
 
 def _source(
@@ -222,7 +242,7 @@ def _source(
     _require_name("series", common.series, _NAME, here)
     options = build(options_type, {key: value for key, value in values.items() if key in option_keys}, here)
     return ConfiguredSource(
-        source=driver(name, options),
+        source=driver(name, options, **chosen_members(options, known.sources, here)),
         stores=_known_stores(common.stores, known.stores, here),
         objectives=_objectives(common),
         assertions=tuple(read_assertion(item, at) for item, at in _numbered(common.assert_, "assert", here)),
@@ -309,15 +329,18 @@ def _require_own_places(locations: Mapping[str, str], what: str, place: Place) -
         seen[location] = name
 
 
-def source_of_kind(kind: str, name: str, location: str) -> Source:
-    """A source with default options, for a backup whose source is not configured here.
+def source_of_kind(
+    kind: str, name: str, location: str, members: Mapping[str, Source] | None = None
+) -> Source:
+    """A source with default options, for a backup whose source is not configured here; made of `members`, if it is so.
 
     Raises ConfigError when this installation does not have the kind.
     """
     if kind not in SOURCES:
         raise ConfigError(f"unknown kind {kind!r}", code="config.unknown_kind")
     options_type, driver = SOURCES[kind]
-    return driver(name, options_type.of_location(location))
+    options = options_type.of_location(location)
+    return driver(name, options, members=members) if members else driver(name, options)
 
 
 def store_at(folder: Path) -> Store:

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from ops.errors import BackupError
 from ops.formats import dependencies
-from ops.formats.manifest import measures_document, read_measures
+from ops.formats.measures import measures_document, read_measures
+from ops.formats.members import MEMBERS, members_document, read_members
 from ops.formats.own_manifest import STORED as OWN_MANIFEST_STORED
 from ops.formats.wrong import in_words
 from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin
@@ -72,6 +73,7 @@ def private_content(plain: Manifest) -> bytes:
         "measures": measures_document(plain.measures),
         "engine": dict(plain.measures.engine),
         "paths": [entry.path for entry in plain.files],
+        **members_document(plain),
         "extra": {key: value for key, value in plain.extra.items() if key not in {*_CLEAR, KEY}},
     }
     return gzip.compress(json.dumps(document).encode("ascii"), mtime=0)
@@ -147,6 +149,7 @@ def _without_content(stored: Manifest, document: Mapping[str, object]) -> Manife
         selection={},
         assertions=(),
         measures=Measures(),
+        members=(),
         extra={**clear, KEY: document},
     )
 
@@ -186,6 +189,7 @@ def opened_manifest(manifest: Manifest, content: bytes) -> Manifest:
             selection=dict(private["selection"]),
             assertions=tuple(dict(item) for item in private["assertions"]),
             measures=read_measures(private["measures"], private["engine"]),
+            members=read_members(private.get(MEMBERS, []), manifest.payload, manifest.files, hidden=True),
             extra={**manifest.extra, **private["extra"], KEY: {**document, "files": files, _OPENED: True}},
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:

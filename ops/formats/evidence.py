@@ -9,7 +9,7 @@ from typing import Any, Final
 from ops.driverkit.row_digest import SEAL, document_seal, require_sealed
 from ops.errors import BackupError
 from ops.formats.wrong import in_words
-from ops.model.evidence import Evidence, Phase
+from ops.model.evidence import Evidence, MemberVerdict, Phase
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import SourceInfo
 from ops.units import format_time, parse_time
@@ -50,6 +50,16 @@ def to_document(evidence: Evidence) -> dict[str, object]:
         "store": evidence.store or None,
         **({"order": evidence.order} if evidence.order else {}),
         **({"about": dict(evidence.about)} if evidence.about else {}),
+        **({"members": [_member_document(item) for item in evidence.members]} if evidence.members else {}),
+    }
+
+
+def _member_document(member: MemberVerdict) -> dict[str, object]:
+    return {
+        "name": member.name,
+        "kind": member.kind,
+        "verdict": str(member.verdict),
+        "rows": member.rows,
     }
 
 
@@ -65,6 +75,7 @@ def finding_document(finding: Finding) -> dict[str, object]:
         "blocking": finding.blocking,
         "inherited": finding.inherited,
         **({"known": True} if finding.known else {}),
+        **({"member": finding.member} if finding.member else {}),
     }
 
 
@@ -114,6 +125,13 @@ def _from_document(document: dict[str, Any]) -> Evidence:
         series=str(document.get("series") or ""),
         store=str(document.get("store") or ""),
         about=dict(document.get("about", {})),
+        members=tuple(_member(item) for item in document.get("members", [])),
+    )
+
+
+def _member(document: dict[str, Any]) -> MemberVerdict:
+    return MemberVerdict(
+        str(document["name"]), str(document["kind"]), Verdict(document["verdict"]), document["rows"]
     )
 
 

@@ -11,9 +11,12 @@ from typing import Any, BinaryIO, Final
 from ops.driverkit.json_text import indented_json, share_texts, write_indented
 from ops.driverkit.row_digest import SEAL, document_seal
 from ops.errors import BackupError
+from ops.formats.measures import measures_document, read_measures
+from ops.formats.members import MEMBERS, members_document, read_members
 from ops.formats.names import checksum_text
+from ops.formats.values import count, plain_name, text, texts
 from ops.formats.wrong import in_words
-from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Measures, Origin, SourceInfo, TableMeasure
+from ops.model.manifest import SEQUENCE_KEY, FileEntry, Manifest, Origin, SourceInfo
 from ops.units import format_time, parse_time
 
 VERSION: Final = 2
@@ -25,6 +28,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _SERIES: Final = re.compile(r"[0-9a-f]{16}\Z")
 _OF_ORIGIN: Final = {"host", "boot", "series", "selection", "assertions"}
 _KNOWN: Final = {
+    MEMBERS,
     "version",
     "job_id",
     "created_at",
@@ -82,20 +86,10 @@ def _sealed_document(manifest: Manifest) -> dict[str, object]:
         "started_at": format_time(manifest.started_at),
         "finished_at": format_time(manifest.finished_at),
         "duration_ms": manifest.duration_ms,
+        **members_document(manifest),
         **manifest.extra,
     }
     return {**document, SEAL: document_seal(document)}
-
-
-def measures_document(measures: Measures) -> dict[str, object]:
-    """Return what was measured as plain JSON values, without the engine that measured it."""
-    return {
-        "digest_algorithm": measures.digest_algorithm,
-        "tables": {
-            name: {"rows": table.rows, "digest": table.digest} for name, table in measures.tables.items()
-        },
-        "facts": dict(measures.facts),
-    }
 
 
 def _origin_document(manifest: Manifest) -> dict[str, object]:
@@ -161,7 +155,7 @@ def _invalid(name: str, what: str) -> BackupError:
 
 def _from_document(document: Mapping[str, Any]) -> Manifest:
     files = tuple(_file_entry(entry) for entry in document["files"])
-    payload = _plain_name(document["payload"])
+    payload = plain_name(document["payload"])
     if not files or len({entry.path for entry in files}) != len(files):
         raise ValueError("no files, or one of them twice")
     if any(entry.path != payload and not entry.path.startswith(f"{payload}/") for entry in files):
@@ -170,22 +164,23 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
     known = _KNOWN | _OF_ORIGIN if has_origin else _KNOWN
     return Manifest(
         version=document["version"],
-        job_id=_text(document["job_id"]),
+        job_id=text(document["job_id"]),
         created_at=parse_time(document["created_at"]),
-        source=SourceInfo(_text(source["name"]), _text(source["kind"]), _text(source["location"])),
+        source=SourceInfo(text(source["name"]), text(source["kind"]), text(source["location"])),
         payload=payload,
         files=files,
         measures=read_measures(document["measures"], document["engine"]),
-        tool=_texts(document["tool"]),
-        scope=_text(document["scope"]),
-        tags=tuple(_text(tag) for tag in document["tags"]),
+        tool=texts(document["tool"]),
+        scope=text(document["scope"]),
+        tags=tuple(text(tag) for tag in document["tags"]),
         data_as_of=parse_time(document["data_as_of"]),
         started_at=parse_time(document["started_at"]),
         finished_at=parse_time(document["finished_at"]),
-        duration_ms=_count(document["duration_ms"]),
+        duration_ms=count(document["duration_ms"]),
         origin=_origin(document) if has_origin else None,
         selection=dict(document.get("selection", {})) if has_origin else {},
         assertions=_assertions(document.get("assertions", [])) if has_origin else (),
+        members=read_members(document.get(MEMBERS, []), payload, files),
         extra={key: value for key, value in document.items() if key not in known},
     )
 
@@ -201,21 +196,21 @@ def _assertions(value: object) -> tuple[Mapping[str, object], ...]:
 
 def _origin(document: Mapping[str, Any]) -> Origin:
     """Return whose the backup is; of what was recorded of the source only what is read here must have its form."""
-    _count(document[SEQUENCE_KEY])
-    boot, series = document["boot"], _text(document["series"])
+    count(document[SEQUENCE_KEY])
+    boot, series = document["boot"], text(document["series"])
     if not _SERIES.match(series) or not (boot is None or _SHA256.match(boot)):
         message = f"series {series!r} or boot {boot!r} has another form"
         raise ValueError(message)
     identity = document["source"].get("identity", {})
-    by, text, place, system, member, whole = (
-        _text(identity.get(key, "")) for key in ("by", "text", "place", "system", "member", "whole")
+    by, words, place, system, member, whole = (
+        text(identity.get(key, "")) for key in ("by", "text", "place", "system", "member", "whole")
     )
     return Origin(
-        host=_text(document["host"]),
+        host=text(document["host"]),
         boot=boot,
         series=series,
         by=by,
-        text=text,
+        text=words,
         place=place,
         system=system,
         member=member,
@@ -227,57 +222,4 @@ def _file_entry(entry: Mapping[str, Any]) -> FileEntry:
     if not _SHA256.match(entry["sha256"]):
         message = f"sha256 {entry['sha256']!r}"
         raise ValueError(message)
-    return FileEntry(_plain_name(entry["path"]), _count(entry["size"]), entry["sha256"])
-
-
-def read_measures(document: Mapping[str, Any], engine: Mapping[str, Any]) -> Measures:
-    """Return what `measures_document` made; raises KeyError, TypeError, ValueError or AttributeError for anything else."""
-    algorithm = document["digest_algorithm"]
-    return Measures(
-        tables={
-            _text(name): TableMeasure(_count(table["rows"]), _digest(table["digest"]))
-            for name, table in document["tables"].items()
-        },
-        facts={_text(name): _fact(value) for name, value in document["facts"].items()},
-        engine=_texts(engine),
-        digest_algorithm=None if algorithm is None else _text(algorithm),
-    )
-
-
-def _digest(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _plain_name(value: object) -> str:
-    """A relative path that stays inside its folder; the only kind that is ever joined to a folder."""
-    text = _text(value)
-    parts = text.split("/")
-    if not text or text.startswith("/") or "\0" in text or any(part in {"", ".", ".."} for part in parts):
-        message = f"path {text!r} leads out of the backup"
-        raise ValueError(message)
-    return text
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        message = f"{value!r} is no text"
-        raise TypeError(message)
-    return value
-
-
-def _texts(value: Mapping[str, object]) -> dict[str, str]:
-    return {_text(key): _text(item) for key, item in value.items()}
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        message = f"{value!r} is no count"
-        raise ValueError(message)
-    return value
-
-
-def _fact(value: object) -> str | int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        message = f"{value!r} is neither text nor number"
-        raise TypeError(message)
-    return value
+    return FileEntry(plain_name(entry["path"]), count(entry["size"]), entry["sha256"])

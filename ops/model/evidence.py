@@ -6,14 +6,14 @@ Durations are milliseconds (`_ms`), times timezone-aware UTC.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from ops.model.complaints import unproven_damage
 from ops.model.findings import Finding, Severity, Verdict, verdict_of
-from ops.model.manifest import SourceInfo
+from ops.model.manifest import Manifest, SourceInfo
 
 _EXPECTATION: Final = "assert."
 """What codes of findings about expectations begin with."""
@@ -52,13 +52,37 @@ class Timing:
     rpo_objective_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MemberVerdict:
+    """What a look at a backup of several sources says of one of them; `rows`: None where that is not told."""
+
+    name: str
+    kind: str
+    verdict: Verdict
+    rows: int | None
+
+
+def member_verdicts(manifest: Manifest, findings: Sequence[Finding]) -> tuple[MemberVerdict, ...]:
+    """Return the verdict on each member: what was said of no member in particular holds for all."""
+    return tuple(
+        MemberVerdict(
+            member.name,
+            member.source.kind,
+            verdict_of([item for item in findings if item.member in {"", member.name}]),
+            member.measures.rows,
+        )
+        for member in manifest.members
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One verify or drill of one backup, as it is kept beside the backup.
 
     `order`: one more than that of every look at the backup that was known when it was kept, whatever the clock said; 0 for
     those of before. `series`, `store`: whose backup it is, and the id of the store that it was read from (empty: not
-    known). `about`: what auditors ask for beside it, see `docs/operations/drill.md`.
+    known). `about`: what auditors ask for beside it, see `docs/operations/drill.md`. `members`: the verdict on each source of
+    a backup of several.
     """
 
     action: str
@@ -85,6 +109,7 @@ class Evidence:
     series: str = ""
     store: str = ""
     about: Mapping[str, object] = field(default_factory=dict)
+    members: tuple[MemberVerdict, ...] = ()
 
     @property
     def integrity(self) -> Verdict:

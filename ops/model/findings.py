@@ -28,7 +28,8 @@ class Finding:
 
     `blocking` marks a warning that leaves the question open (no verdict can be reached), as a missing
     SQLite module does. `inherited` marks what was seen and recorded on the source itself: the copy is faithful, and
-    that is no reason to refuse a restore in an emergency. `known` marks what the operator has said to know of.
+    that is no reason to refuse a restore in an emergency. `known` marks what the operator has said to know of. `member`: of
+    which source of a backup of several it is said (empty: of none, or of all).
     """
 
     severity: Severity
@@ -40,6 +41,7 @@ class Finding:
     blocking: bool = False
     inherited: bool = False
     known: bool = False
+    member: str = ""
 
 
 def worst(findings: tuple[Finding, ...] | list[Finding]) -> Severity:

@@ -88,12 +88,36 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One source inside a backup of several.
+
+    `payload`: where its own payload lies inside the folder of the backup's. `method`: how it was captured. The rest is as in
+    a manifest of its own.
+    """
+
+    source: SourceInfo
+    payload: str
+    measures: Measures
+    scope: str
+    data_as_of: datetime
+    method: str
+    selection: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the source, by which it is told from the other members."""
+        return self.source.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """All that is recorded with a backup; see `docs/operations/manifest.md` for the file form.
 
     `data_as_of` is the moment of the snapshot: every commit that ended before it is in the backup. `origin`: None in
     version 1. `selection`: which part of the source, where `scope` does not say it alone; `assertions`: those that were
-    configured when it was made, as their table in the configuration had them.
+    configured when it was made, as their table in the configuration had them. `members`: of a backup of several sources
+    those; `measures` are of what belongs to none of them then.
     """
 
     version: int
@@ -113,7 +137,38 @@ class Manifest:
     origin: Origin | None = None
     selection: Mapping[str, object] = field(default_factory=dict)
     assertions: tuple[Mapping[str, object], ...] = ()
+    members: tuple[Member, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """All rows of all tables, those of members included."""
+        return self.measures.rows + sum(member.measures.rows for member in self.members)
+
+    def member(self, name: str) -> Manifest:
+        """Return the manifest of one member alone, as if it had been backed up by itself; raises KeyError for no such name."""
+        member = {item.name: item for item in self.members}[name]
+        around = f"{self.payload}/{member.payload}".rpartition("/")[0]
+        inside = f"{self.payload}/{member.payload}"
+        files = (
+            replace(entry, path=entry.path.removeprefix(f"{around}/"))
+            for entry in self.files
+            if entry.path == inside or entry.path.startswith(f"{inside}/")
+        )
+        return replace(
+            self,
+            source=member.source,
+            payload=member.payload.rpartition("/")[2],
+            files=tuple(files),
+            measures=member.measures,
+            scope=member.scope,
+            data_as_of=member.data_as_of,
+            origin=None,
+            selection=member.selection,
+            assertions=(),
+            members=(),
+            extra={SEQUENCE_KEY: self.sequence, "capture": member.method, **member.extra},
+        )
 
     def renamed(self, payload: str) -> Self:
         """Return the manifest of the same backup under another name."""
@@ -152,7 +207,8 @@ class Captured:
 
     `files` have paths relative to the payload's folder (for a payload of one file: its name, whatever it is).
     `measures` are of the snapshot that was captured, `data_as_of` its moment. `extra` are further entries for
-    the manifest, which `load` gets back. `findings` are what was noticed without being a reason to stop.
+    the manifest, which `load` gets back. `findings` are what was noticed without being a reason to stop. `members`: see
+    `Manifest`.
     """
 
     files: tuple[FileEntry, ...]
@@ -161,6 +217,12 @@ class Captured:
     measures: Measures
     extra: Mapping[str, object] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    members: tuple[Member, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """All rows of all tables, those of members included."""
+        return self.measures.rows + sum(member.measures.rows for member in self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +237,8 @@ class Payload:
     folder: Path
     manifest: Manifest
     needed: tuple[Payload, ...] = ()
+
+    def member(self, name: str, folder: Path) -> Payload:
+        """Return the payload of one member, which may fill the private `folder`."""
+        inside = {item.name: item.payload for item in self.manifest.members}[name]
+        return Payload(self.path / inside, folder, self.manifest.member(name))

@@ -118,6 +118,15 @@ class Copy(Protocol):
 
 
 @runtime_checkable
+class CopyOfMembers(Protocol):
+    """A copy of several sources, each of which is checked by itself."""
+
+    @property
+    def members(self) -> Mapping[str, Copy]:
+        """The copy of each, by its name."""
+
+
+@runtime_checkable
 class Queryable(Protocol):
     """A copy that answers assertions."""
 
@@ -183,6 +192,15 @@ class Divisible(Protocol):
 
     def take_part(self, part: Part) -> Source:
         """The same source, of which a capture takes only that. Raises ConfigError where it has no such part."""
+
+
+@runtime_checkable
+class Composite(Protocol):
+    """A source that is made of others."""
+
+    @property
+    def members(self) -> Mapping[str, Source]:
+        """Those, by their names, in the order in which they are captured."""
 
 
 class Target(Protocol):

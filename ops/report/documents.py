@@ -52,7 +52,7 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
         "source": backup.manifest.source.name,
         "target": restored.target,
         "size": backup.manifest.size,
-        "rows": None if is_closed(backup.manifest) else backup.manifest.measures.rows,
+        "rows": None if is_closed(backup.manifest) else backup.manifest.rows,
         "sha256": payload_sha256(backup.manifest),
         "duration_ms": duration_ms,
         "safety": restored.safety,

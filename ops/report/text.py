@@ -86,7 +86,7 @@ def _tables(measures: Measures) -> str:
 def _counted(manifest: Manifest) -> str:
     if is_closed(manifest):
         return "what it holds is encrypted, and no key opens it here"
-    return f"{manifest.measures.rows} in {len(manifest.measures.tables)} tables"
+    return f"{manifest.rows} in {len(manifest.measures.tables)} tables"
 
 
 def _count(rows: int | None) -> str:
@@ -254,7 +254,7 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         ("source", backup.manifest.source.name),
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
-        ("rows", _count(None if is_closed(backup.manifest) else backup.manifest.measures.rows)),
+        ("rows", _count(None if is_closed(backup.manifest) else backup.manifest.rows)),
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]

@@ -138,7 +138,7 @@ def listed(backup: Backup) -> Listed:
         kind=manifest.source.kind,
         data_as_of=format_time(manifest.data_as_of),
         size=manifest.size,
-        rows=UNKNOWN_ROWS if is_closed(manifest) else manifest.measures.rows,
+        rows=UNKNOWN_ROWS if is_closed(manifest) else manifest.rows,
         sha256=payload_sha256(manifest),
         tags=manifest.tags,
         verified=_verdict(verify),

@@ -18,7 +18,7 @@ from ops.formats.encrypted_manifest import cipher_kind, is_closed, is_hidden, is
 from ops.formats.manifest import payload_sha256
 from ops.formats.names import evidence_key, manifest_key
 from ops.host.machine import current_user
-from ops.model.evidence import Evidence, Timing
+from ops.model.evidence import Evidence, Timing, member_verdicts
 from ops.model.findings import Finding, Severity, verdict_of
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
@@ -75,13 +75,14 @@ def evidence_of(backup: Backup, look: Look, findings: Sequence[Finding], job: Jo
         rpo_ms=look.timing.rpo_ms,
         rto_objective_ms=look.timing.rto_objective_ms,
         rpo_objective_ms=look.timing.rpo_objective_ms,
-        rows=None if is_closed(manifest) or not look.counted else manifest.measures.rows,
+        rows=None if is_closed(manifest) or not look.counted else manifest.rows,
         size=manifest.size,
         tool={"name": "drillbook", "version": __version__},
         host=socket.gethostname(),
         series=series_of(backup),
         store=_store_id(backup.store),
         about=_about(manifest, look),
+        members=member_verdicts(manifest, findings),
     )
 
 
@@ -148,7 +149,8 @@ def _without_content(evidence: Evidence) -> Evidence:
         for item in evidence.findings
     )
     source = replace(evidence.source, location="")
-    return replace(evidence, source=source, rows=None, findings=tuple(findings))
+    members = tuple(replace(item, rows=None) for item in evidence.members)
+    return replace(evidence, source=source, rows=None, findings=tuple(findings), members=members)
 
 
 def _not_kept(error: OpsError, where: str) -> Finding:

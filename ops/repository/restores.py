@@ -62,10 +62,13 @@ def last_restored(to: Repository, series: str, former: Manifest) -> Manifest | N
         last = max(filter(None, records), key=lambda record: record.order, default=None)
         if last is None or last.newest < former.sequence or last.series != series:
             return None
-        manifest = read_manifest(to.store, manifest_key(last.backup))
+        manifest = known_manifest(read_manifest(to.store, manifest_key(last.backup)), to)
     except OpsError:
         return None
-    return known_manifest(manifest, to) if manifest.job_id == last.backup_job_id else None
+    name = former.source.name
+    if name in {member.name for member in manifest.members}:
+        manifest = manifest.member(name)
+    return manifest if manifest.job_id == last.backup_job_id else None
 
 
 def _put(to: Repository, whose: Whose, series: str, manifest: Manifest, job: Job) -> str:

@@ -32,6 +32,7 @@ from ops.ports.source import Source
 from ops.ports.store import Store
 from ops.report.outcome import CRITICAL, Outcome
 from ops.repository.backup import Backup
+from ops.repository.encrypt import opened_where_possible
 from ops.repository.find import find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
 from ops.repository.own import is_part
@@ -119,6 +120,26 @@ class Session:
             )
         return self.with_openers(found)
 
+    def find_member(self, reference: str, source: str = "") -> tuple[Backup, str]:
+        """The backup that is meant, and with BACKUP/MEMBER the member of it; raises BackupError as `find`."""
+        name, _, member = reference.rpartition("/")
+        if not name or Path(name).is_dir() or Path(manifest_key(reference)).exists():
+            return self.find(reference, source), ""
+        backup = opened_where_possible(self.find(name, source), self.config.scratch)
+        names = [item.name for item in backup.manifest.members]
+        if member not in names:
+            hint = f"its members: {', '.join(names)}" if names else "it is a backup of one source"
+            raise BackupError(f"{backup.name} has no member {member!r}", hint=hint)
+        return backup, member
+
+    def member_of(self, backup: Backup, name: str) -> Source:
+        """The source of a member: as it is configured, or with default options."""
+        member = backup.manifest.member(name)
+        configured = self.config.sources.get(name)
+        if configured is not None and configured.source.info.kind == member.source.kind:
+            return configured.source
+        return source_of_kind(member.source.kind, name, member.source.location)
+
     @property
     def cache(self) -> Path | None:
         """The folder in which listings remember what they read."""
@@ -200,7 +221,8 @@ class Session:
         configured = self.config.sources.get(info.name)
         if configured is not None and configured.source.info.kind == info.kind:
             return configured.source
-        return source_of_kind(info.kind, info.name, info.location)
+        members = {item.name: self.member_of(backup, item.name) for item in backup.manifest.members}
+        return source_of_kind(info.kind, info.name, info.location, members)
 
     def assertions_of(self, backup: Backup) -> Sequence[Assertion]:
         """What is configured about the restored data of a backup's source; of a part of it nothing."""

@@ -44,20 +44,22 @@ def restore(session: Session, wanted: Wanted) -> None:
     """Restore one backup, or say what would be done."""
     require_acceptable(wanted.accept, wanted.to or None)
     # Where the source is not configured here, its place is what the manifest says, which may be encrypted.
-    backup = opened_where_possible(session.find(wanted.backup, wanted.source), session.config.scratch)
-    source = session.source_of(backup)
-    job = session.job.of_source(backup.manifest.source.name)
+    found, member = session.find_member(wanted.backup, wanted.source)
+    backup = opened_where_possible(found, session.config.scratch)
+    source = session.member_of(backup, member) if member else session.source_of(backup)
+    job = session.job.of_source(source.info.name)
     request = RestoreRequest(
         scratch=session.config.scratch,
         safety=session.safety(backup),
         sources=[configured.source for configured in session.config.sources.values()],
         stores=[session.repository(store) for store in session.config.stores.values()],
-        series=session.series_of(backup),
+        series="" if member else session.series_of(backup),
         in_full=wanted.backup.rpartition(":")[2] != "latest",
         from_other=wanted.from_other,
-        assertions=session.assertions_of(backup),
+        assertions=() if member else session.assertions_of(backup),
         known=session.known_of(backup),
         accept=wanted.accept,
+        member=member,
         to=wanted.to or None,
         options=RestoreOptions(
             tables=wanted.tables,
