@@ -9,6 +9,7 @@ import pytest
 
 from ops.errors import RefusedError, StoreError
 from ops.run.progress import silent
+from ops.stores.s3.store import S3Store
 from tests.stores.conftest import NewStore
 
 SIZES = {"dump/1.dat": 10, "dump/2.dat": 0, "toc": 9 << 20}
@@ -45,10 +46,8 @@ def test_it_is_there_when_it_is_whole(new_store: NewStore, files: dict[str, Path
 def test_nothing_is_left_of_one_that_was_not_finished(new_store: NewStore, files: dict[str, Path]) -> None:
     """An error on the way removes what was sent, and the name is free again."""
     store = new_store(part_size=5 << 20)
-    with pytest.raises(ValueError, match="later"), store.begin_folder("a.pg") as folder:
-        for inside, path in files.items():
-            folder.put(inside, path)
-        raise ValueError("later")
+    with pytest.raises(ValueError, match="later"):
+        fail_later(store, files)
     prefix = store.options.folder
     assert list(store._connection.objects(prefix)) == []
     with store.begin_folder("a.pg") as folder:
@@ -78,13 +77,25 @@ def test_one_name_is_taken_once(new_store: NewStore, files: dict[str, Path]) -> 
 def test_what_somebody_else_put_into_it_is_noticed(new_store: NewStore, files: dict[str, Path]) -> None:
     """A folder with a file too many is not whole: it is given up, and what is not ours stays."""
     store = new_store()
-    with (
-        pytest.raises(StoreError, match="missing, too many or of another size"),
-        store.begin_folder("a.pg") as folder,
-    ):
-        folder.put("toc", files["dump/1.dat"])
-        store._connection.call("put_object", "test", Key=f"{store.options.folder}a.pg/stray", Body=b"x")
-        folder.finish()
+    with pytest.raises(StoreError, match="missing, too many or of another size"):
+        send_beside_a_stranger(store, files["dump/1.dat"])
     assert [
         item["Key"].rpartition("/")[2] for item in store._connection.objects(f"{store.options.folder}a.pg/")
     ] == ["stray"]
+
+
+def fail_later(store: S3Store, files: dict[str, Path]) -> None:
+    """Send all files, and fail before the folder is whole."""
+    with store.begin_folder("a.pg") as folder:
+        for inside, path in files.items():
+            folder.put(inside, path)
+        raise ValueError("later")
+
+
+def send_beside_a_stranger(store: S3Store, file: Path) -> None:
+    """Send a file while another program puts one into the folder, and finish."""
+    with store.begin_folder("a.pg") as folder:
+        folder.put("toc", file)
+        stray = f"{store.options.folder}a.pg/stray"
+        store._connection.call("put_object", "test", Key=stray, Body=b"x")
+        folder.finish()
