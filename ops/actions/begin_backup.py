@@ -38,7 +38,8 @@ class BackupRequest:
 
     `policy`: the name of the policy that keeps this backup (empty: that of the source or store). `whose`: which source it
     is of (None: the one that is captured, on this machine); `assertions`: what is expected of it, as the configuration
-    has it; `accept`: codes that the operator accepts; `known`: what is known to be wrong with the source.
+    has it; `accept`: codes that the operator accepts; `known`: what is known to be wrong with the source. `whole`: nothing
+    may be left to other backups.
     """
 
     name: str | None = None
@@ -50,6 +51,7 @@ class BackupRequest:
     assertions: tuple[Mapping[str, object], ...] = ()
     accept: tuple[str, ...] = ()
     known: tuple[Known, ...] = ()
+    whole: bool = False
 
     def about(self, source: Source, to: Repository) -> Whose:
         """Return which source the backup is of."""
@@ -98,9 +100,9 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     findings += [replace(item, severity=Severity.WARNING) for item in (*newest.findings, *problems)]
     restored = aside or (last is not None and last.is_safety)
     findings += examine_member(settled.origin, former, to, restored=restored, accepted=request.accept)
-    findings += [*settled.findings, *_closed(former)]
+    findings += [*settled.findings, *_closed(former, source)]
     base = None
-    if former is not None and not suffix and not aside:
+    if former is not None and not request.whole and not aside:
         base = _base(source, to, former, started)
     return Begun(
         home=to,
@@ -124,7 +126,7 @@ def _restored(source: Source, to: Repository, origin: Origin, former: Manifest |
     return None if found is None or is_closed(found) else found
 
 
-def _closed(former: Manifest | None) -> list[Finding]:
+def _closed(former: Manifest | None, source: Source) -> list[Finding]:
     """A warning where nothing can be compared with the former backup."""
     if former is None or not is_closed(former):
         return []
@@ -132,13 +134,15 @@ def _closed(former: Manifest | None) -> list[Finding]:
         f"what {former.payload} holds is encrypted, and this machine has no key and no memory of it: whether this backup"
         " continues it, and whether tables lost their rows, was not looked at; the next one is compared again"
     )
+    if source.supports.full_every is not None:
+        message += ". Nothing was left to it: this is a full backup"
     return [
         Finding(severity=Severity.WARNING, code="backup.former_closed", message=message, where=former.payload)
     ]
 
 
 def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
-    """What the new backup may build on, where the source has that: never in a store that seals, which nobody here reads."""
+    """What the new backup may build on, where the source has that; what was encrypted only where it is known here."""
     if source.supports.full_every is None:
         return None
     return base_in(to.store, former, source.supports.full_every, now)

@@ -75,7 +75,9 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
     if to.plain_store is None:
         raise TypeError(to)
     how, store = Sealing.by(cipher, to.scratch, plain_measures=to.plain_measures), to.store
-    begun = begin_backup(source, to, request, job, how.suffix)
+    # A look at one that needs others must open those.
+    whole = look is not None and not any(item.can_open and item.kind == cipher.kind for item in to.decryptors)
+    begun = begin_backup(source, to, replace(request, whole=whole), job, how.suffix)
     require_room(to.scratch, source.estimate())
     form, at = source.form, begun.started_at
     another = None if request.name else partial(free_name, store, form.base, form.suffix, at, how.suffix)
@@ -90,7 +92,8 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
         taken = make_backup(source, plain, begun, request, job, upload.file_done)
         looked = None
         if look is not None:
-            looked = verify_backup(taken.backup, source, replace(look, keep=False), job)
+            plain_one = replace(taken.backup, elsewhere=(store,), openers=to.decryptors)
+            looked = verify_backup(plain_one, source, replace(look, keep=False), job)
         known = replace(taken.backup, evidence=(looked,) if looked else ())
         with payload_here(known, to.scratch, job, compared_later=True) as payload:
 

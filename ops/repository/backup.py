@@ -26,7 +26,8 @@ class Backup:
     """One stored backup: its manifest, the verifies and drills that were kept, oldest first, and its pins.
 
     `bad_pins`: the keys of pins that can not be read; whatever they say, somebody wanted the backup to stay.
-    `openers`: the ciphers of this machine, should it be sealed.
+    `openers`: the ciphers of this machine, should it be sealed. `elsewhere`: stores in which what it needs is looked for, where its
+    own does not have that.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Backup:
     pins: tuple[Pin, ...] = ()
     bad_pins: tuple[str, ...] = ()
     openers: tuple[Cipher, ...] = ()
+    elsewhere: tuple[Store, ...] = ()
 
     @property
     def plain(self) -> Manifest:

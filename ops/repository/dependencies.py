@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from ops.errors import BackupError, OpsError
 from ops.formats.dependencies import Need, needs_of
-from ops.formats.encrypted_manifest import is_sealed
+from ops.formats.encrypted_manifest import is_closed, plain_manifest
 from ops.formats.names import MANIFEST_SUFFIX
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
@@ -24,14 +24,19 @@ MOST_NEEDED: Final = 50
 
 
 def needed_backups(backup: Backup) -> list[Backup]:
-    """The backups that `backup` needs, from its own store; raises BackupError (`backup.needed_missing`) for one that is gone."""
+    """The backups that `backup` needs, from its own store, else from one that it names beside that.
+
+    Raises BackupError (`backup.needed_missing`) for one that is gone.
+    """
     needs = needs_of(backup.manifest)
-    keys = [stored.key for stored in backup.store.list()] if needs else []
-    return [_found(backup, need, keys) for need in needs]
+    stores = (backup.store, *backup.elsewhere) if needs else ()
+    places = [(store, [stored.key for stored in store.list()]) for store in stores]
+    return [_found(backup, need, places) for need in needs]
 
 
-def _found(backup: Backup, need: Need, keys: Iterable[str]) -> Backup:
-    manifest = copy_of(need, backup.store, keys)
+def _found(backup: Backup, need: Need, places: Sequence[tuple[Store, Sequence[str]]]) -> Backup:
+    found = ((store, copy_of(need, store, keys)) for store, keys in places)
+    store, manifest = next((item for item in found if item[1] is not None), (backup.store, None))
     if manifest is None:
         message = (
             f"{backup.name} needs {need.backup}, which is not in store {backup.store.name!r}. Where another store has it,"
@@ -39,7 +44,7 @@ def _found(backup: Backup, need: Need, keys: Iterable[str]) -> Backup:
             " else use an older backup that is whole by itself"
         )
         raise BackupError(message, code="backup.needed_missing")
-    return replace(backup, manifest=manifest, evidence=(), pins=(), bad_pins=())
+    return replace(backup, store=store, manifest=manifest, evidence=(), pins=(), bad_pins=())
 
 
 def copy_of(need: Need, store: Store, keys: Iterable[str]) -> Manifest | None:
@@ -53,20 +58,20 @@ def copy_of(need: Need, store: Store, keys: Iterable[str]) -> Manifest | None:
 
 
 def base_in(store: Store, former: Manifest, full_every: timedelta, now: datetime) -> Manifest | None:
-    """`former`, when a new backup may build on it; None when a whole one must be taken.
+    """`former` as it was before it was encrypted, when a new backup may build on it; None when a whole one must be taken.
 
-    It and all that it needs must be there in full and not known to be bad, none older than `full_every`.
+    It and all that it needs must be there in full and not known to be bad, none older than `full_every`; what it holds must
+    be known here.
     """
+    if is_closed(former):
+        return None
     try:
         base = find_backup(store, former.payload)
         all_of_them = [base, *(find_backup(store, item.name) for item in needed_backups(base))]
     except OpsError:
         return None
     oldest = min(item.manifest.created_at for item in all_of_them)
-    sound = all(
-        item.good is not False and not is_sealed(item.manifest) and not check_sizes(item)
-        for item in all_of_them
-    )
+    sound = all(item.good is not False and not check_sizes(item) for item in all_of_them)
     if not sound or len(all_of_them) > MOST_NEEDED or now - oldest > full_every:
         return None
-    return base.manifest
+    return plain_manifest(former)
