@@ -24,6 +24,8 @@ from ops.errors import (
     SourceUnreachableError,
     ToolError,
 )
+from ops.fsio.atomic import PRIVATE_FOLDER
+from ops.fsio.closed_files import telling_closed
 from ops.model.complaints import DAMAGE, complaints_document
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Captured, Measures, TableMeasure
@@ -54,12 +56,13 @@ from ops.sources.postgres.connect.older_client import find_older_client
 from ops.sources.postgres.connect.route import Route
 from ops.sources.postgres.connect.session import Session
 from ops.sources.postgres.dump.archive import (
+    DUMP_FOLDER,
     all_archives,
     list_entries,
 )
 from ops.sources.postgres.dump.exported_snapshot import Snapshot, held_snapshot, join_snapshot
 from ops.sources.postgres.dump.noticed import find_empty_tenant, find_passwords
-from ops.sources.postgres.dump.payload import Described, hash_files, write_objects
+from ops.sources.postgres.dump.payload import Described, Hashing, write_objects
 from ops.sources.postgres.dump.pg_dump import Dumping
 from ops.sources.postgres.dump.said import findings_of
 from ops.sources.postgres.measure.check import not_measured
@@ -135,7 +138,17 @@ class _Capture:
             described = self._describe(session, snapshot)
             before = next_values(session)
             refused, said = dict(described.needs.not_measured), list[Finding]()
-            measures = self._dump_and_measure(session, snapshot, described, refused, said)
+            hashing = Hashing(self.into, self.context.file_done)
+            rows = self.into / DUMP_FOLDER
+            # pg_dump takes an empty folder as it takes none.
+            if (
+                self.route.writes_folders
+                and self.options.format != "custom"
+                and self.options.scope != "tenant"
+            ):
+                rows.mkdir(PRIVATE_FOLDER)
+            with telling_closed(rows, hashing.closed) if rows.is_dir() else contextlib.nullcontext():
+                measures = self._dump_and_measure(session, snapshot, described, refused, said)
             self._require_alive(session)
         with self.route.session() as session:
             sequences = _ranges(before, next_values(session))
@@ -147,7 +160,7 @@ class _Capture:
         write_objects(self.into, described.described)
         self.context.progress.step("hashing the dump")
         return Captured(
-            files=tuple(hash_files(self.into, self.context.file_done)),
+            files=tuple(hashing.rest()),
             data_as_of=snapshot.moment,
             method=f"pg_dump {self.options.format}",
             measures=measures,

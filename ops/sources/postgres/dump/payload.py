@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ops.errors import BackupError
 from ops.fsio.atomic import PRIVATE_FILE, PRIVATE_FOLDER
@@ -17,6 +19,9 @@ from ops.proc import worker_count
 from ops.sources.postgres.catalog.definitions.definitions import Definitions
 from ops.sources.postgres.catalog.objects import DatabaseObject
 from ops.sources.postgres.dump.archive import OBJECTS_FILE
+
+_ROWS: Final = re.compile(r"(blob_)?\d+\.dat(\.\w+)?\Z")
+"""Files of rows and of large objects in the directory format of pg_dump; all others are written at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,43 @@ def read_objects(payload: Path) -> Described:
         raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error
 
 
-def hash_files(folder: Path, done: Callable[[Path, FileEntry], None]) -> list[FileEntry]:
-    """Every file below `folder` with its size and digest, by path; hashed in parallel, and each handed to `done` then."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in folder.rglob("*"):
-        # Whatever the umask of a program was.
-        path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
-    with ThreadPoolExecutor(worker_count()) as pool:
-        entries = []
-        for path, entry in zip(paths, pool.map(lambda path: _hash_file(path, folder), paths), strict=True):
-            done(path, entry)
-            entries.append(entry)
-        return entries
+class Hashing:
+    """The digests of a payload's files: of data files as soon as pg_dump has closed them, of the rest when all is done.
+
+    `done`: called with each file once, from one thread at a time.
+    """
+
+    def __init__(self, folder: Path, done: Callable[[Path, FileEntry], None]) -> None:
+        self.folder, self._done = folder, done
+        self._known: dict[Path, tuple[tuple[int, ...], FileEntry]] = {}
+
+    def closed(self, path: Path) -> None:
+        """Hash a file that is final: pg_dump opens those of rows once, and its tables of contents at the end."""
+        if _ROWS.match(path.name):
+            path.chmod(PRIVATE_FILE)
+            stamp, entry = _stamp_of(path), _hash_file(path, self.folder)
+            self._known[path] = stamp, entry
+            self._done(path, entry)
+
+    def rest(self) -> list[FileEntry]:
+        """Every file with its size and digest, by path; those that were not told yet, or changed since, are now."""
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        for path in self.folder.rglob("*"):
+            # Whatever the umask of a program was.
+            path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
+        left = [path for path in paths if self._known.get(path, (None,))[0] != _stamp_of(path)]
+        with ThreadPoolExecutor(worker_count()) as pool:
+            for path, entry in zip(
+                left, pool.map(lambda path: _hash_file(path, self.folder), left), strict=True
+            ):
+                self._known[path] = _stamp_of(path), entry
+                self._done(path, entry)
+        return [self._known[path][1] for path in paths]
+
+
+def _stamp_of(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _hash_file(path: Path, folder: Path) -> FileEntry:
