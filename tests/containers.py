@@ -71,6 +71,10 @@ def wait_for(condition: Callable[[], bool], patience_s: float = 60) -> bool:
     return True
 
 
+ENGINE_ENDED_FIRST = ("connection reset by peer", "stopped answering")
+"""What is said where an engine lost the last words of a program: a busy machine's podman does that now and then."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerContainer:
     """A running container in which PostgreSQL is process 1; its socket is reachable from outside, for the tests."""
