@@ -92,7 +92,7 @@ def _make_encrypted(  # noqa: PLR0913, PLR0917 - a backup, and how it is encrypt
         taken = make_backup(source, plain, begun, request, job, upload.file_done)
         looked = None
         if look is not None:
-            plain_one = replace(taken.backup, elsewhere=(store,), openers=to.decryptors)
+            plain_one = replace(taken.backup, needs_in=store, openers=to.decryptors)
             looked = verify_backup(plain_one, source, replace(look, keep=False), job)
         known = replace(taken.backup, evidence=(looked,) if looked else ())
         with payload_here(known, to.scratch, job, compared_later=True) as payload:

@@ -27,7 +27,7 @@ class Backup:
 
     `bad_pins`: the keys of pins that can not be read; whatever they say, somebody wanted the backup to stay.
     `openers`: the ciphers of this machine, should it be sealed. `elsewhere`: stores in which what it needs is looked for, where its
-    own does not have that.
+    own does not have that. `needs_in`: the store that has what it needs, where it lies in a temporary folder itself.
     """
 
     store: Store
@@ -37,6 +37,7 @@ class Backup:
     bad_pins: tuple[str, ...] = ()
     openers: tuple[Cipher, ...] = ()
     elsewhere: tuple[Store, ...] = ()
+    needs_in: Store | None = None
 
     @property
     def plain(self) -> Manifest:

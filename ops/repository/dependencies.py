@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -29,14 +30,21 @@ def needed_backups(backup: Backup) -> list[Backup]:
     Raises BackupError (`backup.needed_missing`) for one that is gone.
     """
     needs = needs_of(backup.manifest)
-    stores = (backup.store, *backup.elsewhere) if needs else ()
-    places = [(store, [stored.key for stored in store.list()]) for store in stores]
-    return [_found(backup, need, places) for need in needs]
+    own = backup.needs_in or backup.store
+    keys = [stored.key for stored in own.list()] if needs else []
+    return [_found(backup, need, keys) for need in needs]
 
 
-def _found(backup: Backup, need: Need, places: Sequence[tuple[Store, Sequence[str]]]) -> Backup:
-    found = ((store, copy_of(need, store, keys)) for store, keys in places)
-    store, manifest = next((item for item in found if item[1] is not None), (backup.store, None))
+def _found(backup: Backup, need: Need, keys: Sequence[str]) -> Backup:
+    store = backup.needs_in or backup.store
+    manifest = copy_of(need, store, keys)
+    for other in backup.elsewhere if manifest is None else ():
+        # One that cannot be read now is not what is missing.
+        with contextlib.suppress(OpsError):
+            manifest = copy_of(need, other, [stored.key for stored in other.list(need.backup)])
+        if manifest is not None:
+            store = other
+            break
     if manifest is None:
         message = (
             f"{backup.name} needs {need.backup}, which is not in store {backup.store.name!r}. Where another store has it,"

@@ -97,11 +97,23 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
         one, found = _fetch(item, folder / f"needed-{number}", progress)
         fetched.append(one)
         findings += [_of_needed(finding, item) for finding in found if finding.severity is not Severity.OK]
+        if item.store in backup.elsewhere:
+            findings.append(_elsewhere(item, backup))
     if needed and not stops(findings):
         names = ", ".join(item.name for item in needed)
         message = f"what it needs is there as recorded: {names}"
         findings.append(Finding(severity=Severity.OK, code="backup.needed", message=message))
     return fetched, findings
+
+
+def _elsewhere(needed: Backup, backup: Backup) -> Finding:
+    message = (
+        f"{needed.name}, which it needs, is gone from store {backup.store.name!r}; the copy in {needed.store.name!r} was taken:"
+        f" bring it back (store.pull {needed.store.name}:{needed.name})"
+    )
+    return Finding(
+        severity=Severity.WARNING, code="backup.needed_elsewhere", message=message, where=needed.name
+    )
 
 
 def _fetch(backup: Backup, folder: Path, progress: Progress) -> tuple[Payload, list[Finding]]:

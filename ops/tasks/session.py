@@ -164,8 +164,11 @@ class Session:
         return _NAMED.get(self.outcome.task, self.outcome.task)
 
     def with_openers(self, backup: Backup) -> Backup:
-        """The backup as it can be read here, should it be sealed."""
-        return replace(backup, openers=tuple(self.config.ciphers.values()))
+        """The backup as it can be read here, should it be sealed, or lack in its store what it needs."""
+        configured = self.config.sources.get(backup.manifest.source.name)
+        names = configured.stores if configured else ()
+        others = tuple(self.config.stores[name] for name in names if name != backup.store.name)
+        return replace(backup, openers=tuple(self.config.ciphers.values()), elsewhere=others)
 
     def _find(self, reference: str, source: str) -> Backup:
         """The backup that `latest`, a name, a path, or `STORE:` before one of the first two means.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +18,13 @@ from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import restore_backup
 from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.errors import StoreError
 from ops.formats import manifest as manifest_files
 from ops.formats.dependencies import KEY, needs_document, needs_of
 from ops.formats.names import SAFETY_TAG, checksum_key, checksum_text, manifest_key
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
+from ops.ports.store import StoredFile
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
 from ops.repository.dependencies import copy_of
@@ -425,3 +428,27 @@ def test_pruned_at_the_front(place: Place) -> None:
     assert needed(made.taken.backup) == [second.name]
     assert first.name not in needed(made.taken.backup)
     assert place.look(made.taken.backup, Level.FULL)[0] is Verdict.PASSED
+
+
+def test_what_is_needed_is_found_in_another_store(place: Place) -> None:
+    """Where the own store lost it, a copy elsewhere is taken; a store that cannot be read is passed over."""
+
+    class Broken(MemoryStore):
+        """A store that does not answer."""
+
+        def list(self, prefix: str = "") -> Iterable[StoredFile]:
+            raise StoreError(f"no answer to {prefix}", code="store.unreachable")
+
+    first, second = place.take(35), place.take(55)
+    away = MemoryStore("away")
+    copy_backup(first, Repository(store=away), place.job)
+    for path in place.store.options.path.glob(f"{first.name}*"):
+        path.unlink()
+    assert place.look(second, Level.FULL) == (Verdict.FAILED, {"backup.needed_missing"})
+    known = replace(second, elsewhere=(Broken(), away))
+    assert place.look(known, Level.FULL) == (Verdict.PASSED, set())
+    assert place.look(known, Level.QUICK) == (Verdict.PASSED, set())
+    assert place.drill(known) is Verdict.PASSED
+    look = verify_backup(known, place.log, VerifyRequest(Level.QUICK, place.scratch, keep=False), place.job)
+    (said,) = [item for item in look.findings if item.code == "backup.needed_elsewhere"]
+    assert f"store.pull away:{first.name}" in said.message
