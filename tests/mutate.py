@@ -29,7 +29,7 @@ CORRUPTION = "tests/faults/test_corruption.py"
 RESTORING = "tests/actions/test_restore.py"
 CONDITIONS = "tests/faults/test_conditions.py"
 DRILLS = "tests/actions/test_drill.py"
-CONTRACT = "tests/stores/test_contract.py"
+CONTRACT = "tests/contracts/test_stores.py"
 POSTGRES = "ops/sources/postgres"
 PG_CREATING = "tests/sources/postgres/dump/test_capture.py"
 PG_RESTORING = "tests/sources/postgres/restore/test_restore.py"
@@ -85,8 +85,8 @@ MUTATIONS = [
     Mutation("ops/snapshots/archive.py", "if sha256 != recorded:", "if False:", SNAPSHOTS_PURGE),
     Mutation("ops/snapshots/compare_checksums.py", "if record.sha256 not in {None, sha256}", "if False", SNAPSHOTS_VERIFY),
     Mutation("ops/snapshots/compare_checksums.py", "    if not records:", "    if False:", SNAPSHOTS_VERIFY),
-    Mutation("ops/driverkit/filter_cipher.py", "if expected is not None and found != (", "if False and found != (", "tests/ciphers/test_contract.py"),
-    Mutation("ops/driverkit/filter_cipher.py", "if sha256_of(source) != (", "if False and (", "tests/ciphers/test_contract.py"),
+    Mutation("ops/driverkit/filter_cipher.py", "if expected is not None and found != (", "if False and found != (", "tests/contracts/test_ciphers.py"),
+    Mutation("ops/driverkit/filter_cipher.py", "if sha256_of(source) != (", "if False and (", "tests/contracts/test_ciphers.py"),
     Mutation("ops/ciphers/gpg/driver.py", "if ended.exit_code == 0 and proven:", "if ended.exit_code == 0:", "tests/ciphers"),
     Mutation("ops/fsio/output.py", "                _link(hidden, path)", "                hidden.rename(path)", "tests/ciphers"),
     Mutation("ops/sources/postgres/connect/container_exec.py", "return without_secrets(os.environ, own=password.env)", "return dict(os.environ)", CANARIES),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.ciphers.keyrings import (
     gpg_rings,
     passphrase_case,
     require_program,
+    short_temporary,
 )
 
 
@@ -48,9 +48,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files of the test alone; its path is short enough for an agent's socket."""
-    with tempfile.TemporaryDirectory(prefix="ct-", dir="/tmp") as place:
-        monkeypatch.setenv("TMPDIR", place)
-        monkeypatch.setattr("tempfile.tempdir", place)
-        yield Path(place)
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files of the test alone."""
+    with short_temporary(monkeypatch) as place:
+        yield place

@@ -216,3 +216,12 @@ def passphrase_case(sort: str, folder: Path) -> Case:
         return GpgCipher("s", GpgOptions(passphrase_file=file, homedir=home))
 
     return Case(sort, cipher(old), cipher(new), cipher(None), None, old, PASSPHRASE.encode()[:15])
+
+
+@contextmanager
+def short_temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, whose path is short enough for an agent's socket."""
+    with tempfile.TemporaryDirectory(prefix="ct-", dir="/tmp") as place:
+        monkeypatch.setenv("TMPDIR", place)
+        monkeypatch.setattr("tempfile.tempdir", place)
+        yield Path(place)

@@ -21,7 +21,7 @@ from ops.ciphers.age.keys import AgeOptions
 from ops.errors import OpsError
 from ops.ports.cipher import Cipher, Sealed
 from tests.ciphers.keyrings import PASSPHRASE, require_program, secret_file
-from tests.ciphers.test_contract import plain_file
+from tests.contracts.test_ciphers import plain_file
 
 
 @pytest.fixture(params=["library", "program"])

@@ -14,8 +14,8 @@ from ops.ciphers.gpg.driver import GpgCipher, GpgOptions
 from ops.errors import CipherError
 from ops.model.findings import Severity
 from tests.ciphers.keyrings import Gpg, end_agent, gpg_home, require_program
-from tests.ciphers.test_contract import plain_file
 from tests.conftest import execute, run_drillbook
+from tests.contracts.test_ciphers import plain_file
 
 ADDRESS = "old@example.org"
 LONG_AGO = ("--faked-system-time", "20250101T000000")

@@ -22,7 +22,7 @@ from ops.errors import OpsError, SpaceError
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch
 from ops.run.progress import Progress
 from tests.ciphers.keyrings import Case, passphrase_case
-from tests.ciphers.test_contract import CANARY, plain_file, seal, traces
+from tests.contracts.test_ciphers import CANARY, plain_file, seal, traces
 
 OPERATION = Path(__file__).with_name("operation.py")
 PROJECT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from ops.model.findings import Severity
 from ops.registry import CIPHERS
 from tests.ciphers.keyrings import PASSPHRASE, Gpg, Rings, end_agent, gpg_home, require_program, secret_file
 from tests.ciphers.test_age import code_of, round_trip
-from tests.ciphers.test_contract import plain_file
+from tests.contracts.test_ciphers import plain_file
 
 PLACE = Place("ops.toml", "cipher.x", Path("/"))
 

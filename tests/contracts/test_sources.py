@@ -34,7 +34,7 @@ from tests.contracts.sources import (
     postgres_subject,
     sqlite_subject,
 )
-from tests.sources.postgres.conftest import FreshDatabases, fresh_database, pg15  # noqa: F401 - fixtures
+from tests.sources.postgres.conftest import FreshDatabases
 
 MAKE = {
     "eventlog": eventlog_subject,

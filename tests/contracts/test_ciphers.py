@@ -19,6 +19,8 @@ from ops.model.findings import Severity
 from ops.ports.cipher import Sealed
 from tests.ciphers.keyrings import Case
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 CANARY = b"plain canary 5e1f "
 NAMES = itertools.count()
 
