@@ -101,7 +101,7 @@ class OpensslCipher:
         filter_ = self._filter("-d")
         with sealed_source(sealed, expected, _said_of_base64) as source:
             _require_form(source, expected)
-            return unseal_file(filter_, source, into, _judge_opening, expected, progress)
+            return unseal_file(filter_, source, into, _judge_opening, expected, progress, another=_unclear)
 
     def probe(self) -> list[Finding]:
         """A sample there and back, and the passphrase's file."""
@@ -157,10 +157,18 @@ def _judge_sealing(ended: Filtered) -> None:
         raise failed("openssl", ended)
 
 
+def _unclear(what: str) -> CipherError:
+    """It did not open, or what came out is not what went in.
+
+    Of 256 wrong passphrases one gives padding that looks right: then openssl says that all is well.
+    """
+    message = f"{what}: the passphrase or the number of iterations is wrong, or it is damaged"
+    hint = "compare its SHA-256 with the recorded one: if they are equal, the passphrase is the wrong one"
+    return CipherError(message, code=UNCLEAR, hint=hint)
+
+
 def _judge_opening(ended: Filtered) -> None:
     if ended.exit_code == 1 and "bad decrypt" in ended.said:
-        message = "can not be opened: the passphrase or the number of iterations is wrong, or it is damaged"
-        hint = "compare its SHA-256 with the recorded one: if they are equal, the passphrase is the wrong one"
-        raise CipherError(message, code=UNCLEAR, hint=hint)
+        raise _unclear("cannot be opened")
     if ended.exit_code != 0:
         raise failed("openssl", ended)

@@ -63,10 +63,12 @@ def unseal_file(  # noqa: PLR0913, PLR0917 - the port's parameters, and what the
     progress: Progress,
     *,
     compared: bool = False,
+    another: Callable[[str], CipherError] | None = None,
 ) -> str:
     """`Cipher.unseal` by a program that reads the open file `source`; see there.
 
-    With `compared` also `source` must be what is expected: for formats that do not protect every byte.
+    With `compared` also `source` must be what is expected: for formats that do not protect every byte. `another`: what it
+    means that something else came out than went in; None: damage, as of every format that proves its content.
     """
     with secluded_file(into) as target, translated_write_errors(into):
         progress.step(f"opening {into.name}", os.fstat(source).st_size)
@@ -75,11 +77,11 @@ def unseal_file(  # noqa: PLR0913, PLR0917 - the port's parameters, and what the
         try:
             ended = run_filter(filter_, source, target, measured=measured, limit=limit, progress=progress)
         except OverrunError:
-            raise damaged("holds more than was sealed") from None
+            raise (another or damaged)("holds more than was sealed") from None
         judge(ended)
         found = (ended.given.size, ended.given.sha256)
         if expected is not None and found != (expected.plain_size, expected.plain_sha256):
-            raise damaged("does not hold what was sealed")
+            raise (another or damaged)("does not hold what was sealed")
         if expected is not None and measured and ended.taken.sha256 != expected.sha256:
             raise damaged(_NOT_STORED)
         return ended.given.sha256
