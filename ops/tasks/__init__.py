@@ -9,15 +9,17 @@ if TYPE_CHECKING:
 
 
 def collection(name: str | None = None) -> Collection:
-    """All of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
+    """Return all of Drillbook's tasks as one Invoke collection, to be used whole or added to another one."""
     from invoke.collection import Collection
 
-    from ops.tasks.backup import collection as backup
-    from ops.tasks.doctor import collection as general
-    from ops.tasks.ingest import collection as ingest
-    from ops.tasks.snapshot import collection as snapshot
-    from ops.tasks.store import collection as stores
+    from ops.tasks import commands
+    from ops.tasks.backup import commands as backup
+    from ops.tasks.cli.command import CommandTask, commands_of
+    from ops.tasks.snapshot import commands as snapshot
+    from ops.tasks.store import commands as store
 
-    alone = (general.demo, general.doctor, ingest.logs, ingest.metrics, ingest.ask_provider)
-    named = (backup.namespace, snapshot.namespace, stores.namespace)
-    return Collection(*([name] if name else []), *alone, *named)
+    namespace = Collection(*([name] if name else []), *map(CommandTask, commands_of(commands)))
+    for module in (backup, snapshot, store):
+        inner = Collection(module.__name__.split(".")[-2], *map(CommandTask, commands_of(module)))
+        namespace.add_collection(inner)
+    return namespace

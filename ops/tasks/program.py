@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,10 @@ from invoke.program import Program
 
 from ops import __version__
 from ops.tasks import collection
-from ops.tasks.arguments import SHORT, GivenArgument
-from ops.tasks.command import COMMON, DEFAULTS
-from ops.tasks.streams import flush_output, open_missing_streams
+from ops.tasks.cli.arguments import arguments_of
+from ops.tasks.cli.command import COMMON
+from ops.tasks.cli.streams import flush_output, open_missing_streams
+from ops.tasks.cli.suggest import with_suggestion
 
 _USAGE_ERROR: Final = 2
 _INTERRUPTED: Final = 130
@@ -26,6 +28,8 @@ _SILENT: Final = ("complete", "debug", "list-depth", "list-format")
 _DRY: Final = "dry"
 _HELP: Final = ("-h", "--help")
 _SETTINGS: Final = ("yaml", "yml", "json")
+_UNKNOWN: Final = re.compile(r"No idea what '(.+)' is!")
+"""What Invoke says of a word that is neither a task nor an option."""
 _LIST_FORMATS: Final = ("flat", "nested", "json")
 
 
@@ -37,10 +41,7 @@ class _Drillbook(Program):
 
     def core_args(self) -> list[Argument]:
         """Return what may stand before a task: the flags that every task has, and Invoke's own."""
-        own = [
-            GivenArgument(names=_names(name), kind=type(default), default=default, help=COMMON[name])
-            for name, default in DEFAULTS.items()
-        ]
+        own = arguments_of(COMMON)
         taken = {argument.name for argument in own}
         return [*own, *(argument for argument in super().core_args() if argument.name not in taken)]
 
@@ -61,7 +62,9 @@ class _Drillbook(Program):
             self.parse_cleanup()
             self.update_config()
             self.execute()
-        except (ParseError, AmbiguousEnvVar, UncastableEnvVar) as error:
+        except ParseError as error:
+            return _say(self._explained(error), _USAGE_ERROR)
+        except (AmbiguousEnvVar, UncastableEnvVar) as error:
             return _say(str(error), _USAGE_ERROR)
         except Exit as end:
             # Invoke ends with 1 for what it cannot find; ours say which code they mean.
@@ -73,6 +76,20 @@ class _Drillbook(Program):
                 raise
             return _say(f"drillbook could not go on: {error}", _USAGE_ERROR)
         return 0
+
+    def _explained(self, error: ParseError) -> str:
+        """Return what is wrong with the command line, with the task or option that may have been meant."""
+        unknown = _UNKNOWN.fullmatch(str(error))
+        if unknown is None:
+            return str(error)
+        word = unknown[1]
+        if not word.startswith("-"):
+            message = with_suggestion(str(error), word, self.collection.task_names)
+            return f"{message} See {self.binary} --list"
+        context = error.context if error.context and error.context.name else self.initial_context
+        task = context.name
+        message = with_suggestion(str(error), word, context.flag_names())
+        return f"{message} See {self.binary} --help{f' {task}' if task else ''}"
 
     def _read_settings(self) -> None:
         try:
@@ -105,8 +122,8 @@ class _Drillbook(Program):
         self._give_help()
         super().parse_tasks()
         _require_obeyed([argument for argument in self.args.values() if argument.got_value])
-        for name in DEFAULTS:
-            given = self.args[_names(name)[0]]
+        for flag in COMMON:
+            given = self.args[flag.words]
             if not given.got_value:
                 continue
             for task in self.tasks:
@@ -130,7 +147,7 @@ class _Drillbook(Program):
     def parse_cleanup(self) -> None:
         """Show help and lists; options without a task to hold for are a mistake, such as a variable that was not set."""
         asked = self.args.help.value or self.args.list.value or self.args["print-completion-script"].value
-        given = "--" in sys.argv[1:] or any(self.args[_names(name)[0]].got_value for name in DEFAULTS)
+        given = "--" in sys.argv[1:] or any(self.args[flag.words].got_value for flag in COMMON)
         if given and not self.tasks and not asked and not self.args.complete.value:
             raise ParseError(
                 "no task is named in front of --, or at all, so nothing was done: see drillbook --list"
@@ -147,15 +164,10 @@ class _Drillbook(Program):
     def print_help(self) -> None:
         """Print the usage, our options and the tasks."""
         print(f"Usage: {self.binary} [OPTIONS] TASK [OPTIONS] …\n\nOptions, before or behind a task:\n")  # noqa: T201 - as Invoke prints
-        shown = {*_SHOWN, *(_names(name)[0] for name in DEFAULTS)}
+        shown = {*_SHOWN, *(flag.words for flag in COMMON)}
         tuples = self.initial_context.help_tuples()
         self.print_columns([item for item in tuples if _long_name(item[0]) in shown])
         self.list_tasks()
-
-
-def _names(name: str) -> tuple[str, ...]:
-    dashed = name.replace("_", "-")
-    return (dashed, SHORT[name]) if name in SHORT else (dashed,)
 
 
 def _long_name(specification: str) -> str:
@@ -165,13 +177,14 @@ def _long_name(specification: str) -> str:
 
 def _require_obeyed(given: list[Argument]) -> None:
     """Return when all that was given means something here; raises ParseError for the rest of Invoke's options."""
-    known = {_DRY, *_SHOWN, *_SILENT, *(_names(name)[0] for name in DEFAULTS)}
+    known = {_DRY, *_SHOWN, *_SILENT, *(flag.words for flag in COMMON)}
     for argument in given:
-        if argument.name == "list-format" and argument.value not in _LIST_FORMATS:
+        name = argument.names[0]
+        if name == "list-format" and argument.value not in _LIST_FORMATS:
             message = f"--list-format {argument.value} is not known; one of: {', '.join(_LIST_FORMATS)}"
             raise ParseError(message)
-        if argument.name not in known:
-            message = f"--{argument.name} is an option of Invoke, which has no meaning here: leave it away"
+        if name not in known:
+            message = f"--{name} is an option of Invoke, which has no meaning here: leave it away"
             raise ParseError(message)
 
 

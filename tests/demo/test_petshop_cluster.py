@@ -31,6 +31,7 @@ from ops.sources.postgres.programs.installation import Programs
 from ops.sources.postgres.server import run_as as privileges
 from ops.sources.postgres.server.server import running_cluster
 from ops.tasks import demo as examining
+from ops.tasks.commands import Demo
 from tests.conftest import CONSOLE, run_drillbook
 from tests.demo.test_petshop import CONTENT
 from tests.petshop_server import Server, broken_checks
@@ -331,7 +332,7 @@ class TestInterruptions:
 def said(folder: Path) -> tuple[Outcome, str]:
     """What the task `demo` answers."""
     outcome = Outcome("demo", "drillbook")
-    examining.demo(outcome, str(folder), "", "drillbook")
+    examining.run(outcome, Demo(out=str(folder)))
     return outcome, "\n".join(outcome.text)
 
 

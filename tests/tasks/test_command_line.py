@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ops.tasks import collection
-from ops.tasks.arguments import SHORT
-from ops.tasks.command import DEFAULTS
+from ops.tasks.cli.arguments import SHORT
+from ops.tasks.cli.command import COMMON
 from tests.conftest import CONSOLE, clean_environment, files_below, run_drillbook
 
 INVOKE = Path(sys.executable).with_name("invoke")
@@ -250,7 +250,7 @@ class TestFlags:
         namespace = collection()
         for name in namespace.task_names:
             found = {argument.name.replace("-", "_") for argument in namespace[name].get_arguments()}
-            assert found >= DEFAULTS.keys(), name
+            assert found >= {flag.name for flag in COMMON}, name
 
     def test_they_work_before_and_behind_the_task(self, place: Path) -> None:
         """What stands before the first task holds for every task behind it, unless that says otherwise."""
@@ -311,6 +311,35 @@ class TestFlags:
         assert done.returncode == 2
         assert (done.stderr + done.stdout).strip()
         assert "Traceback" not in done.stderr
+
+
+class TestDidYouMean:
+    @pytest.mark.parametrize(
+        ("words", "meant"),
+        [
+            (("backup.creat",), "backup.create?"),
+            (("list",), "backup.list?"),
+            (("verify",), "backup.verify or snapshot.verify?"),
+            (("backup.list", "--sorce", "x"), "--source?"),
+            (("backup.list", "--soruce=x"), "--source?"),
+            (("backup.verify", "--levl", "full"), "--level?"),
+            (("--confg=x", "backup.list"), "--config?"),
+            (("--help", "backup.shw"), "backup.show?"),
+        ],
+    )
+    def test_a_near_word_is_named(self, tmp_path: Path, words: Sequence[str], meant: str) -> None:
+        """A task or option that is nearly right is told with the one that may have been meant, and nothing is run."""
+        done = run_drillbook(*words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"Did you mean {meant} See " in done.stderr
+
+    @pytest.mark.parametrize("words", [("nope",), ("backup.list", "prices"), ("-x", "backup.list")])
+    def test_nothing_is_made_up(self, tmp_path: Path, words: Sequence[str]) -> None:
+        """A word that is like no other is told with where to look."""
+        done = run_drillbook(*words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "Did you mean" not in done.stderr
+        assert "See drillbook --" in done.stderr
 
 
 class TestStreams:
@@ -443,16 +472,16 @@ class TestSignals:
         script = (
             "import os, signal, sys, time\n"
             "from invoke.exceptions import Exit\n"
-            "from ops.tasks.command import Flags\n"
-            "from ops.tasks.session import conduct_plain\n"
+            "from ops.tasks.cli.command import Flags\n"
+            "from ops.tasks.conduct import conclude\n"
             f"number = {int(number)}\n"
-            "def body(outcome, program):\n"
+            "def body(outcome):\n"
             "    try:\n"
             "        os.kill(os.getpid(), number); time.sleep(30)\n"
             "    finally:\n"
             f"        {clean_up}\n"
             "try:\n"
-            "    conduct_plain('demo', Flags(), body)\n"
+            "    conclude('demo', Flags(), body)\n"
             "except Exit as end:\n"
             "    sys.exit(end.code)\n"
         )
@@ -482,15 +511,15 @@ class TestSignals:
         script = (
             "import os, signal, sys, time\n"
             "from invoke.exceptions import Exit\n"
-            "from ops.tasks.command import Flags\n"
-            "from ops.tasks.session import conduct_plain\n"
-            "def body(outcome, program):\n"
+            "from ops.tasks.cli.command import Flags\n"
+            "from ops.tasks.conduct import conclude\n"
+            "def body(outcome):\n"
             "    try:\n"
             "        os.kill(os.getpid(), signal.SIGHUP); time.sleep(30)\n"
             "    finally:\n"
             "        print('cleaned up', flush=True)\n"
             "try:\n"
-            "    conduct_plain('demo', Flags(), body)\n"
+            "    conclude('demo', Flags(), body)\n"
             "except Exit as end:\n"
             "    sys.stderr.write(end.message)\n"
             "    sys.exit(end.code)\n"
@@ -507,11 +536,11 @@ class TestSignals:
         script = (
             "import os, sys\n"
             "from invoke.exceptions import Exit\n"
-            "from ops.tasks.command import Flags\n"
-            "from ops.tasks.session import conduct_plain\n"
+            "from ops.tasks.cli.command import Flags\n"
+            "from ops.tasks.conduct import conclude\n"
             "number = int(sys.argv[1])\n"
             "try:\n"
-            "    conduct_plain('demo', Flags(format='json'), lambda *_: os.kill(os.getpid(), number))\n"
+            "    conclude('demo', Flags(format='json'), lambda *_: os.kill(os.getpid(), number))\n"
             "except Exit as end:\n"
             "    sys.exit(end.code)\n"
         )
@@ -538,15 +567,15 @@ class TestSignals:
             "import os, sys\n"
             "from invoke.exceptions import Exit\n"
             "from ops.errors import ToolError\n"
-            "from ops.tasks.command import Flags\n"
-            "from ops.tasks.session import conduct_plain\n"
+            "from ops.tasks.cli.command import Flags\n"
+            "from ops.tasks.conduct import conclude\n"
             "def body(*_):\n"
             "    try:\n"
             "        os.kill(os.getpid(), int(sys.argv[1]))\n"
             "    finally:\n"
             f"        {hidden}\n"
             "try:\n"
-            "    conduct_plain('demo', Flags(), body)\n"
+            "    conclude('demo', Flags(), body)\n"
             "except Exit as end:\n"
             "    sys.exit(end.code)\n"
         )
@@ -563,9 +592,9 @@ class TestSignals:
         """A hang-up that was ignored when we were started does not end us."""
         script = (
             "import os, signal\n"
-            "from ops.tasks.command import Flags\n"
-            "from ops.tasks.session import conduct_plain\n"
-            "conduct_plain('demo', Flags(), lambda *_: os.kill(os.getpid(), signal.SIGHUP))\n"
+            "from ops.tasks.cli.command import Flags\n"
+            "from ops.tasks.conduct import conclude\n"
+            "conclude('demo', Flags(), lambda *_: os.kill(os.getpid(), signal.SIGHUP))\n"
         )
         line = 'trap "" HUP; exec "$0" -c "$1"'
         done = subprocess.run(

@@ -14,8 +14,9 @@ from ops.ports.store import StoredFile
 from ops.report.outcome import Outcome
 from ops.run.job import Job
 from ops.stores.local.store import LocalStore
-from ops.tasks.backup.list import list_all
-from ops.tasks.command import Flags
+from ops.tasks.backup.commands import List
+from ops.tasks.backup.list import run
+from ops.tasks.cli.command import Flags, command_of
 from ops.tasks.session import Session
 from tests.conftest import CONSOLE, clean_environment, execute, run_drillbook
 from tests.other_user import as_other_user
@@ -124,8 +125,8 @@ def test_a_listing_that_raises(site: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """A store whose listing raises is an error of `backup.list`, and what is not in the others is not called nothing."""
     config = read_config(None, {}, site)
     monkeypatch.setattr(LocalStore, "stamps", _Failing("home"))
-    session = Session(Flags(), config, Job(), Outcome("backup.list"))
-    list_all(session, "")
+    session = Session(command_of(List), Flags(), config, Job(), Outcome("backup.list"))
+    run(session, List())
     assert session.outcome.exit_code == 2
     assert [item["code"] for item in session.outcome.errors] == ["store.unreachable"] * 2
     assert NONE_YET not in "".join(session.outcome.text).lower()

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ops.actions.adopt import AdoptRequest, adopt
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text
+from ops.tasks.backup.commands import Adopt
 from ops.tasks.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `backup.adopt`."""
-
-    series: str
-    source: str
-    undo: bool
-    yes: bool
-
-
-def adopt_series(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Adopt) -> None:
     """Record it in every store of the source."""
     (configured,) = session.one(wanted.source)
     request = AdoptRequest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,31 +25,14 @@ from ops.repository.backup import Backup
 from ops.repository.identity import read_identity
 from ops.repository.origin import SWAPPED
 from ops.run.job import Job
-from ops.tasks.flag_values import seconds
+from ops.tasks.backup.commands import Create
 from ops.tasks.session import Session
 from ops.tasks.store.copy import bring_up_to_date
 from ops.units import format_size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `backup.create`."""
-
-    source: str
-    file: str
-    out: str
-    verify: bool
-    tags: tuple[str, ...]
-    policy: str
-    accept: tuple[str, ...]
-    dry_run: bool
-    wait: str
-    part: Part
-
-
-def create(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Create) -> None:
     """Back up each chosen source; one that fails does not stop the others."""
-    wait_s = seconds("--wait", wanted.wait)
     if wanted.policy and wanted.policy not in session.config.policies:
         hint = f"configured: {', '.join(sorted(session.config.policies))}"
         raise ConfigError(f"no policy {wanted.policy!r}", code="config.unknown_policy", hint=hint)
@@ -67,19 +50,25 @@ def create(session: Session, wanted: Wanted) -> None:
             if wanted.dry_run:
                 _say(session, configured, wanted)
             else:
-                _take(session, configured, wanted, wait_s)
+                _take(session, configured, wanted)
         except OpsError as error:
             session.outcome.fail(error, configured.name)
 
 
-def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
-    if not wanted.file:
+def _chosen(session: Session, wanted: Create) -> list[ConfiguredSource]:
+    if not wanted.from_:
         return session.chosen(wanted.source)
-    path = Path(wanted.file).absolute()
+    if len(wanted.source) > 1:
+        raise ConfigError(
+            "--from names one file, and --source several sources",
+            code="usage.bad_value",
+            hint="give one --source: the name that the file's backups get",
+        )
+    path = Path(wanted.from_).absolute()
     for configured in session.config.sources.values():
         if configured.source.info.location == str(path):
             return [configured]
-    adhoc = source_of_kind("sqlite", wanted.source or "file", str(path))
+    adhoc = source_of_kind("sqlite", wanted.source[0] if wanted.source else "file", str(path))
     return [
         ConfiguredSource(
             source=adhoc,
@@ -104,9 +93,10 @@ def _place(session: Session, configured: ConfiguredSource, out: str) -> tuple[St
     return store_at(path.parent), path.name
 
 
-def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None:
+def _say(session: Session, configured: ConfiguredSource, wanted: Create) -> None:
     source, (store, name) = configured.source, _place(session, configured, wanted.out)
-    source = _part_of(source, wanted.part) if wanted.part.is_asked else source
+    part = _part(wanted)
+    source = _part_of(source, part) if part.is_asked else source
     read_identity(store)
     found = source.probe()
     document = {
@@ -118,8 +108,8 @@ def _say(session: Session, configured: ConfiguredSource, wanted: Wanted) -> None
         "dry_run": True,
     }
     where = f"{store.location}{f'/{name}' if name else ''}"
-    part = "" if source.scope == "full" else f", scope {source.scope}"
-    text = f"Would back up {source.info.location}{part} ({format_size(found.estimate)}, {found.text}) to {where}; nothing was written"
+    scope = "" if source.scope == "full" else f", scope {source.scope}"
+    text = f"Would back up {source.info.location}{scope} ({format_size(found.estimate)}, {found.text}) to {where}; nothing was written"
     session.outcome.add(document, text)
 
 
@@ -151,6 +141,10 @@ def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyReq
     return document, text, max(code, exit_code_of(findings, evidence.verdict))
 
 
+def _part(wanted: Create) -> Part:
+    return Part(scope=wanted.scope, tables=wanted.table, schemas=wanted.schema, tenant=wanted.tenant)
+
+
 def _part_of(source: Source, part: Part) -> Source:
     """The source, of which only a part is taken; raises ConfigError where its kind has no parts."""
     if not isinstance(source, Divisible):
@@ -161,10 +155,10 @@ def _part_of(source: Source, part: Part) -> Source:
     return source.take_part(part)
 
 
-def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s: float) -> None:
+def _take(session: Session, configured: ConfiguredSource, wanted: Create) -> None:
     source, whose, assertions = configured.source, session.whose(configured), configured.asserted
-    if wanted.part.is_asked:
-        source, whole = _part_of(source, wanted.part), whose.place
+    if (part := _part(wanted)).is_asked:
+        source, whole = _part_of(source, part), whose.place
         whose = Whose.of(source, session.machine, configured.series)
         if whose.place != whole:
             # Assertions are about the whole.
@@ -173,9 +167,9 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Wanted, wait_s
     job = session.job.of_source(configured.name)
     request = BackupRequest(
         name=name,
-        tags=(*configured.tags, *wanted.tags),
+        tags=(*configured.tags, *wanted.tag),
         min_free=configured.min_free,
-        wait_s=wait_s,
+        wait_s=wanted.wait,
         policy=wanted.policy,
         whose=whose,
         assertions=assertions,

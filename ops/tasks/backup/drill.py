@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from ops.actions.drill import DrillRequest, run_drill
@@ -22,21 +21,11 @@ from ops.repository.encrypt import opened_where_possible
 from ops.repository.freshness import examine_undecided
 from ops.repository.listing import list_backups
 from ops.repository.own import is_part, of_source
+from ops.tasks.backup.commands import Drill
 from ops.tasks.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `backup.drill`."""
-
-    source: str
-    backup: str
-    junit: str
-    keep: bool
-    tables: tuple[str, ...] = ()
-
-
-def drill(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Drill) -> None:
     """Drill the chosen backups, all of them, whatever is found; one table at the end."""
     drills = []
     for backup in _chosen(session, wanted):
@@ -55,9 +44,9 @@ def drill(session: Session, wanted: Wanted) -> None:
         _write_junit(Path(wanted.junit).absolute(), drills)
 
 
-def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
-    if wanted.backup and wanted.backup != "latest":
-        return [session.find(wanted.backup, wanted.source)]
+def _chosen(session: Session, wanted: Drill) -> list[Backup]:
+    if wanted.from_ and wanted.from_ != "latest":
+        return [session.find(wanted.from_, session.only("--from", wanted.source))]
     found = []
     for configured in session.chosen(wanted.source):
         try:
@@ -68,11 +57,11 @@ def _chosen(session: Session, wanted: Wanted) -> list[Backup]:
     return found
 
 
-def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
+def _drill_one(session: Session, backup: Backup, wanted: Drill) -> Evidence:
     configured = session.config.sources.get(backup.manifest.source.name)
     # The assertions of its time are encrypted with all else that tells of the content.
     backup = opened_where_possible(backup, session.config.scratch)
-    if is_part(backup) or wanted.tables:
+    if is_part(backup) or wanted.table:
         # Assertions and objectives are about the whole.
         configured = None
     expected = expectations_of(backup.manifest, configured.assertions if configured else None)
@@ -84,7 +73,7 @@ def _drill_one(session: Session, backup: Backup, wanted: Wanted) -> Evidence:
         known=session.known_of(backup),
         objectives=configured.objectives if configured else Objectives(),
         keep_scratch=wanted.keep,
-        tables=wanted.tables,
+        tables=wanted.table,
     )
     return run_drill(
         backup, session.source_of(backup), request, session.job.of_source(backup.manifest.source.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.config.model import ConfiguredSource
@@ -25,6 +25,7 @@ from ops.repository.listing import Listing, list_backups, unread_manifests
 from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
 from ops.repository.locks import in_use
 from ops.repository.own import Glance, OfSource, of_source
+from ops.tasks.backup.commands import List
 from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
 
@@ -37,10 +38,11 @@ class _Copy:
     row: Listed
 
 
-def list_all(session: Session, source: str, *, everything: bool = False) -> None:
+def run(session: Session, wanted: List) -> None:
     """The backups of all stores, newest first; without those of other series, unless `everything` is asked for."""
-    if source:
-        session.config.source(source)
+    for name in wanted.source:
+        session.config.source(name)
+    source, everything = wanted.source, wanted.all
     with without_collector():
         listings = _read_all(session)
         said, foreign = _apart(session, listings, source)
@@ -76,13 +78,13 @@ def _tell_who_is_at_work(session: Session, listings: Mapping[str, Listing]) -> N
 
 
 def _apart(
-    session: Session, listings: Mapping[str, Listing], source: str
+    session: Session, listings: Mapping[str, Listing], sources: Sequence[str]
 ) -> tuple[list[Finding], set[tuple[str, str]]]:
     """What there is to say of other series of the configured names, and those series by name of the source."""
     said: list[Finding] = []
     foreign: set[tuple[str, str]] = set()
     ours: set[tuple[str, str]] = set()
-    chosen = _chosen(session, source)
+    chosen = _chosen(session, sources)
     for name, listing in listings.items():
         mine = [item for item in chosen if name in item.stores]
         try:
@@ -100,8 +102,8 @@ def _apart(
     return said, foreign - ours
 
 
-def _chosen(session: Session, source: str) -> list[ConfiguredSource]:
-    return session.chosen(source) if session.config.sources else []
+def _chosen(session: Session, sources: Sequence[str]) -> list[ConfiguredSource]:
+    return session.chosen(sources) if session.config.sources else []
 
 
 def _of_source(session: Session, configured: ConfiguredSource, name: str, listing: Listing) -> OfSource:
@@ -133,14 +135,14 @@ def _single(session: Session, listings: Mapping[str, Listing]) -> Rows | None:
 
 
 def _together(
-    listings: Mapping[str, Listing], source: str, foreign: Container[tuple[str, str]]
+    listings: Mapping[str, Listing], sources: Sequence[str], foreign: Container[tuple[str, str]]
 ) -> list[list[_Copy]]:
     """The copies of each backup, newest backup first, without those of series that are `foreign`."""
     copies = [
         _Copy(name, row)
         for name, listing in listings.items()
         for row in listing.rows.as_list()
-        if (not source or row.source == source) and (row.source, row.series) not in foreign
+        if (not sources or row.source in sources) and (row.source, row.series) not in foreign
     ]
     copies.sort(key=lambda copy: (copy.row.sequence, copy.row.created), reverse=True)
     places: dict[tuple[str, str], list[_Copy]] = {}

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError, RefusedError
 from ops.report.outcome import exit_code_of
 from ops.report.retention import pruned_document, pruned_text
-from ops.tasks.flag_values import seconds
+from ops.tasks.backup.commands import Prune
 from ops.tasks.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `backup.prune`."""
-
-    source: str
-    yes: bool
-    many: bool
-    series: str
-    policy: str
-    dry_run: bool
-    wait: str
-
-
-def prune_all(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Prune) -> None:
     """Prune each chosen source in each of its stores; one that fails does not stop the others."""
-    wait_s = seconds("--wait", wanted.wait)
     if not wanted.dry_run and not wanted.yes and not _confirmed(session, wanted):
         hint = "look at it with --dry-run, then add --yes"
         raise RefusedError("backup.prune deletes backups", code="refused.interactive_only", hint=hint)
@@ -43,9 +28,7 @@ def prune_all(session: Session, wanted: Wanted) -> None:
                 session.outcome.text.append(text)
                 continue
             try:
-                pruned = _prune_one(
-                    session, configured, store, wanted, dry_run=wanted.dry_run, many=many, wait_s=wait_s
-                )
+                pruned = _prune_one(session, configured, store, wanted, dry_run=wanted.dry_run, many=many)
             except OpsError as error:
                 session.outcome.fail(error, configured.name)
                 continue
@@ -56,7 +39,7 @@ def prune_all(session: Session, wanted: Wanted) -> None:
             )
 
 
-def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
+def _chosen(session: Session, wanted: Prune) -> list[ConfiguredSource]:
     """The sources whose backups, or whose name's other series, are pruned."""
     if not wanted.series:
         if wanted.policy:
@@ -69,18 +52,17 @@ def _chosen(session: Session, wanted: Wanted) -> list[ConfiguredSource]:
             code="config.unknown_policy",
             hint=hint,
         )
-    return session.one(wanted.source)
+    return session.one(session.only("--series", wanted.source))
 
 
 def _prune_one(
     session: Session,
     configured: ConfiguredSource,
     store: str,
-    wanted: Wanted,
+    wanted: Prune,
     *,
     dry_run: bool,
     many: bool = False,
-    wait_s: float = 0,
 ) -> Pruned:
     own = session.config.settings_of(store).policy
     if wanted.series:
@@ -92,7 +74,7 @@ def _prune_one(
         named=session.config.policies,
         many=many,
         dry_run=dry_run,
-        wait_s=wait_s,
+        wait_s=wanted.wait,
         series=wanted.series.lower(),
         elsewhere=tuple(
             session.repository(session.config.stores[name]) for name in configured.stores if name != store
@@ -102,7 +84,7 @@ def _prune_one(
     return prune(session.repository(session.config.stores[store]), request, job)
 
 
-def _confirmed(session: Session, wanted: Wanted) -> bool:
+def _confirmed(session: Session, wanted: Prune) -> bool:
     """Show a person at a terminal what would go, and ask; False where nobody can be asked."""
     if not sys.stdin.isatty():
         return False

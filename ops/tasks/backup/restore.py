@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ops.actions.acceptance import require_acceptable
 from ops.actions.restore import Restored, plan_restore, restore_backup
@@ -16,35 +16,16 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import printable, restored_text
 from ops.repository.encrypt import opened_where_possible
 from ops.run.job import milliseconds
+from ops.tasks.backup.commands import Restore
 from ops.tasks.copies import naming_copies
-from ops.tasks.flag_values import seconds
-from ops.tasks.session import Session, program_name
+from ops.tasks.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `backup.restore`."""
-
-    backup: str
-    source: str
-    to: str
-    tables: tuple[str, ...]
-    truncate: bool
-    schema_only: bool
-    no_owner: bool
-    no_acl: bool
-    yes: bool
-    from_other: bool
-    accept: tuple[str, ...]
-    dry_run: bool
-    wait: str
-
-
-def restore(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Restore) -> None:
     """Restore one backup, or say what would be done."""
     require_acceptable(wanted.accept, wanted.to or None)
     # Where the source is not configured here, its place is what the manifest says, which may be encrypted.
-    found, member = session.find_member(wanted.backup, wanted.source)
+    found, member = session.find_member(wanted.from_, wanted.source)
     backup = opened_where_possible(found, session.config.scratch)
     source = session.member_of(backup, member) if member else session.source_of(backup)
     job = session.job.of_source(source.info.name)
@@ -54,26 +35,26 @@ def restore(session: Session, wanted: Wanted) -> None:
         sources=[configured.source for configured in session.config.sources.values()],
         stores=[session.repository(store) for store in session.config.stores.values()],
         series="" if member else session.series_of(backup),
-        in_full=wanted.backup.rpartition(":")[2] != "latest",
-        from_other=wanted.from_other,
+        in_full=wanted.from_.rpartition(":")[2] != "latest",
+        from_other=wanted.from_other_source,
         assertions=() if member else session.assertions_of(backup),
         known=session.known_of(backup),
         accept=wanted.accept,
         member=member,
         to=wanted.to or None,
         options=RestoreOptions(
-            tables=wanted.tables,
+            tables=wanted.table,
             truncate=wanted.truncate,
             schema_only=wanted.schema_only,
             no_owner=wanted.no_owner,
             no_acl=wanted.no_acl,
         ),
         yes=wanted.yes,
-        command=program_name(),
-        flags=session.config_flag,
-        wait_s=seconds("--wait", wanted.wait),
+        command=session.outcome.program,
+        flags=session.outcome.flags,
+        wait_s=wanted.wait,
     )
-    if wanted.tables and not wanted.yes and not wanted.dry_run:
+    if wanted.table and not wanted.yes and not wanted.dry_run:
         hint = "add --yes; all that is there is kept as a safety backup first"
         raise RefusedError("--table changes data that is there", code="refused.interactive_only", hint=hint)
     if wanted.dry_run:

@@ -11,16 +11,17 @@ from ops.report.outcome import WARNING, exit_code_of
 from ops.report.text import findings_text, shown_text
 from ops.repository.encrypt import opened_where_possible
 from ops.repository.integrity import check_sizes
+from ops.tasks.backup.commands import Show
 from ops.tasks.session import Session
 
 
-def show(session: Session, reference: str, source: str) -> None:
+def run(session: Session, wanted: Show) -> None:
     """One backup whole."""
     try:
-        backup = session.find(reference, source)
+        backup = session.find(wanted.backup, wanted.source)
     except OtherSeriesError as error:
         # Nothing is done with a backup here: whose there are is what was asked for.
-        session.outcome.fail(error, source, exit_code=WARNING)
+        session.outcome.fail(error, wanted.source, exit_code=WARNING)
         return
     backup = opened_where_possible(backup, session.config.scratch)
     manifest = json.loads(manifest_files.to_json(backup.manifest))

@@ -1,22 +1,24 @@
-"""What `backup.show` and `backup.verify` do with their flags."""
+"""What `backup.verify` does with its flags."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
+from ops.model.evidence import Level
 from ops.model.findings import Finding
 from ops.report.documents import evidence_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import evidence_text
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
-from ops.tasks.flag_values import level
+from ops.tasks.backup.commands import Verify
 from ops.tasks.session import Session
 
 
-def _everything(session: Session, source: str) -> tuple[list[Backup], list[Finding]]:
+def _everything(session: Session, sources: Sequence[str]) -> tuple[list[Backup], list[Finding]]:
     backups: list[Backup] = []
     findings: list[Finding] = []
     absent = session.absent(session.config.stores)
@@ -27,33 +29,23 @@ def _everything(session: Session, source: str) -> tuple[list[Backup], list[Findi
             # The others are shown all the same: they may be the only ones left.
             session.outcome.fail(error)
             continue
-        backups += [item for item in catalogue.backups if not source or item.manifest.source.name == source]
+        backups += [item for item in catalogue.backups if not sources or item.manifest.source.name in sources]
         findings += catalogue.findings
     backups.sort(key=lambda backup: backup.order, reverse=True)
     return backups, findings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedVerify:
-    """The flags of `backup.verify`."""
-
-    backup: str
-    everything: bool
-    level: str
-    source: str
-
-
-def verify(session: Session, wanted: WantedVerify) -> None:
+def run(session: Session, wanted: Verify) -> None:
     """Verify the chosen backups, all of them, whatever is found."""
-    request = VerifyRequest(level(wanted.level), session.config.scratch)
-    if wanted.everything:
+    request = VerifyRequest(Level(wanted.level), session.config.scratch)
+    if wanted.all:
         backups, findings = _everything(session, wanted.source)
         session.outcome.notice(findings)
         for backup in backups:
             _verify_one(session, backup, request)
         return
     if wanted.backup:
-        _verify_one(session, session.find(wanted.backup, wanted.source), request)
+        _verify_one(session, session.find(wanted.backup, session.only("BACKUP", wanted.source)), request)
         return
     for configured in session.chosen(wanted.source):
         try:

@@ -1,9 +1,8 @@
-"""What `snapshot.create`, `snapshot.verify` and `snapshot.restore-verify` do with their flags."""
+"""What `snapshot.create` does with its flags."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import ConfigError
@@ -15,34 +14,21 @@ from ops.snapshots.create import CreateRequest, create_snapshot
 from ops.snapshots.definition import Definition
 from ops.snapshots.table import Live
 from ops.sources.sqlite.source import SqliteSource
-from ops.tasks.flag_values import seconds
 from ops.tasks.session import Session
+from ops.tasks.snapshot.commands import Create
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedCreate:
-    """The flags of `snapshot.create`."""
-
-    ticker: str | None
-    source: str
-    name: str
-    form: str
-    out: str
-    replace: bool
-    wait: str
-
-
-def create(session: Session, wanted: WantedCreate) -> None:
+def run(session: Session, wanted: Create) -> None:
     """Write one snapshot."""
     definition = session.config.snapshots.definition(wanted.name)
-    name, live = _live(session, wanted.source, definition)
+    name, live = live_table(session, wanted.source, definition)
     request = CreateRequest(
         folder=session.config.snapshots.folder,
-        ticker=wanted.ticker,
-        form=wanted.form,
+        ticker=wanted.ticker or None,
+        form=wanted.as_,
         out=Path(wanted.out).absolute() if wanted.out else None,
         replace=wanted.replace,
-        wait_s=seconds("--wait", wanted.wait),
+        wait_s=wanted.wait,
     )
     job = session.job.of_source(name)
     started = time.monotonic()
@@ -53,8 +39,8 @@ def create(session: Session, wanted: WantedCreate) -> None:
     session.outcome.answer = {key: document[key] for key in ("job_id", "elapsed_sec", "snapshot", "rows")}
 
 
-def _live(session: Session, source: str, definition: Definition) -> tuple[str, Live]:
-    """The SQLite source to read: the one that is named, or configured, or called like the snapshot, or the only one."""
+def live_table(session: Session, source: str, definition: Definition) -> tuple[str, Live]:
+    """Return the SQLite source to read: the one that is named, or configured, or called like the snapshot, or the only one."""
     named = source or definition.source
     sources = session.config.sources
     fitting = [name for name, item in sources.items() if isinstance(item.source, SqliteSource)]

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ops.errors import ConfigError, RefusedError
 from ops.report.outcome import exit_code_of
 from ops.report.snapshots import purged_document, purged_text
 from ops.snapshots.purge import PurgeRequest, purge_snapshots
-from ops.tasks.flag_values import days, number, seconds
 from ops.tasks.session import Session
+from ops.tasks.snapshot.commands import Purge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `snapshot.purge`."""
-
-    older_than: str
-    keep_latest: str
-    archive_dir: str
-    dry_run: bool
-    confirm: bool
-    wait: str
-
-
-def purge(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Purge) -> None:
     """Remove what is old; a person at a terminal sees the plan first and is asked."""
     request = _request(session, wanted)
     job = session.job.of_source("")
@@ -38,7 +26,7 @@ def purge(session: Session, wanted: Wanted) -> None:
     session.outcome.add(document, text, exit_code_of(purged.findings))
 
 
-def _request(session: Session, wanted: Wanted) -> PurgeRequest:
+def _request(session: Session, wanted: Purge) -> PurgeRequest:
     if wanted.dry_run and wanted.confirm:
         raise ConfigError("--dry-run and --confirm exclude each other", code="usage.bad_value")
     settings = session.config.snapshots
@@ -48,11 +36,11 @@ def _request(session: Session, wanted: Wanted) -> PurgeRequest:
         raise ConfigError("--archive-dir is the folder of snapshots itself", code="usage.bad_value")
     return PurgeRequest(
         folder=folder,
-        older_than=days("--older-than", wanted.older_than) if wanted.older_than else settings.retention_days,
-        keep_latest=number("--keep-latest", wanted.keep_latest),
+        older_than=settings.retention_days if wanted.older_than is None else wanted.older_than,
+        keep_latest=wanted.keep_latest,
         archive=archive,
         dry_run=wanted.dry_run,
-        wait_s=seconds("--wait", wanted.wait),
+        wait_s=wanted.wait,
     )
 
 

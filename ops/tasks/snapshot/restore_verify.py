@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import ConfigError
@@ -13,21 +12,13 @@ from ops.report.snapshots import (
 )
 from ops.snapshots.restore_verify import RestoreRequest, prove_snapshot
 from ops.tasks.session import Session
-from ops.tasks.snapshot.create import _live
+from ops.tasks.snapshot.commands import RestoreVerify
+from ops.tasks.snapshot.create import live_table
 
 _WORDS = {OK: "passed", WARNING: "WARNING", CRITICAL: "FAILED"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedProof:
-    """The flags of `snapshot.restore-verify`."""
-
-    path: str
-    name: str
-    source: str
-
-
-def prove(session: Session, wanted: WantedProof) -> None:
+def run(session: Session, wanted: RestoreVerify) -> None:
     """Prove that one snapshot can be restored."""
     path = Path(wanted.path).absolute()
     if path.suffix == ".json":
@@ -35,7 +26,7 @@ def prove(session: Session, wanted: WantedProof) -> None:
         raise ConfigError(f"{path.name} is no CSV", code="usage.bad_value", hint=hint)
     settings = session.config.snapshots
     definition = settings.definition(wanted.name) if wanted.name else settings.definition_of_file(path.name)
-    against = _live(session, wanted.source, definition)[1] if wanted.source else None
+    against = live_table(session, wanted.source, definition)[1] if wanted.source else None
     request = RestoreRequest(
         path=path, scratch=session.config.scratch, definition=definition, against=against
     )

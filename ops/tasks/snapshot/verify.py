@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ops.model.findings import Finding
@@ -18,18 +17,10 @@ from ops.snapshots.folder_verify import update_folder, verify_folder
 from ops.snapshots.update import Changes, former_manifest, update_snapshots
 from ops.snapshots.verify import Verified, verify_snapshots
 from ops.tasks.session import Session
+from ops.tasks.snapshot.commands import Verify
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedVerify:
-    """The flags of `snapshot.verify`."""
-
-    manifest: str
-    path: str
-    update: bool
-
-
-def verify(session: Session, wanted: WantedVerify) -> None:
+def run(session: Session, wanted: Verify) -> None:
     """Compare the folder of snapshots, or any folder, with what is recorded; or record it."""
     manifest = Path(wanted.manifest).absolute() if wanted.manifest else None
     if wanted.path:

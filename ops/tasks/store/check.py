@@ -9,11 +9,13 @@ from ops.report.text import findings_text, printable
 from ops.repository.check_store import check_store
 from ops.repository.identity import create_store, read_identity
 from ops.tasks.session import Session
+from ops.tasks.store.commands import Check
 
 
-def check(session: Session, name: str, *, create: bool = False) -> None:
+def run(session: Session, wanted: Check) -> None:
     """Try out each store, or the one that is named, which is begun first with `create`."""
-    if create and not name:
+    name = wanted.store
+    if wanted.create and not name:
         raise ConfigError(
             "--create begins one store", code="usage.bad_value", hint="say which with --store NAME"
         )
@@ -24,7 +26,7 @@ def check(session: Session, name: str, *, create: bool = False) -> None:
             session.outcome.text.append(f"{printable(store.name)}: not here (offline), nothing was tried")
             continue
         try:
-            findings = create_store(store) if create else []
+            findings = create_store(store) if wanted.create else []
             read_identity(store)  # before anything is written where a disk should be mounted
             findings += check_store(store, session.job.of_source(""))
         except OpsError as error:

@@ -1,10 +1,9 @@
-"""What `store.check`, `store.push` and `store.pull` do with their flags; and how `backup.create` makes copies."""
+"""How `store.push`, `store.pull` and `backup.create` make copies."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ops.actions.copy import copy_missing
 from ops.config.model import ConfiguredSource
@@ -16,15 +15,6 @@ from ops.repository.backup import Backup
 from ops.repository.offline import remember_copies
 from ops.repository.replicate import copy_backup
 from ops.tasks.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `store.push` and `store.pull`."""
-
-    backup: str
-    store: str
-    source: str
 
 
 def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequence[str]) -> list[Finding]:
@@ -41,7 +31,8 @@ def bring_up_to_date(session: Session, configured: ConfiguredSource, names: Sequ
     return [*findings, *waiting]
 
 
-def _copy(session: Session, backup: Backup, name: str) -> None:
+def copy_to(session: Session, backup: Backup, name: str) -> None:
+    """Copy one backup to the store of that name, and tell it."""
     source, to = backup.manifest.source.name, session.repository(session.config.stores[name])
     if name == backup.store.name:
         text = f"{printable(backup.name)} is in store {printable(name)} already"

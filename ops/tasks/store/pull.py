@@ -8,10 +8,11 @@ from ops.errors import BackupError, ConfigError, OpsError
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.tasks.session import Session
-from ops.tasks.store.copy import Wanted, _copy
+from ops.tasks.store.commands import Pull
+from ops.tasks.store.copy import copy_to
 
 
-def pull(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Pull) -> None:
     """One backup to the store where backups of its source are made, or the one that is named."""
     backup = session.find(wanted.backup, wanted.source)
     configured = session.config.sources.get(backup.manifest.source.name)
@@ -24,7 +25,7 @@ def pull(session: Session, wanted: Wanted) -> None:
         raise ConfigError(message, code="usage.bad_value", hint="say where to with --store NAME")
     if backup.store.name == to and not _is_whole(backup):
         backup = _copy_elsewhere(session, backup)
-    _copy(session, backup, to)
+    copy_to(session, backup, to)
 
 
 def _is_whole(backup: Backup) -> bool:

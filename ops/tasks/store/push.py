@@ -11,15 +11,16 @@ from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text
 from ops.repository.backup import Backup
 from ops.tasks.session import Session
-from ops.tasks.store.copy import Wanted, _copy, bring_up_to_date
+from ops.tasks.store.commands import Push
+from ops.tasks.store.copy import bring_up_to_date, copy_to
 
 
-def push(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Push) -> None:
     """One backup to its source's further stores or the one that is named; or all that are missing there."""
     if wanted.store:
         session.config.store(wanted.store)
     if wanted.backup:
-        _push_one(session, session.find(wanted.backup, wanted.source), wanted.store)
+        _push_one(session, session.find(wanted.backup, session.only("BACKUP", wanted.source)), wanted.store)
         return
     for configured in session.chosen(wanted.source):
         names = _further(session, configured, wanted.store)
@@ -48,4 +49,4 @@ def _push_one(session: Session, backup: Backup, store: str) -> None:
         message = f"source {source!r} names no further store"
         raise ConfigError(message, code="usage.bad_value", hint="say where to with --store NAME")
     for name in names:
-        _copy(session, backup, name)
+        copy_to(session, backup, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
 from ops.config.model import ConfiguredSource
@@ -12,27 +12,15 @@ from ops.ports.store import Store
 from ops.report.documents import findings_document
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text, printable
-from ops.tasks.flag_values import seconds
 from ops.tasks.session import Session
+from ops.tasks.store.commands import Reencrypt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The flags of `store.reencrypt`."""
-
-    store: str
-    source: str
-    yes: bool
-    dry_run: bool
-    wait: str
-
-
-def reencrypt_all(session: Session, wanted: Wanted) -> None:
+def run(session: Session, wanted: Reencrypt) -> None:
     """Each store that holds sealed backups, or the one that is named, source by source, homes first.
 
     One that fails does not stop the others.
     """
-    wait_s = seconds("--wait", wanted.wait)
     work = [
         (configured, store, cipher)
         for configured in session.chosen(wanted.source)
@@ -47,7 +35,7 @@ def reencrypt_all(session: Session, wanted: Wanted) -> None:
         message = "store.reencrypt deletes what it has sealed anew"
         raise RefusedError(message, code="refused.interactive_only", hint=hint)
     for configured, store, cipher in work:
-        request = replace(_request(session, configured, store), dry_run=wanted.dry_run, wait_s=wait_s)
+        request = replace(_request(session, configured, store), dry_run=wanted.dry_run, wait_s=wanted.wait)
         repository = replace(session.repository(store), encryption=cipher)
         try:
             done = reencrypt(repository, request, session.job.of_source(configured.name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ops.errors import ConfigError
@@ -15,42 +14,28 @@ from ops.report.ingest import (
     entries_text,
     entry_document,
 )
-from ops.tasks.flag_values import number
-from ops.tasks.ingest.metrics import (
-    _MOST,
-    _SUFFIX,
-    opened_history,
-)
+from ops.tasks.commands import Logs
+from ops.tasks.ingest_history import SUFFIX, opened_history
 from ops.tasks.session import Session
 from ops.units import parse_duration
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedLogs:
-    """The flags of `logs`."""
-
-    ticker: str
-    since: str
-    status: str
-    limit: str
-    offset: str
+_MOST = 10_000
 
 
-def show_logs(session: Session, wanted: WantedLogs) -> None:
+def run(session: Session, wanted: Logs) -> None:
     """A page of entries; failures that were asked for and found are a warning."""
-    limit, offset = number("--limit", wanted.limit), number("--offset", wanted.offset)
-    if limit > _MOST:
+    if wanted.limit > _MOST:
         raise ConfigError(
-            f"--limit {limit} is more than {_MOST}", code="usage.bad_value", hint="use --offset"
+            f"--limit {wanted.limit} is more than {_MOST}", code="usage.bad_value", hint="use --offset"
         )
     since = None if not wanted.since else _since(wanted.since, session.job.clock())
     words = wanted_words(wanted.status) if wanted.status else None
     with opened_history(session) as history:
         ticker = _known(history, wanted.ticker)
-        query = Query(ticker=ticker, since=since, words=words, limit=limit, offset=offset)
+        query = Query(ticker=ticker, since=since, words=words, limit=wanted.limit, offset=wanted.offset)
         entries = history.newest(query)
         findings = list(history.findings)
-    session.outcome.answer = {"limit": limit, "offset": offset}
+    session.outcome.answer = {"limit": wanted.limit, "offset": wanted.offset}
     for entry in entries:
         session.outcome.add(entry_document(entry), "")
     session.outcome.text.append(entries_text(entries) if entries else "No entries.")
@@ -68,10 +53,10 @@ def _failures(entries: Sequence[Entry], *, asked: bool) -> list[Finding]:
 
 
 def _known(history: History, ticker: str) -> str | None:
-    if not ticker or not ticker.endswith(_SUFFIX):
+    if not ticker or not ticker.endswith(SUFFIX):
         return ticker or None
     known = history.tickers()
-    return ticker if ticker in known else ticker.removesuffix(_SUFFIX)
+    return ticker if ticker in known else ticker.removesuffix(SUFFIX)
 
 
 def _since(text: str, now: datetime) -> datetime:

@@ -9,12 +9,13 @@ from ops.report.ingest import (
 )
 from ops.report.outcome import exit_code_of
 from ops.report.text import findings_text
+from ops.tasks.commands import TestConn
 from ops.tasks.session import Session
 
 
-def try_provider(session: Session, name: str) -> None:
+def run(session: Session, wanted: TestConn) -> None:
     """Ask, and say what it means."""
-    asked = contact(session.config.ingest.provider(name))
+    asked = contact(session.config.ingest.provider(wanted.provider))
     text = findings_text(asked.findings, all_of_them=True)
     session.outcome.add(contact_document(asked), text, exit_code_of(asked.findings))
     session.outcome.findings += map(finding_document, asked.findings)

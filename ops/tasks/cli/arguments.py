@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from invoke.exceptions import ParseError
 from invoke.parser import Argument
-from invoke.tasks import Task
+
+from ops.tasks.cli.flags import Flag
+from ops.tasks.cli.suggest import with_suggestion
 
 SHORT: Final = {
     "config": "c",
@@ -20,20 +22,25 @@ SHORT: Final = {
     "verbose": "v",
 }
 """The short flags: one letter means one thing, in every task that has it. `-h` is Invoke's."""
-_ASKED_BY: Final = "complete_context"
+_COMPLETING: Final = "complete_context"
+_HELPING: Final = "help_for"
 
 
 class GivenArgument(Argument):
-    """An argument that is left away when nothing is meant: an empty text is refused, and an option is no name.
+    """An argument that is left away when nothing is meant: an empty text is refused, and an option is not a name.
 
     An empty text is nearly always a variable that is not set, and it must not mean the default: `--to "$TARGET"`
     would replace the live data, `--source "$SOURCE"` would take all sources.
     """
 
+    options: Sequence[str] = ()
+    """The options of the task, for a positional argument that is given one that it does not have."""
+
     def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
         """Keep what was given; raises ParseError for an empty text, and for an option that the task does not have."""
         if self.positional and isinstance(value, str) and value.startswith("-"):
-            raise ParseError(f"No idea what '{value}' is: see --help TASK for the options of a task")
+            message = with_suggestion(f"No idea what '{value}' is!", value, self.options)
+            raise ParseError(f"{message} See --help TASK for the options of a task")
         if isinstance(value, str) and self.takes_value and not value.strip():
             name = self.names[0].replace("_", "-")
             shown = name.upper() if self.positional else f"--{name}"
@@ -56,13 +63,29 @@ class _OptionalPositional(GivenArgument):
     @property
     def value(self) -> Any:  # noqa: ANN401 - as Invoke declares it
         """The value that was given, else None; an empty string while Invoke completes the task's context."""
-        if self._value is None and _asked_by(_ASKED_BY):
+        if self._value is None and _asked_by(_COMPLETING):
             return ""
         return self._value
 
     @value.setter
     def value(self, given: str) -> None:
         self.set_value(given, cast=True)
+
+
+class _RepeatedArgument(GivenArgument):
+    """An argument that may be given several times.
+
+    Invoke shows what kind of value an argument takes for text and numbers only: a list would look like a switch.
+    """
+
+    @property
+    def kind(self) -> type:
+        """What Invoke collects the values in; text while it shows the help."""
+        return str if _asked_by(_HELPING) else list
+
+    @kind.setter
+    def kind(self, given: type) -> None:
+        """Take no other kind."""
 
 
 def _asked_by(function: str) -> bool:
@@ -74,48 +97,23 @@ def _asked_by(function: str) -> bool:
     return False
 
 
-class OpsTask(Task[Callable[..., Any]]):
-    """A task in which positional arguments with a default may be left away, with the short flags of `SHORT`."""
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by the function. Invoke compares code, and that of all our tasks is one wrapper's."""
-        return isinstance(other, OpsTask) and inspect.unwrap(self.body) is inspect.unwrap(other.body)
-
-    def __hash__(self) -> int:
-        return hash(inspect.unwrap(self.body))
-
-    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
-        """Invoke's description of one argument, with its short flag."""
-        options = super().arg_opts(name, default, taken_names)
-        if name in SHORT:
-            options["names"].append(SHORT[name])
-        return options
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Invoke's arguments, with positional ones that have a default made optional."""
-        # Invoke takes each help text out of this dictionary: without a copy the second look finds none.
-        texts = dict(self.help)
-        arguments = super().get_arguments(ignore_unknown_help)
-        self.help = texts
-        return [_relaxed(argument) for argument in arguments]
+def arguments_of(flags: Sequence[Flag]) -> list[Argument]:
+    """Return Invoke's arguments, positional ones first: so it wants them."""
+    options = [f"--{flag.words}" for flag in flags if not flag.positional]
+    return [_argument(flag, options) for flag in sorted(flags, key=lambda flag: not flag.positional)]
 
 
-def _relaxed(argument: Argument) -> Argument:
-    if not argument.positional or argument.default is None:
+def _argument(flag: Flag, options: Sequence[str]) -> Argument:
+    names = (flag.words, SHORT[flag.name]) if flag.name in SHORT else (flag.words,)
+    attribute = flag.name if flag.name != flag.words else None
+    if flag.several:
+        return _RepeatedArgument(names=names, kind=list, default=[], help=flag.help, attr_name=attribute)
+    if not flag.positional:
+        kind = type(flag.default)
         return GivenArgument(
-            names=argument.names,
-            kind=argument.kind,
-            default=argument.default,
-            help=argument.help,
-            positional=argument.positional,
-            optional=argument.optional,
-            attr_name=argument.attr_name,
+            names=names, kind=kind, default=flag.default, help=flag.help, attr_name=attribute
         )
-    return _OptionalPositional(
-        names=argument.names,
-        kind=str,
-        default=None,
-        help=argument.help,
-        positional=True,
-        attr_name=argument.attr_name,
-    )
+    kind_of = GivenArgument if flag.default is None else _OptionalPositional
+    positional = kind_of(names=names, help=flag.help, positional=True, attr_name=attribute)
+    positional.options = options
+    return positional

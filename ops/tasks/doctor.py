@@ -1,4 +1,4 @@
-"""What `doctor` and `demo` do with their flags."""
+"""What `doctor` does with its flags."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from ops.repository.locks import in_use
 from ops.repository.recovery import examine_leftovers
 from ops.repository.retention import Policy
 from ops.tasks.collector import without_collector
-from ops.tasks.ingest.metrics import examine_history
+from ops.tasks.commands import Doctor
+from ops.tasks.ingest_history import examine_history
 from ops.tasks.session import Session
 
 
-def doctor(session: Session, source: str) -> None:
+def run(session: Session, wanted: Doctor) -> None:
     """Examine the machine, then each source with its store."""
     outcome = session.outcome
     findings = [*examine_machine(session.config.scratch, session.config.state), *session.said_of_name]
@@ -44,24 +45,25 @@ def doctor(session: Session, source: str) -> None:
         f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
         exit_code_of(findings),
     )
+    named = session.chosen(wanted.source) if wanted.source else []
     with without_collector():
         listings = {
             name: _examine_store(session, name, store)
             for name, store in session.config.stores.items()
-            if not source or name in session.config.source(source).stores
+            if not wanted.source or any(name in item.stores for item in named)
         }
     for name, cipher in session.config.ciphers.items():
         probed = cipher.probe()
         document = {"cipher": name, "findings": findings_document(probed)}
         text = f"cipher {name}:\n{findings_text(probed, all_of_them=True)}"
         outcome.add(document, text, exit_code_of(probed))
-    if not source and (found := examine_history(session)):
+    if not wanted.source and (found := examine_history(session)):
         outcome.add(
             {"ingest": True, "findings": findings_document(found)},
             f"ingest history:\n{findings_text(found, all_of_them=True)}",
             exit_code_of(found),
         )
-    for configured in session.chosen(source):
+    for configured in session.chosen(wanted.source):
         patient = Patient(
             configured.source,
             session.repository(session.config.home_of(configured)),
