@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import is_closed
 from ops.formats.evidence import finding_document, to_document
 from ops.formats.manifest import payload_sha256
@@ -33,8 +35,9 @@ def taken_document(taken: Taken) -> dict[str, object]:
     }
 
 
-def shown_document(backup: Backup, manifest: object) -> dict[str, object]:
-    """One backup whole: what the list says, its manifest, its evidence."""
+def shown_document(backup: Backup) -> dict[str, object]:
+    """Return one backup whole: what the list says, its manifest as it is stored, its evidence."""
+    manifest = json.loads(manifest_files.to_json(backup.manifest))
     evidence = [to_document(item) for item in backup.evidence]
     return {**backup_document(backup), "manifest": manifest, "evidence": evidence}
 

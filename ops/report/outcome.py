@@ -1,82 +1,131 @@
-"""The end of a task: what there is to say, how bad it is, and the exit code that follows."""
+"""The end of a task: what it came to, told as text, as lines or as JSON, and the exit code that follows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from ops.errors import OpsError
 from ops.formats.evidence import finding_document
-from ops.model.findings import Finding, Severity, Verdict, worst
+from ops.model.findings import Finding
+from ops.report.exit_codes import OK, WARNING, WORDS, exit_code_of
+from ops.report.results.result import Result
 from ops.report.text import error_text, findings_text
 
-OK: Final = 0
-WARNING: Final = 1
-CRITICAL: Final = 2
-_WORDS: Final = {OK: "ok", WARNING: "warning", CRITICAL: "critical"}
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that could not be done, for which source, and how serious that is."""
+
+    error: OpsError
+    source: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Findings about no single result: what lies in a store and should not, for instance.
+
+    `said`: all of them are shown by their message, and they decide no exit code.
+    """
+
+    findings: Sequence[Finding]
+    said: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What these findings alone would end with."""
+        return OK if self.said else exit_code_of(self.findings)
+
+    def text(self) -> str:
+        """For people."""
+        return (
+            "\n\n".join(item.message for item in self.findings) if self.said else findings_text(self.findings)
+        )
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Results of a task so far. `text` is for people, the rest for machines.
+    """What a task came to so far, in the order in which it came.
 
-    `findings` are about no single result: what lies in a store and should not, for instance. `answer`: what the JSON
-    of a task has at its top beside what all have. `results_first`: whether its results come before all else. `lines`: results as lines, where those alone are asked for: what else there is to say is
-    for standard error then; None where they are not asked for. `program`, `flags`: what commands that are shown begin and end with. `ended_with`: the exit code where a signal decided it.
+    `program`, `flags`: what commands that are shown begin and end with. `as_lines`: results are told as lines, and what
+    else there is to say is for standard error. `results_first`: in JSON the results come before all else. `ended_with`:
+    the exit code where a signal decided it.
     """
 
     task: str
     program: str = "drillbook"
     flags: str = ""
-    results: list[Mapping[str, object]] = field(default_factory=list)
-    findings: list[Mapping[str, object]] = field(default_factory=list)
-    errors: list[Mapping[str, object]] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    exit_code: int = OK
-    ended_with: int | None = None
-    answer: Mapping[str, object] = field(default_factory=dict)
+    as_lines: bool = False
     results_first: bool = False
-    lines: list[str] | None = None
+    ended_with: int | None = None
+    parts: list[Result | Failure | Notice] = field(default_factory=list)
 
-    def add(self, document: Mapping[str, object], text: str, exit_code: int = OK) -> None:
-        """One more result; the exit code is the worst of all."""
-        self.results.append(document)
-        if text:
-            self.text.append(text)
-        self.exit_code = max(self.exit_code, exit_code)
+    def add(self, result: Result) -> None:
+        """Keep one more result."""
+        self.parts.append(result)
 
     def fail(self, error: OpsError, source: str = "", *, exit_code: int | None = None) -> None:
-        """One thing that could not be done; `exit_code` where that is less serious than the error says."""
-        self.errors.append(error_document(error, source, self.typed))
-        code = error.exit_code if exit_code is None else exit_code
-        word = "WARNING" if code == WARNING else "CRITICAL"
-        self.text.append(error_text(error, source, self.typed, word))
-        self.exit_code = max(self.exit_code, code)
+        """Keep one thing that could not be done; `exit_code` where that is less serious than the error says."""
+        self.parts.append(Failure(error, source, error.exit_code if exit_code is None else exit_code))
+
+    def notice(self, findings: Sequence[Finding]) -> None:
+        """Keep findings about no single result."""
+        self.parts.append(Notice(tuple(findings)))
+
+    def say(self, findings: Sequence[Finding]) -> None:
+        """Keep findings that are told whatever they are, and are no reason to worry."""
+        self.parts.append(Notice(tuple(findings), said=True))
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of all that it came to."""
+        return max((part.exit_code for part in self.parts), default=OK)
 
     def typed(self, command: str) -> str:
         """Return a command as it is to be typed here, with the configuration that was named."""
         return f"{self.program} {command}{self.flags}"
 
-    def notice(self, findings: Sequence[Finding]) -> None:
-        """Findings about no single result."""
-        self.findings += [finding_document(finding) for finding in findings]
-        if text := findings_text(findings):
-            self.text.append(text)
-        self.exit_code = max(self.exit_code, exit_code_of(findings))
+    def to_text(self) -> str:
+        """Return all there is to say to people; without the results where those are told as lines."""
+        parts = [part for part in self.parts if not (self.as_lines and isinstance(part, Result))]
+        return "\n\n".join(filter(None, map(self._text_of, parts)))
+
+    def _text_of(self, part: Result | Failure | Notice) -> str:
+        if not isinstance(part, Failure):
+            return part.text()
+        word = "WARNING" if part.exit_code == WARNING else "CRITICAL"
+        return error_text(part.error, part.source, self.typed, word)
+
+    def to_lines(self) -> str:
+        """Return the results, a line each."""
+        return "\n".join(line for part in self.parts if isinstance(part, Result) for line in part.lines())
 
     def to_json(self) -> str:
-        """One JSON document with everything, ASCII only."""
+        """Return one JSON document with everything, ASCII only."""
+        results = [part for part in self.parts if isinstance(part, Result)]
+        documents = [document for result in results for document in result.documents()]
+        code = self.exit_code
+        findings = [
+            finding
+            for part in self.parts
+            if not isinstance(part, Failure)
+            for finding in (part.findings if isinstance(part, Notice) else part.beside)
+        ]
         document: dict[str, object] = {
-            **({"results": self.results} if self.results_first else {}),
+            **({"results": documents} if self.results_first else {}),
             "task": self.task,
-            "status": _WORDS[self.exit_code],
-            "exit_code": self.exit_code if self.ended_with is None else self.ended_with,
-            **self.answer,
-            "results": self.results,
-            "findings": self.findings,
-            "errors": self.errors,
+            "status": WORDS[code],
+            "exit_code": code if self.ended_with is None else self.ended_with,
+            **{key: value for result in results for key, value in result.answer().items()},
+            "results": documents,
+            "findings": [finding_document(finding) for finding in findings],
+            "errors": [
+                error_document(part.error, part.source, self.typed)
+                for part in self.parts
+                if isinstance(part, Failure)
+            ],
         }
         return json.dumps(document, indent=2)
 
@@ -92,12 +141,3 @@ def error_document(error: OpsError, source: str, typed: Callable[[str], str]) ->
         "details": list(error.details),
         "source": source or None,
     }
-
-
-def exit_code_of(findings: Sequence[Finding], verdict: Verdict | None = None) -> int:
-    """0, 1 or 2 for what was found: the worst finding, and at least 1 without a verdict."""
-    if verdict is Verdict.FAILED or worst(list(findings)) is Severity.CRITICAL:
-        return CRITICAL
-    if verdict is Verdict.INCONCLUSIVE or worst(list(findings)) is Severity.WARNING:
-        return WARNING
-    return OK

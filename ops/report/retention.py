@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from ops.actions.prune import Pruned
@@ -119,7 +120,7 @@ def pinned_text(backup: Backup, pin: Pin) -> str:
     return "\n".join([f"{printable(backup.name)} is kept", facts(pairs)])
 
 
-def released_text(backup: Backup, keys: list[str]) -> str:
+def released_text(backup: Backup, keys: Sequence[str]) -> str:
     """What `backup.release` did."""
     if not keys:
         return f"{printable(backup.name)} was not pinned"

@@ -18,11 +18,13 @@ from ops.config.reading import read_config
 from ops.errors import ConfigError, OpsError, ToolError
 from ops.host.network import without_network
 from ops.observers.terminal import TerminalProgress, make_progress, make_sink
-from ops.report.outcome import CRITICAL, Outcome
+from ops.report.exit_codes import CRITICAL
+from ops.report.outcome import Outcome
 from ops.repository.store_watch import StoreWatch, watching_stores
 from ops.run.job import Job
 from ops.tasks.cli.command import REFUSED_DRY, Command, Flags
 from ops.tasks.cli.streams import open_missing_streams, silence_output
+from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
 
 _FORMATS: Final = ("text", "json")
@@ -73,7 +75,7 @@ def conclude(
     """
     open_missing_streams()
     outcome = Outcome(task, program_name(), _config_flag(flags))
-    outcome.lines = [] if lined or (has_lines and flags.format == _LINE) else None
+    outcome.as_lines = lined or (has_lines and flags.format == _LINE)
     heard: list[signal.Signals] = []
     try:
         _take_signals(heard)
@@ -137,13 +139,14 @@ def _require_format(given: str, known: Sequence[str]) -> None:
 
 
 def _emit(outcome: Outcome, wanted: str) -> None:
-    prose = "\n\n".join(outcome.text)
-    try:
-        if outcome.lines is not None:
-            _write(sys.stderr, prose)
-            _write(sys.stdout, "\n".join(outcome.lines))
+    with without_collector():
+        if outcome.as_lines:
+            answer, prose = outcome.to_lines(), outcome.to_text()
         else:
-            _write(sys.stdout, outcome.to_json() if wanted == "json" else prose)
+            answer, prose = outcome.to_json() if wanted == "json" else outcome.to_text(), ""
+    try:
+        _write(sys.stderr, prose)
+        _write(sys.stdout, answer)
     except OSError as error:
         silence_output()
         message = (

@@ -18,9 +18,7 @@ from ops.config.model import ConfiguredSource
 from ops.errors import NetworkForbiddenError, OpsError
 from ops.model.findings import Finding, Severity
 from ops.ports.store import Store
-from ops.report.documents import findings_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import findings_text, printable
+from ops.report.results.examined import HistoryExamined, MachineExamined, PartExamined
 from ops.repository.capacity import examine_capacity
 from ops.repository.catalog import read_catalogue
 from ops.repository.examine import examine_devices, examine_sameness
@@ -40,11 +38,7 @@ def run(session: Session, wanted: Doctor) -> None:
     outcome = session.outcome
     findings = [*examine_machine(session.config.scratch, session.config.state), *session.said_of_name]
     config = str(session.config.path) if session.config.path else "none (environment alone)"
-    outcome.add(
-        {"source": None, "config": config, "findings": findings_document(findings)},
-        f"Configuration: {printable(config)}\n{findings_text(findings, all_of_them=True)}",
-        exit_code_of(findings),
-    )
+    outcome.add(MachineExamined(config, tuple(findings)))
     named = session.chosen(wanted.source) if wanted.source else []
     with without_collector():
         listings = {
@@ -53,16 +47,9 @@ def run(session: Session, wanted: Doctor) -> None:
             if not wanted.source or any(name in item.stores for item in named)
         }
     for name, cipher in session.config.ciphers.items():
-        probed = cipher.probe()
-        document = {"cipher": name, "findings": findings_document(probed)}
-        text = f"cipher {name}:\n{findings_text(probed, all_of_them=True)}"
-        outcome.add(document, text, exit_code_of(probed))
+        outcome.add(PartExamined("cipher", name, tuple(cipher.probe())))
     if not wanted.source and (found := examine_history(session)):
-        outcome.add(
-            {"ingest": True, "findings": findings_document(found)},
-            f"ingest history:\n{findings_text(found, all_of_them=True)}",
-            exit_code_of(found),
-        )
+        outcome.add(HistoryExamined(tuple(found)))
     for configured in session.chosen(wanted.source):
         patient = Patient(
             configured.source,
@@ -82,12 +69,7 @@ def run(session: Session, wanted: Doctor) -> None:
         here = [name for name in configured.stores if listings.get(name) is not None]
         here_stores = [session.config.stores[name] for name in here]
         findings += [*examine_sameness(here_stores), *examine_devices(here_stores)]
-        findings = [*dict.fromkeys(findings)]
-        outcome.add(
-            {"source": configured.name, "findings": findings_document(findings)},
-            f"{configured.name}:\n{findings_text(findings, all_of_them=True)}",
-            exit_code_of(findings),
-        )
+        outcome.add(PartExamined("source", configured.name, tuple(dict.fromkeys(findings))))
 
 
 def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
@@ -107,11 +89,7 @@ def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
         findings += [*in_use(store), *examine_leftovers(session.repository(store))]
     except OpsError as error:
         findings = [_not_looked_at(error, name)]
-    session.outcome.add(
-        {"store": name, "findings": findings_document(findings)},
-        f"store {name}:\n{findings_text(findings, all_of_them=True)}",
-        exit_code_of(findings),
-    )
+    session.outcome.add(PartExamined("store", name, tuple(findings)))
     return listing
 
 

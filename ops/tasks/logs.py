@@ -10,10 +10,7 @@ from ops.ingest_monitor.entry import Entry, wanted_words
 from ops.ingest_monitor.history import History, Query
 from ops.ingest_monitor.timestamps import moment_of
 from ops.model.findings import Finding, Severity
-from ops.report.ingest import (
-    entries_text,
-    entry_document,
-)
+from ops.report.results.ingest import EntriesFound
 from ops.tasks.commands import Logs
 from ops.tasks.ingest_history import SUFFIX, opened_history
 from ops.tasks.session import Session
@@ -35,10 +32,7 @@ def run(session: Session, wanted: Logs) -> None:
         query = Query(ticker=ticker, since=since, words=words, limit=wanted.limit, offset=wanted.offset)
         entries = history.newest(query)
         findings = list(history.findings)
-    session.outcome.answer = {"limit": wanted.limit, "offset": wanted.offset}
-    for entry in entries:
-        session.outcome.add(entry_document(entry), "")
-    session.outcome.text.append(entries_text(entries) if entries else "No entries.")
+    session.outcome.add(EntriesFound(entries, wanted.limit, wanted.offset))
     session.outcome.notice([*findings, *_failures(entries, asked=words is not None)])
 
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError
 from ops.ingest_monitor.metrics import Measured, measure
-from ops.report.ingest import (
-    ages_document,
-    ages_text,
-    flat_document,
-    metrics_document,
-    metrics_line,
-    metrics_text,
-)
+from ops.report.results.ingest import BackupsAged, TickersMeasured
 from ops.repository.freshness import BackupAges, ages_of
 from ops.repository.listing import Listing, list_backups
 from ops.sources.sqlite.source import SqliteSource
@@ -30,9 +22,8 @@ def run(session: Session, wanted: Metrics) -> None:
     if wanted.flat and session.flags.format != "json":
         raise ConfigError("--flat goes with --format json", code="usage.bad_value")
     session.outcome.results_first = True
-    offset, limit = wanted.offset, wanted.limit
     now = session.job.clock()
-    page = slice(offset, None if limit is None else offset + limit)
+    page = slice(wanted.offset, None if wanted.limit is None else wanted.offset + wanted.limit)
     settings = session.config.ingest.settings
     try:
         with opened_history(session) as history:
@@ -41,12 +32,11 @@ def run(session: Session, wanted: Metrics) -> None:
         if wanted.ticker or not _has_no_history(session):
             session.outcome.fail(error)
         else:
-            session.outcome.answer = {"total": 0, "limit": limit, "offset": offset}
+            _tell_tickers(session, Measured((), 0), wanted)
     else:
-        session.outcome.answer = {"total": measured.total, "limit": limit, "offset": offset}
-        _show_tickers(session, measured, format_duration(settings.window.total_seconds()), flat=wanted.flat)
+        _tell_tickers(session, measured, wanted)
     if not wanted.ticker:
-        _show_ages(session, now)
+        _tell_ages(session, now)
 
 
 def _has_no_history(session: Session) -> bool:
@@ -57,18 +47,21 @@ def _has_no_history(session: Session) -> bool:
     return not any(isinstance(configured.source, SqliteSource) for configured in sources)
 
 
-def _show_tickers(session: Session, measured: Measured, window: str, *, flat: bool) -> None:
-    outcome = session.outcome
-    for item in measured.tickers:
-        outcome.add(metrics_document(item), "")
-        if outcome.lines is not None:
-            outcome.lines.append(json.dumps(flat_document(item)) if flat else metrics_line(item))
-    if measured.tickers and outcome.lines is None:
-        outcome.text.append(metrics_text(measured.tickers, window))
-    outcome.notice(measured.findings)
+def _tell_tickers(session: Session, measured: Measured, wanted: Metrics) -> None:
+    window_s = session.config.ingest.settings.window.total_seconds()
+    result = TickersMeasured(
+        tickers=measured.tickers,
+        total=measured.total,
+        limit=wanted.limit,
+        offset=wanted.offset,
+        window=format_duration(window_s),
+        flat=wanted.flat,
+    )
+    session.outcome.add(result)
+    session.outcome.notice(measured.findings)
 
 
-def _show_ages(session: Session, now: datetime) -> None:
+def _tell_ages(session: Session, now: datetime) -> None:
     listings: dict[str, Listing] = {}
     all_ages = []
     for configured in session.config.sources.values():
@@ -76,12 +69,7 @@ def _show_ages(session: Session, now: datetime) -> None:
             all_ages.append(_ages(session, configured, listings, now))
         except OpsError as error:
             session.outcome.fail(error, configured.name)
-    session.outcome.answer = {
-        **session.outcome.answer,
-        "backups": [ages_document(ages, now) for ages in all_ages],
-    }
-    if all_ages and session.outcome.lines is None:
-        session.outcome.text.append(ages_text(all_ages, now))
+    session.outcome.add(BackupsAged(all_ages, now))
     session.outcome.notice([finding for ages in all_ages for finding in ages.findings])
 
 

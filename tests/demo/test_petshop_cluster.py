@@ -333,7 +333,7 @@ def said(folder: Path) -> tuple[Outcome, str]:
     """What the task `demo` answers."""
     outcome = Outcome("demo", "drillbook")
     examining.run(outcome, Demo(out=str(folder)))
-    return outcome, "\n".join(outcome.text)
+    return outcome, outcome.to_text()
 
 
 class TestLeftOut:

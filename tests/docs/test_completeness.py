@@ -13,7 +13,7 @@ import pytest
 from ops.codes import CODES
 from ops.config import assertions, reading
 from ops.registry import CIPHERS, SOURCES, STORES
-from ops.report import outcome
+from ops.report import exit_codes
 from ops.tasks import collection
 from tests.docs.console import read_scenarios
 from tests.docs.test_commands import PAGES, REPOSITORY
@@ -140,7 +140,9 @@ def test_every_exit_code_is_explained() -> None:
     """The table of exit codes has the three that tasks end with, here and in the README."""
     for page in (OPERATIONS / "exit-codes.md", REPOSITORY / "README.md"):
         text = page.read_text(encoding="utf-8")
-        assert all(f"| `{code}` |" in text for code in (outcome.OK, outcome.WARNING, outcome.CRITICAL))
+        assert all(
+            f"| `{code}` |" in text for code in (exit_codes.OK, exit_codes.WARNING, exit_codes.CRITICAL)
+        )
 
 
 def test_every_kind_and_store_has_its_keys_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,5 +129,7 @@ def test_a_listing_that_raises(site: Path, monkeypatch: pytest.MonkeyPatch) -> N
     session = Session(command_of(List), Flags(), config, Job(), Outcome("backup.list"))
     run(session, List())
     assert session.outcome.exit_code == 2
-    assert [item["code"] for item in session.outcome.errors] == ["store.unreachable"] * 2
-    assert NONE_YET not in "".join(session.outcome.text).lower()
+    assert [item["code"] for item in json.loads(session.outcome.to_json())["errors"]] == [
+        "store.unreachable"
+    ] * 2
+    assert NONE_YET not in session.outcome.to_text().lower()

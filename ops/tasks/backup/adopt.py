@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ops.actions.adopt import AdoptRequest, adopt
-from ops.report.documents import findings_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import findings_text
+from ops.report.results.backups import SeriesAdopted
 from ops.tasks.backup.commands import Adopt
 from ops.tasks.session import Session
 
@@ -21,11 +19,7 @@ def run(session: Session, wanted: Adopt) -> None:
         yes=wanted.yes,
     )
     findings = adopt(request, session.job.of_source(configured.name))
-    document = {
-        "source": configured.name,
-        "series": wanted.series,
-        "undo": wanted.undo,
-        "findings": findings_document(findings),
-    }
-    text = f"{configured.name}:\n{findings_text(findings, all_of_them=True)}"
-    session.outcome.add(document, text, exit_code_of(findings))
+    result = SeriesAdopted(
+        source=configured.name, series=wanted.series, undo=wanted.undo, findings=tuple(findings)
+    )
+    session.outcome.add(result)

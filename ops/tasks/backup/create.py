@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from ops.actions.begin_backup import BackupRequest
-from ops.actions.create_backup import Made, make
+from ops.actions.create_backup import make
 from ops.actions.verify import VerifyRequest, verify_opened
 from ops.config.model import ConfiguredSource
 from ops.config.reading import source_of_kind, store_at
@@ -18,9 +17,7 @@ from ops.model.requests import Objectives, Part
 from ops.model.series import Whose
 from ops.ports.source import Divisible, Source
 from ops.ports.store import Store
-from ops.report.documents import backup_document, evidence_document, findings_document, taken_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import evidence_text, findings_text, taken_text
+from ops.report.results.backups import BackupCreated, BackupPlanned, Stored
 from ops.repository.backup import Backup
 from ops.repository.identity import read_identity
 from ops.repository.origin import SWAPPED
@@ -28,7 +25,6 @@ from ops.run.job import Job
 from ops.tasks.backup.commands import Create
 from ops.tasks.session import Session
 from ops.tasks.store.copy import bring_up_to_date
-from ops.units import format_size
 
 
 def run(session: Session, wanted: Create) -> None:
@@ -99,46 +95,16 @@ def _say(session: Session, configured: ConfiguredSource, wanted: Create) -> None
     source = _part_of(source, part) if part.is_asked else source
     read_identity(store)
     found = source.probe()
-    document = {
-        "source": configured.name,
-        "store": store.name,
-        "name": name,
-        "scope": source.scope,
-        "estimate": found.estimate,
-        "dry_run": True,
-    }
-    where = f"{store.location}{f'/{name}' if name else ''}"
-    scope = "" if source.scope == "full" else f", scope {source.scope}"
-    text = f"Would back up {source.info.location}{scope} ({format_size(found.estimate)}, {found.text}) to {where}; nothing was written"
-    session.outcome.add(document, text)
-
-
-Report: TypeAlias = tuple[dict[str, Any], str, int]
-"""Document, text and exit code."""
-
-
-def _report(made: Made) -> Report:
-    taken, evidence = made.taken, made.looked
-    if evidence is None:
-        return taken_document(taken), taken_text(taken), exit_code_of(taken.findings)
-    verified = replace(taken, backup=replace(taken.backup, evidence=(evidence,)))
-    document = {**taken_document(verified), "verification": evidence_document(evidence)}
-    code = max(exit_code_of(taken.findings), exit_code_of(evidence.findings, evidence.verdict))
-    return document, f"{taken_text(taken)}\n{evidence_text(evidence)}", code
-
-
-def _with_stored(report: Report, sealed: Backup, source: Source, look: VerifyRequest, job: Job) -> Report:
-    """With a look at what was stored, opened where a key is here; a key that does not fit is a warning."""
-    document, text, code = report
-    evidence, noticed = verify_opened(sealed, source, replace(look, level=Level.QUICK), job)
-    findings = [*evidence.findings, *noticed]
-    document = {
-        **document,
-        **backup_document(replace(sealed, evidence=(evidence,))),
-        "stored": {**evidence_document(evidence), "findings": findings_document(findings)},
-    }
-    text = "\n".join([text, evidence_text(evidence), *filter(None, [findings_text(noticed)])])
-    return document, text, max(code, exit_code_of(findings, evidence.verdict))
+    planned = BackupPlanned(
+        source=source.info,
+        scope=source.scope,
+        store=store.name,
+        location=store.location,
+        name=name,
+        estimate=found.estimate,
+        content=found.text,
+    )
+    session.outcome.add(planned)
 
 
 def _part(wanted: Create) -> Part:
@@ -188,14 +154,15 @@ def _take(session: Session, configured: ConfiguredSource, wanted: Create) -> Non
         if item.code == "host.cloned" or (item.code == "host.generated" and watched)
     ]
     made = replace(made, taken=replace(made.taken, findings=(*named, *made.taken.findings)))
-    report = _report(made)
+    backup, stored, copies = made.taken.backup, None, None
     if look is not None and to.encryption is not None:
-        report = _with_stored(report, session.with_openers(made.taken.backup), source, look, job)
-    document, text, code = report
-    further = [] if wanted.out else session.config.further_stores(configured)
-    if further:
-        copies = bring_up_to_date(session, configured, further)
-        document = {**document, "copies": findings_document(copies)}
-        text += f"\n{findings_text(copies, all_of_them=True)}" if copies else ""
-        code = max(code, exit_code_of(copies))
-    session.outcome.add(document, text, code)
+        stored = _look_at_stored(session.with_openers(backup), source, look, job)
+    if further := [] if wanted.out else session.config.further_stores(configured):
+        copies = tuple(bring_up_to_date(session, configured, further))
+    session.outcome.add(BackupCreated(made.taken, made.looked, stored, copies))
+
+
+def _look_at_stored(backup: Backup, source: Source, look: VerifyRequest, job: Job) -> Stored:
+    """Look at what was stored, opened where a key is here; a key that does not fit is a warning."""
+    evidence, noticed = verify_opened(backup, source, replace(look, level=Level.QUICK), job)
+    return Stored(backup, evidence, tuple(noticed))

@@ -13,9 +13,7 @@ from ops.fsio.leftovers import staged_beside
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Verdict
 from ops.model.requests import Objectives
-from ops.report.documents import evidence_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import drills_text
+from ops.report.results.looks import BackupsDrilled
 from ops.repository.backup import Backup
 from ops.repository.encrypt import opened_where_possible
 from ops.repository.freshness import examine_undecided
@@ -33,15 +31,11 @@ def run(session: Session, wanted: Drill) -> None:
             drills.append(_drill_one(session, backup, wanted))
         except OpsError as error:
             session.outcome.fail(error, backup.manifest.source.name)
-    for evidence in drills:
-        session.outcome.add(
-            evidence_document(evidence), "", exit_code_of(evidence.findings, evidence.verdict)
-        )
-    if drills:
-        session.outcome.text.append(drills_text(drills))
+    result = BackupsDrilled(tuple(drills))
+    session.outcome.add(result)
     session.outcome.notice(_lasting(session, drills))
     if wanted.junit:
-        _write_junit(Path(wanted.junit).absolute(), drills)
+        _write(Path(wanted.junit).absolute(), result.junit())
 
 
 def _chosen(session: Session, wanted: Drill) -> list[Backup]:
@@ -94,10 +88,8 @@ def _lasting(session: Session, drills: list[Evidence]) -> list[Finding]:
     return findings
 
 
-def _write_junit(path: Path, drills: list[Evidence]) -> None:
-    from ops.report.junit import to_junit
-
+def _write(path: Path, content: bytes) -> None:
     make_private_folder(path.parent)
     with staged_beside(path.parent, path.name) as staged:
-        write_all(staged, to_junit(drills))
+        write_all(staged, content)
         replace_durably(staged.path, path)

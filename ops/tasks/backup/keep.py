@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.errors import ConfigError
-from ops.report.retention import pin_document, pinned_text
+from ops.report.results.backups import BackupKept
 from ops.repository.pins import keep_backup
 from ops.tasks.backup.commands import Keep
 from ops.tasks.cli.values import moment_after
@@ -18,4 +18,4 @@ def run(session: Session, wanted: Keep) -> None:
     backup = session.find(wanted.backup, wanted.source)
     end = moment_after("--until", wanted.until, session.job.clock()) if wanted.until else None
     pin = keep_backup(backup, wanted.reason.strip(), end, session.job.of_source(backup.manifest.source.name))
-    session.outcome.add(pin_document(pin), pinned_text(backup, pin))
+    session.outcome.add(BackupKept(backup, pin))

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.fsio.user_cache import cache_folder
 from ops.model.findings import Finding
-from ops.report.documents import findings_document
-from ops.report.listing import (
-    NONE,
-    NONE_OF_OURS,
-    UNLISTED,
-    UNREAD,
-    copy_document,
-    copy_text,
-    listed_document,
-    listed_text,
-)
+from ops.report.listing import NONE, NONE_OF_OURS, UNLISTED, UNREAD
+from ops.report.results.listed import CopiesListed, Copy, RowsListed
 from ops.repository.listing import Listing, list_backups, unread_manifests
-from ops.repository.listing_row import NOT_WHOLE, Listed, Rows
+from ops.repository.listing_row import Rows
 from ops.repository.locks import in_use
 from ops.repository.own import Glance, OfSource, of_source
 from ops.tasks.backup.commands import List
 from ops.tasks.collector import without_collector
 from ops.tasks.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """One copy of a backup, and the store that it is in."""
-
-    store: str
-    row: Listed
 
 
 def run(session: Session, wanted: List) -> None:
@@ -55,13 +37,13 @@ def run(session: Session, wanted: List) -> None:
             empty = UNLISTED
         if _unread(listings):
             empty = UNREAD
-        plain = not (source or foreign or everything or session.flags.format == "json")
-        rows = _single(session, listings) if plain else None
+        rows = None if source or foreign or everything else _single(session, listings)
         if rows is not None:
-            session.outcome.text.append(listed_text(rows, session.job.clock(), empty=empty))
+            (store,) = listings
+            session.outcome.add(RowsListed(store=store, rows=rows, now=session.job.clock(), empty=empty))
         else:
             backups = _together(listings, source, foreign)
-            _tell(session, backups, empty=empty, hosts=everything)
+            session.outcome.add(_listed(session, backups, empty=empty, hosts=everything))
     session.outcome.notice([*said, *(item for listing in listings.values() for item in listing.findings)])
     _tell_who_is_at_work(session, listings)
 
@@ -73,8 +55,7 @@ def _tell_who_is_at_work(session: Session, listings: Mapping[str, Listing]) -> N
     except OpsError as error:
         session.outcome.fail(error)
         return
-    session.outcome.findings += findings_document(found)
-    session.outcome.text += [item.message for item in found]
+    session.outcome.say(found)
 
 
 def _apart(
@@ -136,16 +117,16 @@ def _single(session: Session, listings: Mapping[str, Listing]) -> Rows | None:
 
 def _together(
     listings: Mapping[str, Listing], sources: Sequence[str], foreign: Container[tuple[str, str]]
-) -> list[list[_Copy]]:
+) -> list[list[Copy]]:
     """The copies of each backup, newest backup first, without those of series that are `foreign`."""
     copies = [
-        _Copy(name, row)
+        Copy(name, row)
         for name, listing in listings.items()
         for row in listing.rows.as_list()
         if (not sources or row.source in sources) and (row.source, row.series) not in foreign
     ]
     copies.sort(key=lambda copy: (copy.row.sequence, copy.row.created), reverse=True)
-    places: dict[tuple[str, str], list[_Copy]] = {}
+    places: dict[tuple[str, str], list[Copy]] = {}
     for copy in copies:
         # The same in each copy of a backup, sealed or not.
         places.setdefault((copy.row.plain, copy.row.job_id), []).append(copy)
@@ -156,35 +137,14 @@ def _unread(listings: Mapping[str, Listing]) -> bool:
     return any(map(unread_manifests, listings.values()))
 
 
-def _tell(session: Session, backups: list[list[_Copy]], *, empty: str, hosts: bool) -> None:
-    if session.flags.format == "json":
-        session.outcome.results += map(_document, backups)
-        return
-    several = len(session.config.stores) > 1
-    where = [_places(session, same) for same in backups] if several else None
-    rows = Rows.of([same[0].row for same in backups])
-    text = listed_text(rows, session.job.clock(), where, empty=empty, hosts=hosts)
-    session.outcome.text.append(text)
-
-
-def _document(same: list[_Copy]) -> dict[str, object]:
-    first = same[0]
-    return {
-        **listed_document(first.store, first.row),
-        "stores": [copy.store for copy in same if copy.row.verified != NOT_WHOLE],
-        "copies": [copy_document(copy.store, copy.row) for copy in same],
-    }
-
-
-def _places(session: Session, same: list[_Copy]) -> str:
-    """How many of its source's stores have it, which stores those are, and whether sealed ones were ever opened."""
-    there = [copy.store for copy in same if copy.row.verified != NOT_WHOLE]
-    shown = ", ".join(copy_text(copy.store, copy.row) for copy in same)
-    configured = session.config.sources.get(same[0].row.source)
-    if configured is None:
-        return shown
-    # What a store with a policy of its own does not have, it may not want; doctor knows.
-    expected = [
-        name for name in configured.stores if name in there or session.config.settings_of(name).policy is None
-    ]
-    return f"{sum(name in there for name in expected)} of {len(expected)}: {shown}"
+def _listed(session: Session, backups: list[list[Copy]], *, empty: str, hosts: bool) -> CopiesListed:
+    config = session.config
+    stores = {configured.name: configured.stores for configured in config.sources.values()}
+    return CopiesListed(
+        backups=backups,
+        now=session.job.clock(),
+        empty=empty,
+        expected=stores if len(config.stores) > 1 else None,
+        choosy=frozenset(name for name in config.stores if config.settings_of(name).policy is not None),
+        hosts=hosts,
+    )

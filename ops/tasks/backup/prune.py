@@ -7,8 +7,7 @@ import sys
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError, RefusedError
-from ops.report.outcome import exit_code_of
-from ops.report.retention import pruned_document, pruned_text
+from ops.report.results.stores import StorePruned, StoreSkipped
 from ops.tasks.backup.commands import Prune
 from ops.tasks.session import Session
 
@@ -24,19 +23,14 @@ def run(session: Session, wanted: Prune) -> None:
         absent = session.absent(configured.stores)
         for store in configured.stores:
             if store in absent:
-                text = f"{configured.name} in {store}: not here (offline), nothing was looked at"
-                session.outcome.text.append(text)
+                session.outcome.add(StoreSkipped(store, "looked at", configured.name))
                 continue
             try:
                 pruned = _prune_one(session, configured, store, wanted, dry_run=wanted.dry_run, many=many)
             except OpsError as error:
                 session.outcome.fail(error, configured.name)
                 continue
-            session.outcome.add(
-                pruned_document(pruned, dry_run=wanted.dry_run),
-                pruned_text(pruned, session.job.clock(), dry_run=wanted.dry_run),
-                exit_code_of(pruned.findings),
-            )
+            session.outcome.add(StorePruned(pruned, session.job.clock(), wanted.dry_run))
 
 
 def _chosen(session: Session, wanted: Prune) -> list[ConfiguredSource]:
@@ -93,7 +87,7 @@ def _confirmed(session: Session, wanted: Prune) -> bool:
         absent = session.absent(configured.stores)
         for store in (name for name in configured.stores if name not in absent):
             plan = _prune_one(session, configured, store, wanted, dry_run=True)
-            sys.stderr.write(pruned_text(plan, now, dry_run=True) + "\n\n")
+            sys.stderr.write(StorePruned(plan, now, dry_run=True).text() + "\n\n")
     sys.stderr.write("Delete them? Type yes: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"

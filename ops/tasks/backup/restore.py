@@ -11,9 +11,8 @@ from ops.actions.restore_request import RestoreRequest
 from ops.errors import BackupError, RefusedError
 from ops.model.requests import RestoreOptions
 from ops.ports.source import Restorable, Source
-from ops.report.documents import restored_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import printable, restored_text
+from ops.report.results.restored import BackupRestored, RestorePlanned
+from ops.report.text import printable
 from ops.repository.encrypt import opened_where_possible
 from ops.run.job import milliseconds
 from ops.tasks.backup.commands import Restore
@@ -59,10 +58,7 @@ def run(session: Session, wanted: Restore) -> None:
         raise RefusedError("--table changes data that is there", code="refused.interactive_only", hint=hint)
     if wanted.dry_run:
         steps = plan_restore(backup, source, request)
-        text = "\n".join(
-            ["Would:", *(f"  {number}. {printable(step)}" for number, step in enumerate(steps, 1))]
-        )
-        session.outcome.add({"backup": backup.name, "dry_run": True, "steps": steps}, text)
+        session.outcome.add(RestorePlanned(backup, tuple(steps)))
         return
     started = job.clock()
     try:
@@ -70,11 +66,8 @@ def run(session: Session, wanted: Restore) -> None:
     except BackupError as error:
         raise naming_copies(error, backup, session.config, session.named_task) from error
     duration_ms = milliseconds(started, job.clock())
-    session.outcome.add(
-        restored_document(backup, restored, job.job_id, duration_ms),
-        restored_text(backup, restored, job.job_id, duration_ms),
-        exit_code_of(restored.findings),
-    )
+    result = BackupRestored(backup=backup, restored=restored, job_id=job.job_id, duration_ms=duration_ms)
+    session.outcome.add(result)
 
 
 def _confirmed(source: Source, request: RestoreRequest) -> RestoreRequest:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from ops.errors import OtherSeriesError
-from ops.formats import manifest as manifest_files
-from ops.report.documents import findings_document, shown_document
-from ops.report.outcome import WARNING, exit_code_of
-from ops.report.text import findings_text, shown_text
+from ops.report.exit_codes import WARNING
+from ops.report.results.backups import BackupShown
 from ops.repository.encrypt import opened_where_possible
 from ops.repository.integrity import check_sizes
 from ops.tasks.backup.commands import Show
@@ -24,11 +20,7 @@ def run(session: Session, wanted: Show) -> None:
         session.outcome.fail(error, wanted.source, exit_code=WARNING)
         return
     backup = opened_where_possible(backup, session.config.scratch)
-    manifest = json.loads(manifest_files.to_json(backup.manifest))
-    amiss = check_sizes(backup)
-    document = {**shown_document(backup, manifest), "findings": findings_document(amiss)}
-    text = "\n".join([shown_text(backup), *filter(None, [findings_text(amiss)])])
-    session.outcome.add(document, text, exit_code_of(amiss))
+    session.outcome.add(BackupShown(backup, tuple(check_sizes(backup))))
     configured = session.config.sources.get(backup.manifest.source.name)
     if configured is not None:
         session.outcome.notice(session.said_of_absent(configured))

@@ -9,9 +9,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.errors import OpsError
 from ops.model.evidence import Level
 from ops.model.findings import Finding
-from ops.report.documents import evidence_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import evidence_text
+from ops.report.results.looks import BackupVerified
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
 from ops.tasks.backup.commands import Verify
@@ -64,5 +62,4 @@ def _verify_one(session: Session, backup: Backup, request: VerifyRequest) -> Non
     except OpsError as error:
         session.outcome.fail(error, backup.name)
         return
-    code = exit_code_of(evidence.findings, evidence.verdict)
-    session.outcome.add(evidence_document(evidence), evidence_text(evidence), code)
+    session.outcome.add(BackupVerified(evidence))

@@ -6,10 +6,7 @@ import time
 from pathlib import Path
 
 from ops.errors import ConfigError
-from ops.report.snapshots import (
-    written_document,
-    written_text,
-)
+from ops.report.results.snapshots import SnapshotWritten
 from ops.snapshots.create import CreateRequest, create_snapshot
 from ops.snapshots.definition import Definition
 from ops.snapshots.table import Live
@@ -33,10 +30,7 @@ def run(session: Session, wanted: Create) -> None:
     job = session.job.of_source(name)
     started = time.monotonic()
     written = create_snapshot(live, definition, request, job)
-    elapsed_s = time.monotonic() - started
-    document = written_document(written, job.job_id, elapsed_s)
-    session.outcome.add(document, written_text(written, job.job_id, elapsed_s))
-    session.outcome.answer = {key: document[key] for key in ("job_id", "elapsed_sec", "snapshot", "rows")}
+    session.outcome.add(SnapshotWritten(written, job.job_id, time.monotonic() - started))
 
 
 def live_table(session: Session, source: str, definition: Definition) -> tuple[str, Live]:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ops.errors import ConfigError, RefusedError
-from ops.report.outcome import exit_code_of
-from ops.report.snapshots import purged_document, purged_text
+from ops.report.results.snapshots import SnapshotsPurged
 from ops.snapshots.purge import PurgeRequest, purge_snapshots
 from ops.tasks.session import Session
 from ops.tasks.snapshot.commands import Purge
@@ -19,11 +18,8 @@ def run(session: Session, wanted: Purge) -> None:
     request = _request(session, wanted)
     job = session.job.of_source("")
     if not wanted.dry_run and not wanted.confirm:
-        _ask(purged_text(purge_snapshots(replace(request, dry_run=True), job), dry_run=True))
-    purged = purge_snapshots(request, job)
-    text = purged_text(purged, dry_run=request.dry_run)
-    document = purged_document(purged, dry_run=request.dry_run)
-    session.outcome.add(document, text, exit_code_of(purged.findings))
+        _ask(SnapshotsPurged(purge_snapshots(replace(request, dry_run=True), job), dry_run=True).text())
+    session.outcome.add(SnapshotsPurged(purge_snapshots(request, job), request.dry_run))
 
 
 def _request(session: Session, wanted: Purge) -> PurgeRequest:

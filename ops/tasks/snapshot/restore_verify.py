@@ -5,17 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops.errors import ConfigError
-from ops.report.outcome import CRITICAL, OK, WARNING, exit_code_of
-from ops.report.snapshots import (
-    proof_document,
-    proof_text,
-)
+from ops.report.results.snapshots import SnapshotProved
 from ops.snapshots.restore_verify import RestoreRequest, prove_snapshot
 from ops.tasks.session import Session
 from ops.tasks.snapshot.commands import RestoreVerify
 from ops.tasks.snapshot.create import live_table
-
-_WORDS = {OK: "passed", WARNING: "WARNING", CRITICAL: "FAILED"}
 
 
 def run(session: Session, wanted: RestoreVerify) -> None:
@@ -31,6 +25,4 @@ def run(session: Session, wanted: RestoreVerify) -> None:
         path=path, scratch=session.config.scratch, definition=definition, against=against
     )
     job = session.job.of_source(wanted.source)
-    proof = prove_snapshot(request, job)
-    code = exit_code_of(proof.findings)
-    session.outcome.add(proof_document(proof, job.job_id), proof_text(proof, _WORDS[code], job.job_id), code)
+    session.outcome.add(SnapshotProved(prove_snapshot(request, job), job.job_id))

@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops.model.findings import Finding
-from ops.report.outcome import exit_code_of
-from ops.report.snapshots import (
-    compared_document,
-    compared_text,
-    verified_document,
-    verified_text,
-)
+from ops.report.results.snapshots import FolderCompared, SnapshotsVerified
 from ops.snapshots.folder_manifest import FILE_NAME
 from ops.snapshots.folder_verify import update_folder, verify_folder
 from ops.snapshots.update import Changes, former_manifest, update_snapshots
@@ -42,13 +36,10 @@ def run(session: Session, wanted: Verify) -> None:
 
 def _tell(session: Session, verified: Verified, changes: Changes | None, warnings: list[Finding]) -> None:
     session.outcome.notice([*warnings, *verified.findings])
-    findings = [finding for item in verified.looked for finding in item.findings]
-    text = verified_text(verified, changes)
-    session.outcome.add(verified_document(verified, changes), text, exit_code_of(findings))
+    session.outcome.add(SnapshotsVerified(verified, changes))
 
 
 def _verify_folder(session: Session, folder: Path, manifest: Path, *, update: bool) -> None:
     job = session.job.of_source("")
     compared = (update_folder if update else verify_folder)(folder, manifest, job)
-    text = compared_text(compared, update=update)
-    session.outcome.add(compared_document(compared), text, exit_code_of(compared.findings))
+    session.outcome.add(FolderCompared(compared, update))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ops.errors import ConfigError, OpsError
-from ops.report.documents import findings_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import findings_text, printable
+from ops.report.results.stores import StoreChecked, StoreSkipped
 from ops.repository.check_store import check_store
 from ops.repository.identity import create_store, read_identity
 from ops.tasks.session import Session
@@ -23,7 +21,7 @@ def run(session: Session, wanted: Check) -> None:
     absent = [] if name else session.absent(session.config.stores)
     for store in stores:
         if store.name in absent:
-            session.outcome.text.append(f"{printable(store.name)}: not here (offline), nothing was tried")
+            session.outcome.add(StoreSkipped(store.name, "tried"))
             continue
         try:
             findings = create_store(store) if wanted.create else []
@@ -32,6 +30,4 @@ def run(session: Session, wanted: Check) -> None:
         except OpsError as error:
             session.outcome.fail(error)
             continue
-        document = {"store": store.name, "location": store.location, "findings": findings_document(findings)}
-        text = f"{printable(store.name)} ({printable(store.location)}):\n{findings_text(findings, all_of_them=True)}"
-        session.outcome.add(document, text, exit_code_of(findings))
+        session.outcome.add(StoreChecked(store.name, store.location, tuple(findings)))

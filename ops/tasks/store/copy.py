@@ -9,8 +9,7 @@ from ops.actions.copy import copy_missing
 from ops.config.model import ConfiguredSource
 from ops.errors import OpsError
 from ops.model.findings import Finding
-from ops.report.documents import backup_document
-from ops.report.text import printable
+from ops.report.results.stores import BackupCopied
 from ops.repository.backup import Backup
 from ops.repository.offline import remember_copies
 from ops.repository.replicate import copy_backup
@@ -35,15 +34,13 @@ def copy_to(session: Session, backup: Backup, name: str) -> None:
     """Copy one backup to the store of that name, and tell it."""
     source, to = backup.manifest.source.name, session.repository(session.config.stores[name])
     if name == backup.store.name:
-        text = f"{printable(backup.name)} is in store {printable(name)} already"
-        session.outcome.add({**backup_document(backup), "to": name}, text)
+        session.outcome.add(BackupCopied(backup, name))
         return
     try:
         noticed = copy_backup(backup, to, session.job.of_source(source))
     except OpsError as error:
         session.outcome.fail(error, source)
         return
-    sealed = f", sealed with {to.encryption.name}" if to.encryption else ""
-    text = f"{printable(backup.name)} is in store {printable(name)} ({printable(to.location)}{sealed})"
-    session.outcome.add({**backup_document(backup), "to": name}, text)
+    cipher = to.encryption.name if to.encryption else None
+    session.outcome.add(BackupCopied(backup, name, to.location, cipher))
     session.outcome.notice(noticed)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError
-from ops.report.documents import findings_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import findings_text
+from ops.report.results.stores import CopiesMade
 from ops.repository.backup import Backup
 from ops.tasks.session import Session
 from ops.tasks.store.commands import Push
@@ -25,15 +21,7 @@ def run(session: Session, wanted: Push) -> None:
     for configured in session.chosen(wanted.source):
         names = _further(session, configured, wanted.store)
         findings = bring_up_to_date(session, configured, names)
-        document = {"source": configured.name, "stores": names, "findings": findings_document(findings)}
-        said = findings_text(findings, all_of_them=True) or _nothing(names)
-        session.outcome.add(document, f"{configured.name}:\n{said}", exit_code_of(findings))
-
-
-def _nothing(names: Sequence[str]) -> str:
-    if not names:
-        return "  it has one store; name more in `stores`, or one with --store"
-    return f"  nothing is missing in {', '.join(names)}"
+        session.outcome.add(CopiesMade(configured.name, tuple(names), tuple(findings)))
 
 
 def _further(session: Session, configured: ConfiguredSource, store: str) -> list[str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ops.actions.reencrypt import Reencrypted, ReencryptRequest, reencrypt
+from ops.actions.reencrypt import ReencryptRequest, reencrypt
 from ops.config.model import ConfiguredSource
 from ops.errors import ConfigError, OpsError, RefusedError
 from ops.ports.cipher import Cipher
 from ops.ports.store import Store
-from ops.report.documents import findings_document
-from ops.report.outcome import exit_code_of
-from ops.report.text import findings_text, printable
+from ops.report.results.stores import StoreReencrypted
 from ops.tasks.session import Session
 from ops.tasks.store.commands import Reencrypt
 
@@ -42,8 +40,7 @@ def run(session: Session, wanted: Reencrypt) -> None:
         except OpsError as error:
             session.outcome.fail(error, configured.name)
             continue
-        document, text = _document(done, dry_run=wanted.dry_run), _text(done, dry_run=wanted.dry_run)
-        session.outcome.add(document, text, exit_code_of(done.findings))
+        session.outcome.add(StoreReencrypted(done, wanted.dry_run))
 
 
 def _sealed_stores(session: Session, configured: ConfiguredSource, name: str) -> list[tuple[Store, Cipher]]:
@@ -68,25 +65,3 @@ def _request(session: Session, configured: ConfiguredSource, store: Store) -> Re
         source_of=session.source_of,
         elsewhere=home if own.cipher is None else None,
     )
-
-
-def _document(done: Reencrypted, *, dry_run: bool) -> dict[str, object]:
-    return {
-        "source": done.source,
-        "store": done.store,
-        "dry_run": dry_run,
-        "renewed": [{"old": old, "new": new} for old, new in done.renewed],
-        "current": done.current,
-        "findings": findings_document(done.findings),
-    }
-
-
-def _text(done: Reencrypted, *, dry_run: bool) -> str:
-    verb = "would be sealed anew as" if dry_run else "is sealed anew as"
-    lines = [f"{done.source} in {printable(done.store)}: {done.current} already sealed for the keys of today"]
-    lines += [f"  {printable(old)} {verb} {printable(new)}" for old, new in done.renewed]
-    if done.renewed and dry_run:
-        lines.append("  nothing was changed")
-    elif done.renewed:
-        lines.append("  nothing proves these yet: drill the newest, backup.drill --from STORE:latest")
-    return "\n".join([*lines, *filter(None, [findings_text(done.findings)])])
