@@ -19,6 +19,7 @@ from ops.sources.sqlite.options import SqliteOptions
 from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.keys import Keys
+from tests.schemas.answers import require_valid
 
 CONSOLE = Path(sys.executable).with_name("drillbook")
 AGAIN_S = 30.0
@@ -96,8 +97,8 @@ def files_below(folder: Path) -> dict[str, bytes]:
 def run_drillbook(
     *arguments: str | bytes, cwd: Path, environment: Mapping[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """`drillbook ARGUMENTS` as a process of its own; output as text."""
-    return subprocess.run(
+    """`drillbook ARGUMENTS` as a process of its own; output as text, which is valid where it is a task's JSON."""
+    ended = subprocess.run(
         [CONSOLE, *arguments],
         cwd=cwd,
         env=clean_environment(environment or {}),
@@ -108,6 +109,8 @@ def run_drillbook(
         stdin=subprocess.DEVNULL,
         timeout=timeout,
     )
+    require_valid(ended.stdout)
+    return ended
 
 
 @pytest.fixture(scope="session", autouse=True)

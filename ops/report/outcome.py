@@ -11,6 +11,7 @@ from ops.formats.evidence import finding_document
 from ops.model.findings import Finding
 from ops.report.exit_codes import OK, WARNING, WORDS, exit_code_of
 from ops.report.results.result import Result
+from ops.report.schemas import schema_of
 from ops.report.text import error_text, findings_text
 
 
@@ -115,6 +116,7 @@ class Outcome:
         ]
         document: dict[str, object] = {
             **({"results": documents} if self.results_first else {}),
+            "schema": schema_of(self.task),
             "task": self.task,
             "status": WORDS[code],
             "exit_code": code if self.ended_with is None else self.ended_with,

@@ -18,6 +18,7 @@ from tests.docs.builders import BUILDERS, NEED_SERVER
 from tests.docs.console import FOLDER, STATE, Block, Command, Scenario, differs, read_scenarios, with_stamps
 from tests.docs.petshop import petshop_server
 from tests.docs.place import NotHereError, Place, clean_environment
+from tests.schemas.answers import require_valid
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -51,11 +52,11 @@ def build_place(scenario: Scenario, root: Path, shared: Shared, undo: ExitStack)
 
 
 def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The command in a shell of its own; standard error comes with the output, as on a terminal."""
+    """The command in a shell of its own; standard error comes with the output, as on a terminal. JSON answers are valid."""
     text = with_stamps(command.text, stamps).replace("/tmp", place.environment["TMPDIR"])
     text = text.replace(STATE, place.environment["OPS_STATE_DIR"])
     text = place.real(text.replace(FOLDER, str(place.folder)))
-    return subprocess.run(
+    ended = subprocess.run(
         ["bash", "-c", text],
         cwd=place.folder,
         env=place.environment,
@@ -66,6 +67,8 @@ def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.Co
         timeout=60,
         check=False,
     )
+    require_valid(ended.stdout)
+    return ended
 
 
 def as_documented(printed: str, place: Place) -> str:

@@ -17,6 +17,7 @@ from ops.codes import CODES
 from ops.errors import OpsError
 from ops.tasks import collection
 from tests.conftest import ask, execute, run_drillbook
+from tests.schemas.answers import require_valid
 
 ROOT = Path(__file__).parents[2]
 TASKS = {
@@ -46,7 +47,9 @@ def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
         code = int(end.code or 0)
     except Exit as end:
         code = end.code
-    return code, capsys.readouterr().out
+    printed = capsys.readouterr().out
+    require_valid(printed)
+    return code, printed
 
 
 def test_the_whole_way(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
