@@ -20,23 +20,10 @@ nox.options.reuse_venv = "yes"
 
 Out = IO[str] | None
 LOCKS = Path("locks")
-ALONE = tuple(f"tests/{place}" for place in ("ciphers", "demo", "faults", "fsio", "observers", "proc"))
-# Servers, containers, kills, full disks, and whole days of the command line: left to `full`, so that `nox` takes minutes.
-LONG = tuple(
-    f"tests/{place}"
-    for place in (
-        *("ciphers", "demo", "faults", "proc", "secrets", "sources/postgres", "stores/s3"),
-        *("actions/test_expectations.py", "actions/test_known.py", "actions/test_reencrypt.py"),
-        *("ingest_monitor/test_commands.py", "ingest_monitor/test_schemas.py"),
-        *("repository/test_leases.py", "repository/test_newest.py"),
-        *("snapshots/test_killed.py", "snapshots/test_purge.py", "sources/eventlog/chain"),
-        *("stores/test_bare_machine.py", "stores/test_frozen_stores.py"),
-        *("tasks/test_mounts.py", "tasks/test_several_machines.py"),
-        *("tasks/test_temporary_paths.py", "tasks/test_unlisted_store.py"),
-    )
-)
 ELSEWHERE = ("tests/docs", "tests/fixtures_ci", "tests/regression")
 TWO = ("--numprocesses=2", "--dist=loadfile")
+USUAL = "not faults_long"
+"""Marks choose what runs where: see `markers` in pyproject.toml."""
 WITHOUT_PROJECT = ("build", "lint")
 COMPILE = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
 
@@ -97,7 +84,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs, "--cov")
         return
-    session.run("pytest", "tests", *_without(*ELSEWHERE, *LONG), *TWO)
+    session.run("pytest", "tests", *_without(*ELSEWHERE), "-m", f"{USUAL} and not long", *TWO)
 
 
 @nox.session(default=False, tags=["full"])
@@ -105,9 +92,10 @@ def full(session: nox.Session) -> None:
     """Run every test, with branch coverage: servers, containers, kills and full disks too; half an hour and more."""
     install(session, "tests")
     # What sends signals, fills disks and races wants the machine for itself; all else runs in two processes.
-    session.run("pytest", *ALONE, "--cov", "--cov-report=")
-    others = _without(*ELSEWHERE, *ALONE)
-    session.run("pytest", "tests", *others, *TWO, "--cov", "--cov-append", "--cov-fail-under=90")
+    tests = ("pytest", "tests", *_without(*ELSEWHERE))
+    session.run(*tests, "-m", f"{USUAL} and alone", "--cov", "--cov-report=")
+    others = ("-m", f"{USUAL} and not alone", *TWO)
+    session.run(*tests, *others, "--cov", "--cov-append", "--cov-fail-under=90")
 
 
 def _without(*places: str) -> list[str]:

@@ -13,6 +13,8 @@ import pytest
 from ops.driverkit.row_digest import SEAL, document_seal
 from tests.conftest import execute, run_drillbook
 
+pytestmark = pytest.mark.long
+
 STORE = '[store.local]\nkind = "local"\npath = "backups"\n'
 SOURCE = f'{STORE}[source.a]\nkind = "sqlite"\npath = "a.db"\n'
 FEW = "row_count = 't'\nmin = 1"

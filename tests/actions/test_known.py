@@ -27,6 +27,8 @@ from tests.sick import (
     unrecorded,
 )
 
+pytestmark = pytest.mark.long
+
 KNOWN = Known(code="sqlite.foreign_key", where="c", reason="rows of 2009")
 TODAY = datetime.now(UTC).date()
 

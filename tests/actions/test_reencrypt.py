@@ -38,6 +38,8 @@ from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, stored_backup
 from tests.keys import Keys
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 CONTENT = b"canary-in-a-coal-mine" * 100
 

@@ -23,6 +23,8 @@ from ops.ports.cipher import Cipher, Sealed
 from tests.ciphers.keyrings import PASSPHRASE, require_program, secret_file
 from tests.contracts.test_ciphers import plain_file
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 @pytest.fixture(params=["library", "program"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -17,6 +17,8 @@ from tests.ciphers.keyrings import Gpg, end_agent, gpg_home, require_program
 from tests.conftest import execute, run_drillbook
 from tests.contracts.test_ciphers import plain_file
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 ADDRESS = "old@example.org"
 LONG_AGO = ("--faked-system-time", "20250101T000000")
 UNKNOWN = "0123456789ABCDEF0123456789ABCDEF01234567"

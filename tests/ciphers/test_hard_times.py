@@ -24,6 +24,8 @@ from ops.run.progress import Progress
 from tests.ciphers.keyrings import Case, passphrase_case
 from tests.contracts.test_ciphers import CANARY, plain_file, seal, traces
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 OPERATION = Path(__file__).with_name("operation.py")
 PROJECT = Path(__file__).parents[2]
 MUCH = CANARY * (1 << 20)

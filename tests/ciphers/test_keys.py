@@ -22,6 +22,8 @@ from tests.ciphers.keyrings import PASSPHRASE, Gpg, Rings, end_agent, gpg_home, 
 from tests.ciphers.test_age import code_of, round_trip
 from tests.contracts.test_ciphers import plain_file
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 PLACE = Place("ops.toml", "cipher.x", Path("/"))
 
 

@@ -13,6 +13,8 @@ from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.errors import CipherError
 from ops.ports.cipher import Sealed
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 SEALED: Final = bytes.fromhex(
     "53616c7465645f5f0011223344556677888c03c68f7486c6981f004baf5c2626d513d7d890f284101aac51ec3637419a"
     "4f7bb1a8a64365790bf59acc463c26e2"

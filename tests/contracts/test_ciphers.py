@@ -19,7 +19,7 @@ from ops.model.findings import Severity
 from ops.ports.cipher import Sealed
 from tests.ciphers.keyrings import Case
 
-pytestmark = pytest.mark.usefixtures("temporary")
+pytestmark = [pytest.mark.usefixtures("temporary"), pytest.mark.alone, pytest.mark.long]
 
 CANARY = b"plain canary 5e1f "
 NAMES = itertools.count()

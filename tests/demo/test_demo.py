@@ -27,6 +27,8 @@ from ops.demo.databases import raw_checksum
 from ops.demo.texts import fixtures_folder
 from ops.errors import ConfigError, RefusedError, StoreError
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -16,6 +16,8 @@ from ops.demo.petshop import petshop_checks, petshop_script
 from tests.petshop_damages import DAMAGES, REFUSED
 from tests.petshop_server import Server, broken_checks, running_server
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 if TYPE_CHECKING:
     import subprocess
 

@@ -36,6 +36,8 @@ from tests.conftest import CONSOLE, run_drillbook
 from tests.demo.test_petshop import CONTENT
 from tests.petshop_server import Server, broken_checks
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 DATABASE = "petshop_db"
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_STEPS = ["PG_VERSION", "postmaster.pid"]

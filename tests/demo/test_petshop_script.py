@@ -13,6 +13,8 @@ from ops.demo import petshop
 from ops.demo.petshop import petshop_checks, petshop_script
 from ops.errors import ConfigError
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 class TestScript:
     @pytest.mark.parametrize("scale", [0, -1, 5001])

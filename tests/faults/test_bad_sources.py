@@ -25,6 +25,8 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.conftest import ask, execute
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 HOLD_LOCK = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

@@ -32,6 +32,8 @@ from ops.units import parse_span
 from tests.conftest import CONSOLE, execute, run_drillbook
 from tests.histories import looked_at, whose
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 ODD_NAMES = [
     b"with space.db",
     b"quo'te\".db",

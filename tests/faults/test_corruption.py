@@ -26,6 +26,8 @@ from ops.stores.local.store import LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> SqliteSource:

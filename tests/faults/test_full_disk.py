@@ -24,7 +24,7 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.conftest import execute
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.alone, pytest.mark.long]
 
 MIB = 1 << 20
 

@@ -31,6 +31,8 @@ from tests.histories import looked_at, stored_backup
 from tests.keys import Keys
 from tests.killing import run_and_kill
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 OPERATION = Path(__file__).with_name("operation.py")
 KILLS = 20
 

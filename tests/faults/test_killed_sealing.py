@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import CONSOLE, run_drillbook
 from tests.keys import Keys
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:

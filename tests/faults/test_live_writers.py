@@ -30,6 +30,8 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from tests.faults.hostile_writer import TOTAL, prepare
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 WRITER = Path(__file__).with_name("hostile_writer.py")
 
 

@@ -27,6 +27,8 @@ from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import Hook, files_of, once, segment
 from tests.sources.eventlog.writing import made_events, written_log
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> EventLogSource:

@@ -33,6 +33,8 @@ from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.eventlog.capturing import files_of
 from tests.sources.eventlog.writing import made_events, written_log
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 ROOT = Path(__file__).parents[2]
 OLD = made_events(25, actor="old")
 NEW = made_events(35, actor="new")

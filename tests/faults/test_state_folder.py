@@ -16,6 +16,8 @@ from tests.conftest import CONSOLE, ask, clean_environment, execute, run_drillbo
 from tests.other_user import UID, as_other_user
 from tests.stores.seaweed import Weed, running_weed
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 CONFIG = """
 state_dir = "state"
 

@@ -25,6 +25,8 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.dead import ELSEWHERE, dead_name
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from ops.fsio.atomic import StagedFile, staged_file, staged_folder
 
+pytestmark = pytest.mark.alone
+
 
 class Ended(Exception):  # noqa: N818 - what a signal raises
     """Stands for the end of a task."""

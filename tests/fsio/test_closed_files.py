@@ -10,6 +10,8 @@ import pytest
 
 from ops.fsio.closed_files import telling_closed
 
+pytestmark = pytest.mark.alone
+
 _PATIENCE_S = 30
 
 

@@ -10,6 +10,8 @@ import pytest
 from ops.fsio import copy as copying
 from ops.fsio.copy import ShortSourceError, copy_with_sha256, sha256_of
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("size", [0, 1, 4096, copying.CHUNK - 1, copying.CHUNK, copying.CHUNK + 1])
 @pytest.mark.parametrize("kernel", [True, False])

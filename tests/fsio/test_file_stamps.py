@@ -14,6 +14,8 @@ from ops.fsio.file_stamps import NO_FILE, UNSETTLED, WIDTH, file_stamps, file_st
 from ops.proc import start_copies
 from tests.listings import by_key
 
+pytestmark = pytest.mark.alone
+
 
 def stamps_of(folder: Path, *names: str) -> dict[str, tuple[int, ...]]:
     """The numbers of each file."""

@@ -19,6 +19,8 @@ from ops.fsio.leftovers import (
 )
 from tests.dead import ELSEWHERE, dead_name
 
+pytestmark = pytest.mark.alone
+
 
 def test_a_mark_keeps_the_name() -> None:
     """What a staged file is to be called can be read from its name; another program's name has none."""

@@ -12,7 +12,10 @@ import pytest
 from ops.fsio.process_marks import end_marked_processes, mark_process
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch, scratch_folder
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="marks need Linux's /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="marks need Linux's /proc"),
+    pytest.mark.alone,
+]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 from ops.fsio import scratch
 from ops.fsio.scratch import SCRATCH_PREFIX, remove_stale_scratch, scratch_folder
 
+pytestmark = pytest.mark.alone
+
 WRITER = 'cd "$0" && for i in $(seq 500); do echo x > "$i" || exit; done'
 
 

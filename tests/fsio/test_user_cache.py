@@ -9,6 +9,8 @@ import pytest
 from ops.fsio.atomic import STAGED_PREFIX
 from ops.fsio.user_cache import cache_folder, read_cached, write_cached
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

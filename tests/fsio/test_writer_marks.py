@@ -11,6 +11,8 @@ import pytest
 from ops.fsio.writer_marks import Writer
 from tests.dead import ELSEWHERE, gone
 
+pytestmark = pytest.mark.alone
+
 
 def test_a_mark_is_read_as_it_was_written() -> None:
     """The text of a mark means the same process again."""

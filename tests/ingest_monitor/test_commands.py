@@ -15,6 +15,8 @@ from tests.conftest import execute, run_drillbook
 from tests.ingest_monitor.answering import answer, answering
 from tests.ingest_monitor.histories import NOW, job, written_lines, written_table
 
+pytestmark = pytest.mark.long
+
 HOUR = timedelta(hours=1)
 SOURCE = '[source.prices]\nkind = "sqlite"\npath = "data.db"\n'
 

@@ -16,6 +16,8 @@ from tests.ingest_monitor.histories import NOW, job, written_lines, written_tabl
 from tests.ingest_monitor.serving import Answer, serving
 from tests.schemas.answers import Document
 
+pytestmark = pytest.mark.long
+
 HOUR: Final = timedelta(hours=1)
 
 

@@ -12,6 +12,8 @@ from ops.observers.terminal import PlainProgress
 from ops.run.progress import Progress
 from tests.conftest import CONSOLE, ask, execute, run_drillbook
 
+pytestmark = pytest.mark.alone
+
 
 def on_a_terminal(arguments: list[str], cwd: Path, answer: str | None = None) -> tuple[int, str]:
     """Run `drillbook` on a pseudo-terminal, answer its question; exit code and all that a person saw."""

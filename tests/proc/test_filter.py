@@ -11,6 +11,8 @@ import pytest
 from ops.errors import OpsError
 from ops.proc import filter as filters
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 SECRET = "-canary '\"\\ %$:@/ ação"
 
 

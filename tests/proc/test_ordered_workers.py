@@ -13,6 +13,8 @@ from ops.errors import SourceError, ToolError
 from ops.proc import worker_count
 from ops.proc.ordered_workers import results_in_order, results_of_many
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 MIB = 1 << 20
 
 

@@ -10,6 +10,8 @@ from ops.proc import Answer, ask_program
 from ops.proc.query import MOST_BYTES
 from tests.proc.test_run import lives, wait_for
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 
 def ask(*argv: str, folder: Path, timeout_s: float = 60) -> Answer:
     """What the program answers, with one variable around it."""

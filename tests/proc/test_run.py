@@ -22,6 +22,8 @@ from ops.proc import (
     start_server,
 )
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.defpath}
 only_linux = pytest.mark.skipif(

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import CONSOLE, execute
 from tests.proc.test_run import PROJECT, only_linux
 
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
 NONE = "0" * 16
 # Without a program of its own: while a shell starts one, it blocks signals.
 STATE = """while IFS= read -r line; do

@@ -23,6 +23,8 @@ from ops.run.job import Job
 from ops.stores.memory import MemoryStore
 from tests.dead import ELSEWHERE, gone
 
+pytestmark = pytest.mark.long
+
 READERS = f"{OWN_PREFIX}{READING}a.db/"
 DELETERS = f"{OWN_PREFIX}{DELETING}place/"
 SHORT_S = 0.4

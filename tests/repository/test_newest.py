@@ -25,6 +25,8 @@ from ops.stores.memory import MemoryStore
 from tests.histories import WHOSE, looked_at, put, stored_backup
 from tests.listings import day, put_all_kinds
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:

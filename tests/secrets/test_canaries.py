@@ -15,6 +15,8 @@ from tests.secrets import runs
 from tests.secrets.place import Place
 from tests.secrets.watching import OURS, Started, passfile_modes, recorded
 
+pytestmark = pytest.mark.long
+
 _LIBPQ: Final = frozenset({"postgres-variable"})
 _BOXED: Final = frozenset({"postgres-boxed"})
 _NOTHING: Final = frozenset[str]()

@@ -14,6 +14,8 @@ import pytest
 from tests.secrets.planted import Canaries, plant
 from tests.secrets.watching import Watch, prepare_records, program_of, recorded, recorder
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def canaries() -> Canaries:

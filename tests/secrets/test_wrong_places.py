@@ -12,6 +12,8 @@ from ops.errors import ConfigError
 from ops.host.secret import Secret, without_secrets
 from ops.sources.postgres.connect.address import client_environment, parse_address
 
+pytestmark = pytest.mark.long
+
 _SECRET = "hunter2/with+slashes"
 _IDENTITY = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQ"
 _POSTGRES = '[source.shop]\nkind = "postgres"\n'

@@ -12,6 +12,8 @@ from ops.run.job import Job
 from ops.snapshots.verify import verify_snapshots
 from tests.snapshots.tables import answer, drive, make_prices, price, set_close
 
+pytestmark = pytest.mark.long
+
 NAME = "PETR4-20260315.csv"
 
 

@@ -17,6 +17,8 @@ from ops.snapshots.update import update_snapshots
 from ops.snapshots.verify import verify_snapshots
 from tests.conftest import run_drillbook
 
+pytestmark = pytest.mark.long
+
 JOB = Job(clock=lambda: datetime(2026, 3, 15, tzinfo=UTC))
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 
 import pyrage
+import pytest
 
 from tests.conftest import ask, execute, run_drillbook
 from tests.stores.seaweed import Weed
+
+pytestmark = pytest.mark.long
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 _PAGE: Final = _REPOSITORY / "docs/operations/encryption.md"

@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import run_drillbook
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 FROZEN = Path(__file__).parents[2] / "fixtures" / "stores"
 BUCKET = """
 kind = "s3"

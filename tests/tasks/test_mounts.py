@@ -16,7 +16,7 @@ from ops.host.seen_stores import recall_store, remember_store
 from ops.host.state_dir import StateDir
 from tests.conftest import execute, files_below, run_drillbook
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.long]
 
 CONFIG = """
 [source.app]

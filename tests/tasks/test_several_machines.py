@@ -11,7 +11,7 @@ import pytest
 
 from tests.machines import Machine
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.long]
 OTHER = "backup.other_series"
 
 

@@ -21,6 +21,8 @@ from ops.model.manifest import FileEntry
 from tests.ciphers.keyrings import require_program, secret_file
 from tests.conftest import execute, run_drillbook
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 scratch_dir = "scratch"
 [source.app]

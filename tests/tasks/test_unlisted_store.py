@@ -22,6 +22,8 @@ from ops.tasks.session import Session
 from tests.conftest import CONSOLE, clean_environment, execute, run_drillbook
 from tests.other_user import as_other_user
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 [source.app]
 kind = "sqlite"

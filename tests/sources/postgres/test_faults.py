@@ -49,6 +49,8 @@ from tests.sources.postgres.shop import (
     verify,
 )
 
+pytestmark = pytest.mark.long
+
 KILLS = 4
 ROOT = Path(__file__).parents[3]
 

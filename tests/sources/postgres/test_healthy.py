@@ -12,6 +12,8 @@ from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.healthy import HEALTHY
 from tests.sources.postgres.shop import back_up, bad, drill, psql, restore, source_of, store_in
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("case", HEALTHY)
 @pytest.mark.parametrize("major", [15, 17])

@@ -32,6 +32,8 @@ from tests.sources.postgres.conftest import connect
 from tests.sources.postgres.mutations import MUTATIONS, SCHEMA
 from tests.sources.postgres.shop import dsn
 
+pytestmark = pytest.mark.long
+
 _NUMBERS = itertools.count(1)
 
 

@@ -23,6 +23,8 @@ from ops.sources.sqlite.source import SqliteSource
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import back_up, bad, drill, fill_with_petshop, source_of, store_in, verify
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def source(pg17: RunningServer, fresh_database: FreshDatabases) -> PostgresSource:

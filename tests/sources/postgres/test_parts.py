@@ -16,6 +16,8 @@ from tests.conftest import run_drillbook
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import dsn, fill_with_petshop, psql
 
+pytestmark = pytest.mark.long
+
 TABLE = """
 [store.local]
 kind = "local"

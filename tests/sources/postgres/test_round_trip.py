@@ -22,6 +22,8 @@ from tests.sources.postgres.shop import (
     verify,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("major", [15, 17, 18])
 def test_every_feature_comes_back(

@@ -22,6 +22,8 @@ from tests.histories import WHOSE, looked_at, stored_backup
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 MIB = 1 << 20
 
 

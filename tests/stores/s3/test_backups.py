@@ -13,6 +13,8 @@ from tests.conftest import ask, execute, run_drillbook
 from tests.keys import Keys
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 [source.prices]
 kind = "sqlite"

@@ -14,6 +14,8 @@ from ops.sources.sqlite.source import SqliteSource
 from ops.stores.s3 import connection
 from tests.stores.conftest import NewStore
 
+pytestmark = pytest.mark.long
+
 
 def test_nothing_is_known_before_an_answer(new_store: NewStore) -> None:
     """A store that was not asked anything says nothing, and then what the last answer said."""

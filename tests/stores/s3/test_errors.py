@@ -17,6 +17,8 @@ from tests.stores.s3.test_store import code_of
 from tests.stores.seaweed import store_of
 from tests.stores.troubles import refusing_server
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("status", "theirs", "ours"),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ops.model.findings import Finding, Severity
 from tests.stores import lies
 from tests.stores.conftest import NewStore
 from tests.stores.lying import Lie, liar_before
 from tests.stores.s3.test_protection import RULE, versioned
 from tests.stores.seaweed import Weed
+
+pytestmark = pytest.mark.long
 
 
 def told(findings: Any) -> dict[str, tuple[Severity, str]]:  # noqa: ANN401 - any iterable of findings

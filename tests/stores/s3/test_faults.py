@@ -24,6 +24,8 @@ from tests.stores.s3.test_store import MIB, code_of, made_file
 from tests.stores.seaweed import Weed, running_weed, store_of
 from tests.stores.troubles import Proxy, proxy_before
 
+pytestmark = pytest.mark.long
+
 SENDING = Path(__file__).parents[1] / "sending.py"
 
 

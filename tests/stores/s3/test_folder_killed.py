@@ -22,6 +22,8 @@ from tests.repository.test_upload_folders import require_right
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 SENDING = "tests.stores.s3.folder_sending"
 
 

@@ -14,6 +14,8 @@ from tests.stores.lying import Liar, Lie, liar_before
 from tests.stores.s3.lying_site import Site, Template, copied, filled
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 VERBS: Final = {
     "quick": ("backup.verify", "bucket:latest", "--source", "prices"),
     "full": ("backup.verify", "bucket:latest", "--source", "prices", "--level", "full"),

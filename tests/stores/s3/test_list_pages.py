@@ -38,6 +38,8 @@ from tests.listings import by_key
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 DAY = datetime(2026, 1, 1, 3, tzinfo=UTC)
 
 

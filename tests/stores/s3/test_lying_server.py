@@ -25,6 +25,8 @@ from tests.stores.lying import Answer, Forward, Liar, Lie, Request, liar_before
 from tests.stores.s3.test_store import MIB, made_file
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., S3Store]
 
 

@@ -33,6 +33,8 @@ from tests.killing import run_and_kill
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 

@@ -11,6 +11,8 @@ from ops.stores.s3.options import S3Options
 from ops.stores.s3.store import S3Store
 from ops.units import Size
 
+pytestmark = pytest.mark.long
+
 MIB = 1 << 20
 
 

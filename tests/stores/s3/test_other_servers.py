@@ -16,6 +16,8 @@ from tests.stores.lying import Answer, Forward, Lie, Request, liar_before
 from tests.stores.s3.test_store import made_file
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 _XML = {"Content-Type": "application/xml"}
 
 

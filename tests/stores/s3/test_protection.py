@@ -19,6 +19,8 @@ from tests.stores.lying import Answer, Lie, liar_before
 from tests.stores.s3.test_store import made_file
 from tests.stores.seaweed import Weed
 
+pytestmark = pytest.mark.long
+
 RULE = {"ID": "old", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}}
 
 

@@ -16,6 +16,8 @@ from ops.units import Size
 from tests.stores.s3.test_store import MIB, made_file
 from tests.stores.seaweed import Weed, free_ports, store_of, wait_until_ready, weed_program, write_identities
 
+pytestmark = pytest.mark.long
+
 
 @contextlib.contextmanager
 def replicated_weed() -> Iterator[tuple[Weed, list[Weed]]]:

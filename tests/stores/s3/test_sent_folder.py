@@ -12,6 +12,8 @@ from ops.run.progress import silent
 from ops.stores.s3.store import S3Store
 from tests.stores.conftest import NewStore
 
+pytestmark = pytest.mark.long
+
 SIZES = {"dump/1.dat": 10, "dump/2.dat": 0, "toc": 9 << 20}
 
 

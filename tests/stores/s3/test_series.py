@@ -28,6 +28,8 @@ from tests.actions.test_series import (
 from tests.keys import Keys
 from tests.stores.conftest import NewStore
 
+pytestmark = pytest.mark.long
+
 __all__ = [
     "TestVersionOne",
     "site",

@@ -18,6 +18,8 @@ from ops.units import Size
 from tests.stores.conftest import NewStore
 from tests.stores.seaweed import Weed, key_file
 
+pytestmark = pytest.mark.long
+
 MIB = 1 << 20
 
 

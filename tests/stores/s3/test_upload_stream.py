@@ -36,6 +36,8 @@ from tests.stores.s3.test_store import MIB, code_of
 from tests.stores.seaweed import Weed, running_weed, store_of
 from tests.stores.troubles import proxy_before
 
+pytestmark = pytest.mark.long
+
 PART = Size(5 * MIB)
 
 

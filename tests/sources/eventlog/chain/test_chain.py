@@ -16,6 +16,8 @@ from ops.sources.eventlog.chain.segment import check_segment
 from ops.sources.eventlog.log.layout import FOLDER, segment_number
 from tests.sources.eventlog.writing import Event, hash_of, made_events, segment_text, segments_of
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parents[1]
 
 

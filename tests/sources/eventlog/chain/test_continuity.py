@@ -13,6 +13,8 @@ from ops.sources.eventlog.chain.lookup import hash_at
 from ops.sources.eventlog.chain.segment import SegmentFacts, check_segment
 from tests.sources.eventlog.writing import Event, made_events, segment_text, segments_of
 
+pytestmark = pytest.mark.long
+
 
 def facts_of(segments: Mapping[int, bytes]) -> dict[int, SegmentFacts]:
     """What each segment says for itself."""

@@ -17,6 +17,8 @@ from ops.sources.eventlog.chain.segment import check_segment
 from ops.sources.eventlog.log.layout import looks_like_a_segment, segment_number, segment_path
 from tests.sources.eventlog.writing import hash_of, made_events, segment_text
 
+pytestmark = pytest.mark.long
+
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors.json").read_text())
 
 

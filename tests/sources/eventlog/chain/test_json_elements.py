@@ -19,6 +19,8 @@ from ops.sources.eventlog.chain.json_elements import array_elements
 from ops.sources.eventlog.chain.segment import SegmentFacts, check_parts, check_segment, elements_in
 from tests.sources.eventlog.writing import made_events, segment_text
 
+pytestmark = pytest.mark.long
+
 TEXTS = [
     b"[]", b" [ ] \n", b"null", b" null ", b"nul", b"nullx", b"null null", b"", b"  ", b"[", b"]", b"{}", b"1", b'"a"',
     b"[1]", b"[1,]", b"[,1]", b"[1 2]", b"[1,2]", b"[1,2]]", b"[1,2] x", b"[1.5e3, -0, 12345678901234567890]", b"[-]",

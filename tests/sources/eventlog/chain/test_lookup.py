@@ -12,6 +12,8 @@ from ops.sources.eventlog.chain.lookup import hash_at, newest_timestamp, walk_ex
 from ops.sources.eventlog.chain.segment import SegmentFacts, check_segment
 from tests.sources.eventlog.writing import Event, made_events, segment_text
 
+pytestmark = pytest.mark.long
+
 EVENTS = made_events(40)
 
 

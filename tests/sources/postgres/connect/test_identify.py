@@ -23,6 +23,8 @@ from ops.sources.postgres.source import PostgresSource
 from ops.stores.local.store import LocalOptions, LocalStore
 from tests.sources.postgres.conftest import FreshDatabases, connect
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("options", "text", "local"),

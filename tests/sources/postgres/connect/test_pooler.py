@@ -34,7 +34,10 @@ logfile = {folder}/log
 pidfile = {folder}/pid
 """
 BOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-pytestmark = pytest.mark.skipif(not Path(BOUNCER).exists(), reason="pgbouncer is not installed here")
+pytestmark = [
+    pytest.mark.skipif(not Path(BOUNCER).exists(), reason="pgbouncer is not installed here"),
+    pytest.mark.long,
+]
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from ops.sources.postgres.dump.archive import after_rows, parse_listing, without
 from ops.sources.postgres.dump.tenant import loading_order
 from tests.sources.postgres.tables import table
 
+pytestmark = pytest.mark.long
+
 LISTING = """;
 ; Archive created at 2026-01-01 00:00:00 UTC
 ;     TOC Entries: 12

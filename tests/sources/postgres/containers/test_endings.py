@@ -23,7 +23,7 @@ from tests.sources.postgres.conftest import require_programs
 from tests.sources.postgres.containers.conftest import CLIENTS, ContainerDatabase
 from tests.sources.postgres.shop import store_in
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.long]
 
 HELD = """
 import os, sys

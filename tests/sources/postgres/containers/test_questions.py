@@ -31,7 +31,7 @@ from ops.sources.postgres.measure.tables import (
 from tests.containers import wait_for
 from tests.sources.postgres.containers.conftest import CLIENTS, ContainerDatabase
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.long]
 
 ODD = (
     "it's",

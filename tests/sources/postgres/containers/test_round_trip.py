@@ -32,7 +32,7 @@ from tests.sources.postgres.containers.conftest import (
 )
 from tests.sources.postgres.shop import back_up, bad, drill, restore, store_in, verify
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.long]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ops.sources.postgres.source import PostgresSource
 from tests.containers import ENGINE_ENDED_FIRST, ContainerHost
 from tests.sources.postgres.containers.conftest import ContainerDatabase
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.long]
 BY_BOTH = pytest.mark.parametrize("client", ["podman", "docker"])
 
 

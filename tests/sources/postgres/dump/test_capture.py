@@ -28,6 +28,8 @@ from tests.sources.postgres.shop import (
     store_in,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def shop(pg17: RunningServer, fresh_database: FreshDatabases) -> FreshDatabase:

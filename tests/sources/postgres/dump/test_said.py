@@ -19,6 +19,8 @@ from ops.sources.postgres.source import PostgresSource
 from tests.sources.postgres.conftest import FreshDatabases, connect
 from tests.sources.postgres.shop import dsn, psql, source_of, store_in
 
+pytestmark = pytest.mark.long
+
 
 def taken(source: PostgresSource, folder: Path) -> Taken:
     """A backup of it."""

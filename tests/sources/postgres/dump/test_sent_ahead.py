@@ -26,6 +26,8 @@ from tests.keys import Keys
 from tests.repository.test_upload_folders import FolderStore, repository, wait_for
 from tests.sources.postgres.conftest import FreshDatabases
 
+pytestmark = pytest.mark.long
+
 TABLES = 4
 
 

@@ -17,6 +17,8 @@ from ops.sources.postgres.source import PostgresSource
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, connect, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in, verify
 
+pytestmark = pytest.mark.long
+
 SCRIPT = """
 CREATE TABLE place (id int PRIMARY KEY, name text, own bool NOT NULL DEFAULT true);
 CREATE TABLE job (id serial PRIMARY KEY, what text);

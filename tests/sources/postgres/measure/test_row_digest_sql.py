@@ -19,6 +19,8 @@ from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases
 from tests.sources.postgres.shop import dsn, psql
 
+pytestmark = pytest.mark.long
+
 ALGORITHMS = [RECORD_HASH, TEXT_HASH, EARLIER_RECORD_HASH, EARLIER_TEXT_HASH]
 COLUMNS = {
     "smallint": ("1", "2"),

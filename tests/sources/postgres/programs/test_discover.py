@@ -13,6 +13,8 @@ from ops.sources.postgres.programs.installation import Programs, plain_environme
 from ops.sources.postgres.programs.release import Release
 from tests.sources.postgres.conftest import require_programs
 
+pytestmark = pytest.mark.long
+
 GZIP = frozenset({"gzip"})
 ALL_CODECS = frozenset({"gzip", "lz4", "zstd"})
 

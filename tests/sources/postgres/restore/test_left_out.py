@@ -14,6 +14,8 @@ from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabase, FreshDatabases, connect, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in
 
+pytestmark = pytest.mark.long
+
 # Like pg_cron: a setting that only its library knows, one database of the server, a schema of its own with the user's rows.
 SCRIPT = """
 DO $$ BEGIN IF current_database() <> current_setting('homely.database') THEN

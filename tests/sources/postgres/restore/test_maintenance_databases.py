@@ -15,6 +15,8 @@ from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import connect, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in, verify
 
+pytestmark = pytest.mark.long
+
 ROWS = "CREATE TABLE customers (id integer PRIMARY KEY, name text); INSERT INTO customers SELECT n, 'n' || n FROM generate_series(1, 30) n"
 COUNT = "SELECT count(*) FROM customers"
 

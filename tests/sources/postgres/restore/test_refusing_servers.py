@@ -27,6 +27,8 @@ from ops.sources.postgres.server.server import RunningServer, scratch_server
 from tests.sources.postgres.conftest import require_programs, serving
 from tests.sources.postgres.shop import back_up, bad, drill, dsn, psql, restore, source_of, store_in
 
+pytestmark = pytest.mark.long
+
 _FULL = "No space left on device|Check free disk space"
 SHOP = """
 CREATE TABLE items (id integer, day date NOT NULL) PARTITION BY RANGE (day);

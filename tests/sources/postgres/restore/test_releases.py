@@ -51,6 +51,8 @@ from tests.sources.postgres.shop import (
     verify,
 )
 
+pytestmark = pytest.mark.long
+
 # As long as what stands there in truth: texts in a table of contents have their length in front.
 OWN_OPTION = (b"n_distinct=-0.5", b"pg_attver=12345")
 UNKNOWN_SETTING = (b"default_statistics_target", b"drillbook_unknown_setting")

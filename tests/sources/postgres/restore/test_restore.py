@@ -36,6 +36,8 @@ from tests.sources.postgres.shop import (
     store_in,
 )
 
+pytestmark = pytest.mark.long
+
 COUNT = "SELECT count(*) FROM public.vendas"
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ops.sources.postgres.restore.script import entry_lines, own_options, without_options
 
+pytestmark = pytest.mark.long
+
 SET = b"ALTER TABLE ONLY public.t ALTER COLUMN id SET (pg_attver=26555456);\n"
 HIDDEN = {
     "a string": b"COMMENT ON TABLE t IS 'it''s\n" + SET + b"';\n",

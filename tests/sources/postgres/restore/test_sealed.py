@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ops.sources.postgres.server.server import RunningServer
 from tests.conftest import run_drillbook
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import dsn, psql
+
+pytestmark = pytest.mark.long
 
 CONFIG = """
 [cipher.lock]

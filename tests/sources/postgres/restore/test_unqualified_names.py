@@ -12,6 +12,8 @@ from ops.sources.postgres.server.server import RunningServer
 from tests.sources.postgres.conftest import FreshDatabases
 from tests.sources.postgres.shop import back_up, bad, drill, psql, restore, source_of, store_in
 
+pytestmark = pytest.mark.long
+
 CASES = {
     "a materialized view": (
         "CREATE TABLE t AS SELECT 1 AS a",

@@ -31,6 +31,8 @@ from ops.sources.postgres.server.server import (
 )
 from tests.sources.postgres.conftest import FreshDatabases, connect, require_programs
 
+pytestmark = pytest.mark.long
+
 PROJECT = Path(__file__).parents[4]
 SERVE = """
 import os, sys, signal, time
