@@ -157,7 +157,7 @@ def test_a_folder_that_fails_leaves_what_others_put(
         client.put_object(Bucket=bucket, Key=f"{prefix}a.pg/f0", Body=b"theirs")
         raise OpsError("no", code="store.checksum_refused")
 
-    monkeypatch.setattr(folders, "_require_all", replaced)
+    monkeypatch.setattr(folders, "require_all", replaced)
     raised(lambda: store.put("a.pg", made_folder(tmp_path / "folder", "x", "y")))
     left = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]]
     assert left == [f"{prefix}a.pg/f0"]
