@@ -1,4 +1,4 @@
-"""Which kinds, stores and ciphers there are: one function each, which imports the driver only when a table names its kind.
+"""Which kinds, stores, ciphers and observers there are: one function each, which imports the driver only when it is needed.
 
 mypy checks in those functions that each driver keeps its port, and import-linter sees what they import.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ops.ports.cipher import Cipher
+from ops.ports.observer import Observer, Setting
 from ops.ports.source import Source
 from ops.ports.store import Store
 
@@ -95,3 +96,22 @@ def _openssl() -> Driver[Cipher]:
 SOURCES: Final = Kinds({"eventlog": _eventlog, "postgres": _postgres, "sqlite": _sqlite})
 STORES: Final = Kinds({"local": _local, "s3": _s3})
 CIPHERS: Final = Kinds({"age": _age, "gpg": _gpg, "openssl": _openssl})
+
+
+def _json_log(setting: Setting) -> Observer | None:
+    from ops.observers.json_log import json_log
+
+    return json_log(setting)
+
+
+def _terminal(setting: Setting) -> Observer | None:
+    from ops.observers.terminal import terminal
+
+    return terminal(setting)
+
+
+OBSERVERS: Final[dict[str, Callable[[Setting], Observer | None]]] = {
+    "json_log": _json_log,
+    "terminal": _terminal,
+}
+"""Each makes an observer for a run, or None where it has nothing to do in this one."""

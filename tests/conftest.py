@@ -24,7 +24,16 @@ from tests.schemas.answers import require_valid
 CONSOLE = Path(sys.executable).with_name("drillbook")
 AGAIN_S = 30.0
 LIMIT = pytest.StashKey[object]()
-CLEAN = {"DATA_DIR", "BACKUP_DIR", "OPS_CONFIG", "LOG_FILE", "LOG_LEVEL"}
+CLEAN = {
+    "DATA_DIR",
+    "BACKUP_DIR",
+    "OPS_CONFIG",
+    "LOG_FILE",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "JOURNAL_STREAM",
+    "NO_COLOR",
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

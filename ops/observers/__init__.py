@@ -1,1 +1,1 @@
-"""Observers."""
+"""Who listens to a run: each kind is one module here and one line in `ops.registry.OBSERVERS`."""

@@ -1,18 +1,16 @@
-"""Who listens to a running job: a progress bar on a terminal, plain lines elsewhere, the log of steps."""
+"""How far a run is, on standard error: a bar on a terminal, a plain line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ops.errors import ConfigError
-from ops.run.job import LineSink, discard
-from ops.run.progress import Progress, silent
+from ops.host.journal import Priority, with_priority
+from ops.ports.observer import Observer, Setting
+from ops.run.events import Advanced, Chosen, Event, Finished, Started
 from ops.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -20,111 +18,111 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _PLAIN_EVERY_S: Final = 10.0
-_LEVELS: Final = {"DEBUG": 0, "INFO": 0, "WARNING": 1, "ERROR": 2, "CRITICAL": 2}
+_ERROR: Final = 2
+
+Write = Callable[[str], None]
 
 
 class PlainProgress:
-    """A line every ten seconds on standard error: short work says nothing."""
+    """A line every ten seconds: short work says nothing."""
 
-    def __init__(self) -> None:
-        self._what, self._total, self._done = "", 0, 0
+    def __init__(self, write: Write) -> None:
+        self._write = write
         self._started = self._spoken = time.monotonic()
+        self._what = ""
 
-    def step(self, what: str, total: int | None = None) -> None:
-        """A new step begins."""
-        self._what, self._total, self._done = what, total or 0, 0
-        self._started = self._spoken = time.monotonic()
+    @property
+    def hears(self) -> tuple[type[Event], ...]:
+        """How far a step is, and that the run is over."""
+        return (Advanced,)
 
-    def advance(self, count: int) -> None:
-        """`count` more bytes are done."""
-        self._done += count
+    def handle(self, event: Event) -> None:
+        """Say how far it is when nothing was said for ten seconds."""
+        if not isinstance(event, Advanced):
+            return
         now = time.monotonic()
-        if now - self._spoken >= _PLAIN_EVERY_S:
-            self._spoken = now
-            rate = format_size(self._done / (now - self._started))
-            of = f" of {format_size(self._total)}" if self._total else ""
-            took = format_duration(now - self._started)
-            sys.stderr.write(f"{self._what}: {format_size(self._done)}{of}, {rate}/s, {took}\n")
+        if not event.done or event.what != self._what:
+            self._what, self._started, self._spoken = event.what, now, now
+        if now - self._spoken < _PLAIN_EVERY_S:
+            return
+        self._spoken = now
+        rate = format_size(event.done / (now - self._started))
+        of = f" of {format_size(event.total)}" if event.total else ""
+        took = format_duration(now - self._started)
+        about = f"{event.source}: " if event.source else ""
+        self._write(f"{about}{event.what}: {format_size(event.done)}{of}, {rate}/s, {took}")
 
 
 class TerminalProgress:
-    """A bar with bytes and rate on standard error, gone when the task ends."""
+    """A bar with source, step, bytes, rate and time left, gone when the task ends."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-        )
-        self._bar: RichProgress = RichProgress(
-            *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
-        )
+        self._bar: RichProgress | None = None
         self._task: TaskID | None = None
+        self._what, self._number, self._of = ("", ""), 0, 0
 
-    def step(self, what: str, total: int | None = None) -> None:
-        """A new step begins, in place of the last."""
-        if self._task is None:
+    @property
+    def hears(self) -> tuple[type[Event], ...]:
+        """How far a step is, and which source of how many it is about."""
+        return (Started, Chosen, Advanced, Finished)
+
+    def handle(self, event: Event) -> None:
+        """Draw it, or take it away."""
+        if isinstance(event, Chosen):
+            self._of = len(event.sources)
+        elif isinstance(event, Started) and event.source:
+            self._number += 1
+        elif isinstance(event, Advanced):
+            self._draw(event)
+        elif isinstance(event, Finished) and not event.source and self._bar is not None:
+            self._bar.stop()
+
+    def _draw(self, event: Advanced) -> None:
+        if self._bar is None:
+            self._bar = _make_bar()
             self._bar.start()
-        else:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(what, total=total)
+        if self._task is None or self._what != (event.source, event.what) or not event.done:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._what = (event.source, event.what)
+            self._task = self._bar.add_task(self._about(event), total=event.total)
+        self._bar.update(self._task, completed=event.done)
 
-    def advance(self, count: int) -> None:
-        """`count` more bytes are done."""
-        if self._task is not None:
-            self._bar.advance(self._task, count)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+    def _about(self, event: Advanced) -> str:
+        which = f" ({self._number} of {self._of})" if 0 < self._number <= self._of and self._of > 1 else ""
+        return f"{event.source}{which}: {event.what}" if event.source else event.what
 
 
-def make_progress(*, quiet: bool) -> Progress:
-    """Return the listener that fits standard error, or with `quiet` one that says nothing."""
-    if quiet:
-        return silent
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+def _make_bar() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    # A file of its own: a terminal that is held (Ctrl-S) must not hold the lock of standard error as well.
+    console = Console(file=open(os.dup(_ERROR), "w", encoding="utf-8", errors="replace"))  # noqa: SIM115, PTH123 - open to the end
+    text = TextColumn("{task.description}", markup=False)
+    rest = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
+    return Progress(SpinnerColumn(), text, *rest, console=console, transient=True)
 
 
-def make_sink(environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> LineSink:
-    """Return where the log of steps goes: `LOG_FILE`, else standard error, on a terminal only when `verbose`.
-
-    `LOG_LEVEL` of WARNING or above, or `quiet` without a `LOG_FILE`, leaves only the lines of steps that failed.
-    Raises ConfigError when the file can not be written, or the level is none.
-    """
-    usual = "WARNING" if quiet and not environ.get("LOG_FILE") else "INFO"
-    level = environ.get("LOG_LEVEL", "").upper() or usual
-    if level not in _LEVELS:
-        raise ConfigError(f"LOG_LEVEL={level} is no level", hint=f"one of {', '.join(_LEVELS)}")
-    target = environ.get("LOG_FILE", "")
-    if not target and sys.stderr.isatty() and not verbose:
-        return discard
-    descriptor = _open_log(target) if target else sys.stderr.fileno()
+def terminal(setting: Setting) -> Observer | None:
+    """Return the listener that fits standard error; None with `--quiet`."""
+    if setting.quiet:
+        return None
+    if sys.stderr.isatty() and setting.environ.get("TERM", "dumb") != "dumb":
+        return TerminalProgress()
 
     def write(line: str) -> None:
-        if _LEVELS[level] == 0 or json.loads(line)["status"] != "ok":
-            # One write a line: lines of runs that share the file do not mix.
-            try:
-                os.write(descriptor, f"{line}\n".encode())
-            except OSError as error:
-                _complain(error)
+        os.write(
+            _ERROR,
+            f"{with_priority(line, Priority.INFO, setting.environ)}\n".encode("utf-8", "backslashreplace"),
+        )
 
-    return write
-
-
-def _complain(error: OSError) -> None:
-    """Say that a log line was lost. A full disk under the log must not be the end of a backup elsewhere."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"WARNING: a log line could not be written: {error.strerror}\n")
-
-
-def _open_log(target: str) -> int:
-    try:
-        return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"LOG_FILE {target} can not be written: {error.strerror}") from error
+    return PlainProgress(write)

@@ -1,37 +1,20 @@
-"""The log of a run: one JSON object a line, one line a step, for machines that read logs.
-
-Fields that every line has: job_id, event, source, started_at, finished_at, duration_ms, rows, bytes, checksum,
-status, error_message (null where they say nothing). No secret is ever given to it.
-"""
+"""One run of one action on one source: its identity, its clock, and the steps that it tells its listeners of."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ops.errors import OpsError
-from ops.run.progress import Progress, silent
-from ops.units import format_time
-
-
-class LineSink(Protocol):
-    """Takes whole lines; never raises."""
-
-    def __call__(self, line: str, /) -> None:
-        """Write one line, without its line end."""
-
-
-def discard(_line: str) -> None:
-    """The sink that forgets."""
+from ops.run.events import Listener, Started, Step, ignore
+from ops.run.progress import Progress, ToldProgress, silent
 
 
 def utc_now() -> datetime:
-    """The present moment, timezone-aware, in UTC."""
+    """Return the present moment, timezone-aware, in UTC."""
     return datetime.now(UTC)
 
 
@@ -46,51 +29,62 @@ class StepFacts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of one action on one source: its identity, its clock, and who listens."""
+    """One run of one action on one source: its identity, its clock, and who listens (`ops.run.events`)."""
 
     job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     source: str = ""
-    sink: LineSink = discard
+    tell: Listener = ignore
     clock: Callable[[], datetime] = utc_now
     progress: Progress = silent
+    task: str = ""
 
     def of_source(self, name: str) -> Job:
-        """The same listeners for a job of its own on source `name`."""
-        return replace(self, job_id=str(uuid.uuid4()), source=name)
+        """Begin a job of its own on source `name`, with the same listeners."""
+        job = replace(self, job_id=str(uuid.uuid4()), source=name, progress=self._progress_of(name))
+        self.tell(Started(task=self.task, job_id=job.job_id, source=name, at=self.clock()))
+        return job
+
+    def _progress_of(self, name: str) -> Progress:
+        return ToldProgress(name, self.tell) if isinstance(self.progress, ToldProgress) else self.progress
 
     @contextlib.contextmanager
     def step(self, event: str) -> Iterator[StepFacts]:
-        """Log one line when the block ends: status `ok`, or `error` with the message when it raises."""
+        """Tell of the step when the block ends: `ok`, or `error` with the message when it raises."""
         started = self.clock()
         facts = StepFacts()
         try:
             yield facts
         except OpsError as error:
-            self._write(event, started, facts, "error", f"{error.code}: {error.message}")
+            self._tell(event, started, facts, error.code, error.message)
             raise
         except BaseException as error:
-            self._write(event, started, facts, "error", type(error).__name__)
+            # What another library raises may hold anything: its text is told to no one.
+            self._tell(event, started, facts, "", type(error).__name__)
             raise
-        self._write(event, started, facts, "ok", None)
+        self._tell(event, started, facts)
 
-    def _write(self, event: str, started: datetime, facts: StepFacts, status: str, error: str | None) -> None:
+    def _tell(
+        self, event: str, started: datetime, facts: StepFacts, code: str = "", message: str = ""
+    ) -> None:
         finished = self.clock()
-        line = {
-            "job_id": self.job_id,
-            "event": event,
-            "source": self.source,
-            "started_at": format_time(started),
-            "finished_at": format_time(finished),
-            "duration_ms": milliseconds(started, finished),
-            "rows": facts.rows,
-            "bytes": facts.bytes,
-            "checksum": facts.checksum,
-            "status": status,
-            "error_message": error,
-        }
-        self.sink(json.dumps(line))
+        self.tell(
+            Step(
+                job_id=self.job_id,
+                source=self.source,
+                name=event,
+                started_at=started,
+                finished_at=finished,
+                duration_ms=milliseconds(started, finished),
+                status="error" if message else "ok",
+                rows=facts.rows,
+                bytes=facts.bytes,
+                checksum=facts.checksum,
+                code=code,
+                message=message,
+            )
+        )
 
 
 def milliseconds(started: datetime, finished: datetime) -> int:
-    """Whole milliseconds from `started` to `finished`; 0 when the clock was set back meanwhile."""
+    """Return whole milliseconds from `started` to `finished`; 0 when the clock was set back meanwhile."""
     return max(0, round((finished - started).total_seconds() * 1000))

@@ -87,6 +87,7 @@ def drill_deaf(
     return subprocess.run(
         [CONSOLE, "backup.drill"],
         cwd=folder,
+        env={**os.environ, "LOG_FORMAT": "json"},
         preexec_fn=lambda: deaf(*numbers, blocked=blocked),
         capture_output=True,
         check=False,

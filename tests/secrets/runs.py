@@ -12,7 +12,7 @@ def take_backups(place: Place) -> None:
     """With every way to give a secret."""
     place.run("backup.create", "--source", "prices", "--verify")
     place.run("backup.create", "--source", "shop-file", "--format", "json")
-    place.run("backup.create", "--source", "notes", LOG_FILE=None, LOG_LEVEL="DEBUG")
+    place.run("backup.create", "--source", "notes", LOG_FILE=None, LOG_FORMAT="json", LOG_LEVEL="DEBUG")
     place.run("backup.create", "--config", "ways.toml")
     # A password in a variable would come before those in files.
     place.run("backup.create", "--config", "files.toml", PGPASSWORD=None)

@@ -520,7 +520,7 @@ def test_passwords_are_never_shown(locked_server: RunningServer, tmp_path: Path,
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        job = Job(sink=lambda record: lines.append(json.dumps(record, default=str)))
+        job = Job(tell=lambda event: lines.append(repr(event)))
         backup = take_backup(source, Repository(store=store), BackupRequest(), job).backup
         evidence = drill(backup, source, tmp_path)
     finally:
