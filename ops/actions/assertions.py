@@ -70,12 +70,17 @@ def _check(assertion: Assertion, copy: Copy, folder: Path, manifest: Manifest) -
         return _check_query(assertion, where, copy)
     except OpsError as error:
         # The assertion itself can not be asked: nothing is known about the backup by that.
-        return _undecided(where, error.message)
+        return _undecided(where, error.message, error.hint)
 
 
-def _undecided(where: str, why: str) -> Finding:
+def _undecided(where: str, why: str, hint: str = "") -> Finding:
     return Finding(
-        severity=Severity.WARNING, code="assert.undecided", message=why, where=where, blocking=True
+        severity=Severity.WARNING,
+        code="assert.undecided",
+        message=why,
+        where=where,
+        blocking=True,
+        hint=hint,
     )
 
 

@@ -12,6 +12,7 @@ from ops.config.tables import Place, build, expand_variables, require_known
 from ops.errors import ConfigError
 from ops.host.secret import Secret
 from ops.ingest_monitor.settings import FIELDS, YFINANCE, IngestSettings, Provider, require_url
+from ops.model.close_names import close_or_all
 
 KEYS: Final = ("ingest", "provider")
 """What stands at the top of a file about the ingest side."""
@@ -33,7 +34,7 @@ class IngestConfig:
     def provider(self, name: str) -> Provider:
         """The provider of that name; raises ConfigError that lists the names there are."""
         if name not in self.providers:
-            hint = f"there are: {', '.join(sorted(self.providers))}; add [provider.{name}]"
+            hint = f"{close_or_all(name, sorted(self.providers), 'there are')}; add [provider.{name}]"
             raise ConfigError(f"no provider {name!r}", code="config.unknown_provider", hint=hint)
         return self.providers[name]
 
@@ -87,16 +88,18 @@ def read_ingest(
 def _settings(
     table: object, environ: Mapping[str, str], place: Place, sources: Collection[str]
 ) -> IngestSettings:
-    here = Place(place.file, "ingest", place.folder)
+    here = place.of("ingest")
     if not isinstance(table, dict):
         raise ConfigError(f"{place}: ingest must be a table, [ingest]")
     given = build(
         _IngestTable, {key: expand_variables(value, environ, here) for key, value in table.items()}, here
     )
     if given.source is not None and given.source not in sources:
-        hint = f"configured: {', '.join(sorted(sources)) or 'none'}"
-        raise ConfigError(f"{here}: unknown source {given.source!r}", code="config.unknown_source", hint=hint)
-    require_known(given.columns, FIELDS, Place(place.file, f"{here.table}.columns", place.folder))
+        hint = close_or_all(given.source, sorted(sources), "configured")
+        raise ConfigError(
+            f"{here.near('source')}: unknown source {given.source!r}", code="config.unknown_source", hint=hint
+        )
+    require_known(given.columns, FIELDS, place.of(f"{here.table}.columns"))
     said = {item.name: value for item in fields(given) if (value := getattr(given, item.name)) is not None}
     lag = said.get("lag_warning") or timedelta(seconds=_number(environ, _LAG, 86400))
     lock = said.get("lock_timeout") or timedelta(seconds=_number(environ, _LOCK, 120))
@@ -111,7 +114,7 @@ def _settings(
 def _provider(
     name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, retries: int
 ) -> Provider:
-    here = Place(place.file, f"provider.{name}", place.folder)
+    here = place.of(f"provider.{name}")
     given = build(
         _ProviderTable, {key: expand_variables(value, environ, here) for key, value in table.items()}, here
     )
@@ -120,7 +123,7 @@ def _provider(
     if len(ways) > 1:
         raise ConfigError(f"{here}: give one of token_env, token_file, token_command")
     if given.retries is not None and not 0 <= given.retries <= _MOST_RETRIES:
-        raise ConfigError(f"{here}, retries: {given.retries} is not between 0 and {_MOST_RETRIES}")
+        raise ConfigError(f"{here.at('retries')}: {given.retries} is not between 0 and {_MOST_RETRIES}")
     token = Secret(
         "token", env=given.token_env, file=given.token_file, command=given.token_command, environ=environ
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 from ops.config.tables import Place
 from ops.errors import ConfigError
+from ops.model.close_names import close_or_all
 from ops.ports.source import Source
 
 MEMBERS: Final = "members"
@@ -26,12 +26,10 @@ def chosen_members(options: Any, sources: Mapping[str, Source], place: Place) ->
         raise ConfigError(f"{place}: members is empty", code="config.missing_key", hint="name other sources")
     for name in names:
         if name not in sources:
-            close = get_close_matches(name, sources, 1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            hint = f"{meant}sources that can be members: {', '.join(sources)}"
+            hint = close_or_all(name, sources, "sources that can be members")
             raise ConfigError(
-                f"{place}, members: no source {name!r}", code="config.unknown_source", hint=hint
+                f"{place.at('members')}: no source {name!r}", code="config.unknown_source", hint=hint
             )
     if len(set(names)) < len(names):
-        raise ConfigError(f"{place}, members: a source is named twice", code="config.duplicate_place")
+        raise ConfigError(f"{place.at('members')}: a source is named twice", code="config.duplicate_place")
     return {MEMBERS: {name: sources[name] for name in names}}

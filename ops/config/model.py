@@ -11,6 +11,7 @@ from ops.config.ingest import IngestConfig
 from ops.config.snapshots import SnapshotSettings
 from ops.errors import ConfigError
 from ops.host.state_dir import StateDir
+from ops.model.close_names import close_or_all
 from ops.model.complaints import Known
 from ops.model.requests import Assertion, Objectives
 from ops.model.series import Machine, Whose
@@ -88,14 +89,14 @@ class Config:
     def source(self, name: str) -> ConfiguredSource:
         """The source of that name; raises ConfigError that lists the names there are."""
         if name not in self.sources:
-            hint = f"configured: {', '.join(sorted(self.sources)) or 'none'}"
+            hint = close_or_all(name, sorted(self.sources), "configured")
             raise ConfigError(f"no source {name!r}", code="config.unknown_source", hint=hint)
         return self.sources[name]
 
     def store(self, name: str) -> Store:
         """The store of that name; raises ConfigError that lists the names there are."""
         if name not in self.stores:
-            hint = f"configured: {', '.join(sorted(self.stores))}"
+            hint = close_or_all(name, sorted(self.stores), "configured")
             raise ConfigError(f"no store {name!r}", code="config.unknown_store", hint=hint)
         return self.stores[name]
 

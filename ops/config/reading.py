@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import tempfile
@@ -22,8 +23,10 @@ from ops.config.retention import STORE_KEYS, Named, known_policy, read_policy, r
 from ops.config.snapshots import KEYS as SNAPSHOT_KEYS
 from ops.config.snapshots import read_snapshots
 from ops.config.tables import Place, build, expand_variables, require_known
+from ops.config.usual_causes import cause_in_toml
 from ops.errors import ConfigError
 from ops.host.state_dir import state_dir
+from ops.model.close_names import close_or_all
 from ops.model.requests import Objectives
 from ops.ports.cipher import Cipher
 from ops.ports.source import Source
@@ -97,6 +100,7 @@ def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> C
         why = getattr(error, "strerror", None) or "not UTF-8 text"
         hint = "give the right one with --config or OPS_CONFIG"
         raise ConfigError(f"configuration {file}: {why}", code="config.missing_file", hint=hint) from error
+    place = dataclasses.replace(place, text=text)
     return _build_config(_parse(text, place), environ, place, file)
 
 
@@ -104,7 +108,11 @@ def _parse(text: str, place: Place) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{place} is not valid TOML: {error}", code="config.invalid_toml") from error
+        number, line, cause = cause_in_toml(text, str(error))
+        where = f", line {number}" if number else ""
+        shown = f" in: {line}" if line else ""
+        message = f"{place}{where} is not valid TOML: {error}{shown}"
+        raise ConfigError(message, code="config.invalid_toml", hint=cause) from error
 
 
 def _build_config(
@@ -133,7 +141,7 @@ def _build_config(
     known = _Known(stores, policies)
     sources = _sources(_named(document, "source", place), environ, place, known)
     for name, item in sources.items():
-        _require_always_here(item.stores[0], settings, Place(place.file, f"source.{name}", place.folder))
+        _require_always_here(item.stores[0], settings, place.of(f"source.{name}"))
     if not sources and not {"store", "provider"} & document.keys():
         hint = "add [source.NAME], or for a restore on another machine [store.NAME]"
         raise ConfigError(f"{place}: no source is configured", code="config.missing_key", hint=hint)
@@ -176,13 +184,15 @@ def _kind(table: dict[str, Any], known: Mapping[str, object], place: Place) -> s
         )
     kind = table["kind"]
     if kind not in known:
-        hint = f"this installation has: {', '.join(known)}"
-        raise ConfigError(f"{place}: unknown kind {kind!r}", code="config.unknown_kind", hint=hint)
+        hint = close_or_all(kind, known, "this installation has")
+        raise ConfigError(
+            f"{place.near('kind')}: unknown kind {kind!r}", code="config.unknown_kind", hint=hint
+        )
     return str(kind)
 
 
 def _store(name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place) -> Store:
-    here = Place(place.file, f"store.{name}", place.folder)
+    here = place.of(f"store.{name}")
     options_type, driver = STORES[_kind(table, STORES, here)]
     option_keys = {field.name for field in fields(options_type)}
     require_known(table, option_keys | STORE_KEYS, here)
@@ -193,7 +203,7 @@ def _store(name: str, table: dict[str, Any], environ: Mapping[str, str], place: 
 
 
 def _cipher(name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place) -> Cipher:
-    here = Place(place.file, f"cipher.{name}", place.folder)
+    here = place.of(f"cipher.{name}")
     options_type, driver = CIPHERS[_kind(table, CIPHERS, here)]
     values = {key: expand_variables(value, environ, here) for key, value in table.items() if key != "kind"}
     return driver(name, build(options_type, values, here))
@@ -213,8 +223,7 @@ def _sources(
 ) -> dict[str, ConfiguredSource]:
     """The sources in the order of their tables; those that are made of others are built last, and get the built ones."""
     made_of = {
-        name: _is_composite(_kind(table, SOURCES, Place(place.file, f"source.{name}", place.folder)))
-        for name, table in tables
+        name: _is_composite(_kind(table, SOURCES, place.of(f"source.{name}"))) for name, table in tables
     }
     built: dict[str, ConfiguredSource] = {}
     for name, table in sorted(tables, key=lambda item: made_of[item[0]]):
@@ -231,7 +240,7 @@ def _is_composite(kind: str) -> bool:
 def _source(
     name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, known: _Known
 ) -> ConfiguredSource:
-    here = Place(place.file, f"source.{name}", place.folder)
+    here = place.of(f"source.{name}")
     options_type, driver = SOURCES[_kind(table, SOURCES, here)]
     common_keys = {field.name.rstrip("_") for field in fields(_SourceTable)}
     option_keys = {field.name for field in fields(options_type)}
@@ -264,16 +273,13 @@ def _numbered(
     tables: tuple[dict[str, Any], ...], key: str, here: Place
 ) -> list[tuple[dict[str, Any], Place]]:
     """Each table of a list of tables, and where it stands."""
-    return [
-        (table, Place(here.file, f"{here.table}.{key} #{number}", here.folder))
-        for number, table in enumerate(tables, 1)
-    ]
+    return [(table, here.of(f"{here.table}.{key} #{number}")) for number, table in enumerate(tables, 1)]
 
 
 def _require_name(key: str, value: str, form: re.Pattern[str], place: Place) -> None:
     if value and not form.match(value):
         hint = "letters, digits, '_', '-' and '.', beginning with a letter or digit"
-        raise ConfigError(f"{place}, {key}: {value!r} is not such a name", hint=hint)
+        raise ConfigError(f"{place.at(key)}: {value!r} is not such a name", hint=hint)
 
 
 def _require_scopes(policies: Mapping[str, str], options_type: type, place: Place) -> None:
@@ -282,16 +288,18 @@ def _require_scopes(policies: Mapping[str, str], options_type: type, place: Plac
     for scope in policies:
         if scope not in known:
             hint = f"scopes of this kind: {', '.join(sorted(known))}"
-            raise ConfigError(f"{place}, policies: unknown scope {scope!r}", hint=hint)
+            raise ConfigError(f"{place.at('policies')}: unknown scope {scope!r}", hint=hint)
 
 
 def _known_stores(names: tuple[str, ...], stores: Mapping[str, Store], place: Place) -> tuple[str, ...]:
     for name in names:
         if name not in stores:
-            hint = f"configured: {', '.join(stores)}"
-            raise ConfigError(f"{place}: unknown store {name!r}", code="config.unknown_store", hint=hint)
+            hint = close_or_all(name, stores, "configured")
+            raise ConfigError(
+                f"{place.near('stores')}: unknown store {name!r}", code="config.unknown_store", hint=hint
+            )
     if len(set(names)) < len(names):
-        raise ConfigError(f"{place}, stores: a store is named twice", code="config.duplicate_place")
+        raise ConfigError(f"{place.at('stores')}: a store is named twice", code="config.duplicate_place")
     return names or (next(iter(stores)),)
 
 
@@ -299,7 +307,7 @@ def _require_always_here(first: str, settings: Mapping[str, StoreSettings], plac
     """Return when backups are made in a store that is always here; raises ConfigError."""
     if settings[first].offline:
         hint = "name a store that is always here before it; backups are made there, and copied"
-        raise ConfigError(f"{place}, stores: the first store, {first!r}, is offline", hint=hint)
+        raise ConfigError(f"{place.at('stores')}: the first store, {first!r}, is offline", hint=hint)
 
 
 def _objectives(table: _SourceTable) -> Objectives:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ops.config.model import StoreSettings
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
+from ops.model.close_names import close_or_all
 from ops.ports.cipher import Cipher
 from ops.repository.retention import Policy
 from ops.units import Size
@@ -30,10 +31,10 @@ class _StoreTable:
 
 def read_policy(name: str, table: dict[str, Any], place: Place) -> Policy:
     """The policy that `[policy.NAME]` means; raises ConfigError for one that keeps nothing."""
-    here = Place(place.file, f"policy.{name}", place.folder)
+    here = place.of(f"policy.{name}")
     policy = build(Policy, table, here)
     if policy.keep_last < 0:
-        raise ConfigError(f"{here}, keep_last: {policy.keep_last} is no number of backups")
+        raise ConfigError(f"{here.at('keep_last')}: {policy.keep_last} is no number of backups")
     if not policy.keeps_something:
         hint = "say at least one of keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, forever"
         raise ConfigError(f"{here}: this policy keeps nothing", code="config.missing_key", hint=hint)
@@ -50,7 +51,7 @@ class Named:
 
 def read_store_settings(name: str, table: dict[str, Any], place: Place, named: Named) -> StoreSettings:
     """What `[store.NAME]` says beside its kind's own keys."""
-    here = Place(place.file, f"store.{name}", place.folder)
+    here = place.of(f"store.{name}")
     keys = [field.name for field in fields(_StoreTable)]
     common = build(_StoreTable, {key: table[key] for key in keys if key in table}, here)
     policy = None if common.policy is None else known_policy(common.policy, named.policies, here)
@@ -71,14 +72,18 @@ def read_store_settings(name: str, table: dict[str, Any], place: Place, named: N
 
 def _known_cipher(name: str, ciphers: Mapping[str, Cipher], place: Place) -> Cipher:
     if name not in ciphers:
-        hint = f"configured: {', '.join(sorted(ciphers)) or 'none'}"
-        raise ConfigError(f"{place}: unknown cipher {name!r}", code="config.unknown_cipher", hint=hint)
+        hint = close_or_all(name, sorted(ciphers), "configured")
+        raise ConfigError(
+            f"{place.near('encrypt')}: unknown cipher {name!r}", code="config.unknown_cipher", hint=hint
+        )
     return ciphers[name]
 
 
 def known_policy(name: str, policies: Mapping[str, Policy], place: Place) -> Policy:
     """The policy of that name; raises ConfigError that lists those there are."""
     if name not in policies:
-        hint = f"configured: {', '.join(sorted(policies))}"
-        raise ConfigError(f"{place}: unknown policy {name!r}", code="config.unknown_policy", hint=hint)
+        hint = close_or_all(name, sorted(policies), "configured")
+        raise ConfigError(
+            f"{place.near('policy')}: unknown policy {name!r}", code="config.unknown_policy", hint=hint
+        )
     return policies[name]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ops.config.tables import Place, build, expand_variables
 from ops.errors import ConfigError
+from ops.model.close_names import close_or_all
 from ops.snapshots.definition import BUILT_IN, Definition
 
 KEYS: Final = ("snapshot", "snapshot_dir", "snapshot_retention_days")
@@ -61,7 +62,7 @@ def read_snapshots(
     folder = document.get("snapshot_dir", "${SNAPSHOT_DIR:-./snapshots}")
     folder = expand_variables(folder, environ, place)
     if not isinstance(folder, str) or not folder or "\0" in folder:
-        raise ConfigError(f"{place}, snapshot_dir: {folder!r} is no text like a path")
+        raise ConfigError(f"{place.at('snapshot_dir')}: {folder!r} is no text like a path")
     days = document.get("snapshot_retention_days", "${SNAPSHOT_RETENTION_DAYS:-90}")
     return SnapshotSettings(
         folder=place.folder / Path(folder).expanduser(),
@@ -86,15 +87,17 @@ def _days(value: object, place: Place) -> int:
 def _definition(
     name: str, table: dict[str, Any], environ: Mapping[str, str], place: Place, sources: Collection[str]
 ) -> Definition:
-    here = Place(place.file, f"snapshot.{name}", place.folder)
+    here = place.of(f"snapshot.{name}")
     values = {key: expand_variables(value, environ, here) for key, value in table.items()}
     given = build(SnapshotTable, values, here)
     if given.source is not None and given.source not in sources:
-        hint = f"configured: {', '.join(sorted(sources)) or 'none'}"
-        raise ConfigError(f"{here}: unknown source {given.source!r}", code="config.unknown_source", hint=hint)
+        hint = close_or_all(given.source, sorted(sources), "configured")
+        raise ConfigError(
+            f"{here.near('source')}: unknown source {given.source!r}", code="config.unknown_source", hint=hint
+        )
     for key in ("order", "columns"):
         if len(set(getattr(given, key))) < len(getattr(given, key)):
-            raise ConfigError(f"{here}, {key}: a column is named twice")
+            raise ConfigError(f"{here.at(key)}: a column is named twice")
     base = BUILT_IN.get(name, Definition(name=name, table=name))
     said = {key: getattr(given, key) for key in table}
     needed = given.columns or base.needed

@@ -7,28 +7,27 @@ configuration's folder. Everything else must have exactly the type that the fiel
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import os
 import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.config.fits import fits
+from ops.config.secret_keys import OF_SECRETS
+from ops.config.toml_lines import line_of
+from ops.config.usual_causes import cause_of_value
 from ops.errors import ConfigError
 from ops.host.secret import remember_variable
+from ops.model.close_names import did_you_mean
 from ops.units import Fraction, Size, Span, parse_duration, parse_size, parse_span
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_OF_SECRETS: Final = re.compile(
-    r"(?:password|passphrase|identity|recipients|access_key|secret_key|session_token|token)(?:_env|_file|_command)?|dsn"
-)
-"""Keys whose values are not shown: whoever mistook one may have written the secret itself there."""
 _LOOKS_SECRET: Final = re.compile(r"\s*(?:AGE-SECRET-KEY-1|-----BEGIN )", re.IGNORECASE)
 _NAME_OF_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRETS: Final = {"password", "passphrase", "secret", "token", "secret_key", "access_key", "api_key"}
@@ -38,15 +37,36 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: the file, and the table in it, for messages; the folder, for relative paths."""
+    """Where a value stands: the file, and the table in it, for messages; the folder, for relative paths.
+
+    `text`: what is in the file, for the numbers of lines; never shown.
+    """
 
     file: str
     table: str
     folder: Path
+    text: str = field(default="", repr=False)
+
+    def of(self, table: str) -> Place:
+        """Return the place of a table in the same file."""
+        return dataclasses.replace(self, table=table)
+
+    def near(self, key: str) -> str:
+        """Return `FILE, line N, [table]`, where the key stands; without the line where that cannot be told."""
+        number = line_of(self.text, self.table, key)
+        if number is None and key:
+            # A table below this one, where a value was wanted, or a list of tables.
+            number = line_of(self.text, f"{self.table}.{key}" if self.table else key)
+        line = f", line {number}" if number else ""
+        return f"{self.file}{line}, [{self.table}]" if self.table else f"{self.file}{line}"
+
+    def at(self, key: str) -> str:
+        """Return the same with the key."""
+        return f"{self.near(key)}, {key}"
 
     def __str__(self) -> str:
-        """`FILE, [table]`."""
-        return f"{self.file}, [{self.table}]" if self.table else self.file
+        """`FILE, line N, [table]`, where the table begins."""
+        return self.near("") if self.table else self.file
 
 
 def expand_variables(value: object, environ: Mapping[str, str], place: Place) -> object:
@@ -82,11 +102,11 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
     Raises ConfigError for an unknown or missing key or a value of the wrong type or form. A trailing
     underscore of a field's name is not part of its key.
     """
-    fields = {field.name.rstrip("_"): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {item.name.rstrip("_"): item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     require_known(values, fields, place)
     hints = typing.get_type_hints(cls)
-    for key, field in fields.items():
-        missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    for key, item in fields.items():
+        missing = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if key not in values and missing:
             raise ConfigError(f"{place}: key {key!r} is needed", code="config.missing_key")
     checked = {}
@@ -97,8 +117,9 @@ def build(cls: type[Built], values: Mapping[str, object], place: Place) -> Built
         try:
             checked[name] = read if fits(hints[name], read) else _judged(hints[name], read)
         except ValueError as error:
-            found = "" if _OF_SECRETS.fullmatch(key) else f" (found {value!r})"
-            raise ConfigError(f"{place}, {key}: {error}{found}") from error
+            found = "" if OF_SECRETS.fullmatch(key) else f" (found {value!r})"
+            cause = cause_of_value(hints[name], value, key)
+            raise ConfigError(f"{place.at(key)}: {error}{found}", hint=cause) from error
     return cls(**checked)
 
 
@@ -109,14 +130,15 @@ def _judged(hint: Any, value: object) -> object:  # noqa: ANN401 - a type
     try:
         return pydantic.TypeAdapter(hint).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from error
+        words = error.errors()[0]["msg"].replace("tuple", "list").replace("dictionary", "table")
+        raise ValueError(words) from error
 
 
 def _require_no_secret(key: str, value: object, place: Place) -> None:
     """Return when `value` is none itself; the variable that `X_env` names is known to hold one from now on."""
     texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
     if any(_LOOKS_SECRET.match(text) for text in texts):
-        message = f"{place}: a secret key must not stand in the configuration ({key})"
+        message = f"{place.near(key)}: a secret key must not stand in the configuration ({key})"
         hint = "remove it, give a file or the name of a variable, and make a new one: this one was exposed"
         raise ConfigError(message, code="config.secret_in_file", hint=hint)
     if not key.endswith("_env"):
@@ -124,7 +146,7 @@ def _require_no_secret(key: str, value: object, place: Place) -> None:
     for text in texts:
         if not _NAME_OF_VARIABLE.fullmatch(text):
             message = (
-                f"{place}, {key}: it is no name of a variable (not shown, it could be the secret itself)"
+                f"{place.at(key)}: it is no name of a variable (not shown, it could be the secret itself)"
             )
             raise ConfigError(message, hint=f"write the name only, like {key} = {key[:-4].upper()!r}")
         remember_variable(text)
@@ -137,15 +159,14 @@ def require_known(values: Iterable[str], known: Iterable[str], place: Place) -> 
         if key in names:
             continue
         if key in _SECRETS:
-            message = f"{place}: a secret must not stand in the configuration ({key})"
+            message = f"{place.near(key)}: a secret must not stand in the configuration ({key})"
             hint = (
                 f"remove it; kinds that need one take {key}_env (a variable's name), {key}_file (a path)"
                 f" or {key}_command (a program)"
             )
             raise ConfigError(message, code="config.secret_in_file", hint=hint)
-        close = difflib.get_close_matches(key, names, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(names))}"
-        raise ConfigError(f"{place}: unknown key {key!r}", code="config.unknown_key", hint=hint)
+        hint = did_you_mean(key, names) or f"known here: {', '.join(sorted(names))}"
+        raise ConfigError(f"{place.near(key)}: unknown key {key!r}", code="config.unknown_key", hint=hint)
 
 
 def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noqa: ANN401 - a type
@@ -156,8 +177,9 @@ def _convert(hint: Any, value: object, key: str, place: Place) -> object:  # noq
             try:
                 return reader(value)
             except (ValueError, TypeError, OverflowError) as error:
-                why = "it has the wrong type or form" if _OF_SECRETS.fullmatch(key) else error
-                raise ConfigError(f"{place}, {key}: {why}") from error
+                why = "it has the wrong type or form" if OF_SECRETS.fullmatch(key) else error
+                hint = cause_of_value(hint, value, key)
+                raise ConfigError(f"{place.at(key)}: {why}", hint=hint) from error
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(_convert(typing.get_args(hint)[0], item, key, place) for item in value)
     if isinstance(value, list) and any(typing.get_origin(kind) is tuple for kind in kinds):

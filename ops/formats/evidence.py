@@ -76,6 +76,7 @@ def finding_document(finding: Finding) -> dict[str, object]:
         "inherited": finding.inherited,
         **({"known": True} if finding.known else {}),
         **({"member": finding.member} if finding.member else {}),
+        **({"hint": finding.hint} if finding.hint else {}),
     }
 
 

@@ -30,6 +30,7 @@ class Finding:
     SQLite module does. `inherited` marks what was seen and recorded on the source itself: the copy is faithful, and
     that is no reason to refuse a restore in an emergency. `known` marks what the operator has said to know of. `member`: of
     which source of a backup of several it is said (empty: of none, or of all).
+    `hint`: what to do, where that is more than the usual next move of the code (`ops.report.next_moves`).
     """
 
     severity: Severity
@@ -42,6 +43,7 @@ class Finding:
     inherited: bool = False
     known: bool = False
     member: str = ""
+    hint: str = ""
 
 
 def worst(findings: tuple[Finding, ...] | list[Finding]) -> Severity:

@@ -103,6 +103,13 @@ def test_digests_of_earlier_versions(backup: Backup, source: SqliteSource, scrat
     assert {finding.severity for finding in evidence.findings} == {Severity.OK}
 
 
+def test_a_table_that_is_spelt_wrong(backup: Backup, source: SqliteSource, scratch: Path) -> None:
+    """An assertion about a table that is not there says which one was probably meant."""
+    evidence = drill(backup, source, scratch, Assertion(row_count="notse", min=1))
+    (hint,) = [item.hint for item in evidence.findings if item.code == "assert.undecided"]
+    assert hint.startswith("did you mean 'notes'? else try ")
+
+
 @pytest.mark.parametrize(
     ("assertion", "severity"),
     [

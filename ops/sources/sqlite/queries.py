@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from ops.errors import ConfigError
+from ops.model.close_names import did_you_mean
 from ops.sources.sqlite.connection import Extensions, connect_still
 from ops.sources.sqlite.schema import quoted
 
 _MOST_ROWS: Final = 100
+_NO_TABLE: Final = re.compile(r"no such table: (?:main\.)?(.+)")
 
 
 def answer(path: Path, sql: str, extensions: Extensions = ()) -> list[tuple[object, ...]]:
@@ -26,8 +29,22 @@ def answer(path: Path, sql: str, extensions: Extensions = ()) -> list[tuple[obje
             return connection.execute(sql).fetchmany(_MOST_ROWS)
     # What is no text in UTF-8 never reaches SQLite.
     except (sqlite3.Error, UnicodeEncodeError) as error:
-        hint = "try the statement with sqlite3 on the live database"
+        hint = f"{_meant(path, str(error))}try the statement with sqlite3 on the live database"
         raise ConfigError(f"assertion can not be asked: {error} in {sql!r}", hint=hint) from error
+
+
+def _meant(path: Path, said: str) -> str:
+    """The table that a wrong name probably means, as the beginning of a hint; empty where it is about no table."""
+    wrong = _NO_TABLE.search(said)
+    if wrong is None:
+        return ""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect_still(path)) as connection:
+        found = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
+        ).fetchall()
+        meant = did_you_mean(wrong[1], (str(name) for (name,) in found))
+        return f"{meant} else " if meant else ""
+    return ""
 
 
 def _only_this_file(action: int, *_: object) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from ops.errors import ConfigError, OpsError, SourceError, SourceUnreachableError, ToolError
+from ops.model.close_names import did_you_mean
 from ops.model.findings import Finding, Severity
 from ops.model.manifest import Measures, TableMeasure
 from ops.proc import worker_count
@@ -31,6 +33,7 @@ from ops.sources.postgres.measure.tables import (
 
 _MOST_ROWS: Final = 100
 _DAMAGED: Final = 2
+_NO_TABLE: Final = re.compile(r'relation "([^"]+)" does not exist')
 """How pg_amcheck ends when it found something; 1 is an error of its own."""
 
 
@@ -162,9 +165,20 @@ class PostgresCopy:
         except SourceUnreachableError:
             raise
         except OpsError as error:
-            hint = "try the statement with psql on the live database"
+            hint = f"{self._meant(error.message)}try the statement with psql on the live database"
             raise ConfigError(f"assertion can not be asked: {error.message} in {sql!r}", hint=hint) from error
         return [tuple(map(_plain, row.values())) for row in rows]
+
+    def _meant(self, said: str) -> str:
+        """The table that a wrong name probably means, as the beginning of a hint; empty where it is about no table."""
+        wrong = _NO_TABLE.search(said)
+        if wrong is None:
+            return ""
+        with contextlib.suppress(OpsError), self.route.session() as session:
+            names = (table.shown.removeprefix("public.") for table in list_tables(session))
+            meant = did_you_mean(wrong[1].removeprefix("public."), names)
+            return f"{meant} else " if meant else ""
+        return ""
 
     def _amcheck(self) -> list[Finding]:
         """What pg_amcheck found. That it could not look says nothing about the backup."""
