@@ -22,11 +22,11 @@ from ops.fsio.user_cache import read_cached, write_cached
 from ops.ports.stamps import PACKED_WIDTH
 from ops.repository.listing_row import Listed, Rows
 
-_FORMAT: Final = 7
+_FORMAT: Final = 8
 """Raised whenever the same files are read in another way, or written here in another form."""
 _BETWEEN: Final = "\0"
 _BETWEEN_TAGS: Final = "\x1f"
-_NUMBERS: Final = {"created", "sequence", "size", "rows"}
+_NUMBERS: Final = {"created", "sequence", "size", "rows", "rto_ms", "rpo_ms"}
 _OF_EACH: Final = {"name", "plain", "job_id", "data_as_of", "sha256"}
 """Texts that are others in each row; all else is one of a few."""
 _TAGS: Final = "tags"

@@ -21,6 +21,8 @@ from ops.units import format_time
 
 UNKNOWN_ROWS: Final = -1
 """In place of a count that is encrypted."""
+NOT_MEASURED: Final = -1
+"""In place of a duration that no drill measured."""
 _BOOT_DIGITS: Final = 16
 """Of the digest of a boot so many tell it from another one."""
 NOT_WHOLE: Final = "not whole"
@@ -36,7 +38,7 @@ class Listed(NamedTuple):
     Of the last verify of exactly these bytes, and of the drill that proves them (else the last one), there is the verdict,
     empty where there was none: `drilled` is `passed` for what is proven, and for nothing else. `good`: whether the backup
     itself is. `series` to `whole`: whose it is, as `Origin` has it; in version 1, where `by` is empty, as far as that
-    can be told.
+    can be told. `rto_ms`, `rpo_ms`: what that drill measured.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Listed(NamedTuple):
     by: str
     system: str
     whole: str
+    rto_ms: int
+    rpo_ms: int
 
     @property
     def is_safety(self) -> bool:
@@ -150,7 +154,13 @@ def listed(backup: Backup) -> Listed:
         good=OPENED_WORDS[backup.good],
         location=manifest.source.location,
         **_whose(backup),
+        rto_ms=_measured(drill.rto_ms if drill else None),
+        rpo_ms=_measured(drill.rpo_ms if drill else None),
     )
+
+
+def _measured(taken_ms: int | None) -> int:
+    return NOT_MEASURED if taken_ms is None else taken_ms
 
 
 def _whose(backup: Backup) -> dict[str, str]:
