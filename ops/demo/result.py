@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ops.demo.catalogue import DemoCatalogue
+from ops.report.printable import printable
 from ops.report.results.result import Document, Result
-from ops.report.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ops.formats import manifest as manifest_files
@@ -12,6 +13,7 @@ from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding
 from ops.report.listing import listed_document
+from ops.report.next_moves import move_of
 from ops.repository.listing_row import listed
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def shown_document(backup: Backup) -> dict[str, object]:
 
 def evidence_document(evidence: Evidence) -> dict[str, object]:
     """A verify or drill, as it is also kept beside the backup."""
-    return to_document(evidence)
+    return {**to_document(evidence), "findings": findings_document(evidence.findings)}
 
 
 def restored_document(backup: Backup, restored: Restored, job_id: str, duration_ms: int) -> dict[str, object]:
@@ -66,6 +68,9 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
     }
 
 
-def findings_document(findings: tuple[Finding, ...] | list[Finding]) -> list[dict[str, object]]:
-    """Findings as plain JSON values."""
-    return [finding_document(finding) for finding in findings]
+def findings_document(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """Return findings as plain JSON values; each that is not fine with its next move."""
+    return [
+        {**finding_document(finding), **({"next": move} if (move := move_of(finding)) else {})}
+        for finding in findings
+    ]

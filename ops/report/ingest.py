@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ops.ingest_monitor.entry import Entry
 from ops.ingest_monitor.lock_files import IngestLock
 from ops.ingest_monitor.metrics import TickerMetrics
-from ops.report.text import printable, table
+from ops.report.printable import printable
+from ops.report.text import table
 from ops.repository.freshness import BackupAges
 from ops.units import format_duration, format_time
 
@@ -86,7 +87,8 @@ def metrics_text(items: Sequence[TickerMetrics], window: str) -> str:
         for item in items
     ]
     title = f"Ingest: jobs of the last {window}"
-    return f"{title}\n{table([*columns, *(['Lock'] if locked else [])], rows)}"
+    first = ("Ticker", "Ingest lag", "Errors", "Last ingest")
+    return f"{title}\n{table([*columns, *(['Lock'] if locked else [])], rows, first)}"
 
 
 def _lock_text(lock: IngestLock | None) -> str:
@@ -133,7 +135,8 @@ def ages_text(all_ages: Sequence[BackupAges], now: datetime) -> str:
             ]
         )
     columns = ["Source", "Last backup", "Age (every)", "Data age (RPO)", "Proven (drill every)"]
-    return f"Backups\n{table(columns, rows)}"
+    first = ("Source", "Age (every)", "Data age (RPO)", "Proven (drill every)", "Last backup")
+    return f"Backups\n{table(columns, rows, first)}"
 
 
 def _against(age_s: float | None, promised_s: float | None) -> str:
@@ -175,7 +178,7 @@ def entries_text(entries: Sequence[Entry]) -> str:
         ]
         for entry in entries
     ]
-    return table(columns, rows)
+    return table(columns, rows, ("Started", "Ticker", "Status", "Rows", "Error"))
 
 
 def _cut(message: str) -> str:

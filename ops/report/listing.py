@@ -9,8 +9,9 @@ from typing import Final
 
 from ops.model.findings import Verdict
 from ops.model.moment import microseconds
+from ops.report.screen import screen
 from ops.report.text import table_of
-from ops.repository.listing_row import NOT_WHOLE, UNKNOWN_ROWS, Listed, Rows
+from ops.repository.listing_row import NOT_MEASURED, NOT_WHOLE, UNKNOWN_ROWS, Listed, Rows
 from ops.repository.series import SHOWN_DIGITS
 from ops.units import format_duration, format_size, format_time
 
@@ -22,6 +23,8 @@ UNLISTED: Final = "No backup is in what could be listed; a store that could not 
 UNREAD: Final = "No backup that is there can be read; a copy in another store may be whole"
 _WHOLE: Final = "full"
 _PER_SECOND: Final = 1_000_000
+_FIRST: Final = ("Backup", "Source", "Verdict", "Scope", "Age", "RTO", "RPO")
+"""The columns that a terminal of 80 columns shows: the scope, where there is one, for a part must not look like a whole."""
 
 
 def listed_text(
@@ -55,7 +58,46 @@ def listed_text(
     if hosts:
         columns["Host"] = column("host")
         columns["Series"] = [series[:SHOWN_DIGITS] for series in column("series")]
-    return table_of(columns if places is None else {**columns, "In": places})
+    if places is not None:
+        columns["In"] = places
+    return table_of(_for_people(columns, rows) if screen().is_terminal else columns, _FIRST)
+
+
+def _for_people(columns: dict[str, Sequence[str]], rows: Rows) -> dict[str, Sequence[str]]:
+    """The columns with the verdict of all looks in a word, and what the last drill measured; the most telling first."""
+    column = rows.column
+    verdicts = map(cache(_verdict_of), column("good"), column("verified"), column("drilled"))
+    measured = {
+        "Verdict": list(verdicts),
+        "Age": list(map(cache(_in_short), columns["Age"])),
+        "RTO": list(map(cache(_measured), column("rto_ms"))),
+        "RPO": list(map(cache(_measured), column("rpo_ms"))),
+    }
+    every = {**columns, **measured}
+    return {name: every[name] for name in (*_FIRST, *columns) if name in every}
+
+
+def _verdict_of(good: str, verified: str, drilled: str) -> str:
+    """The worst that a look said, then the best."""
+    if verified == NOT_WHOLE:
+        return "NOT WHOLE"
+    said = {verified, drilled}
+    if good == "no" or Verdict.FAILED in said:
+        return "FAILED"
+    if Verdict.INCONCLUSIVE in said:
+        return "INCONCLUSIVE"
+    if drilled == Verdict.PASSED:
+        return "proven"
+    return "verified" if verified else "UNVERIFIED"
+
+
+def _measured(taken_ms: int) -> str:
+    return "-" if taken_ms == NOT_MEASURED else _in_short(format_duration(taken_ms / 1000))
+
+
+def _in_short(duration: str) -> str:
+    """A duration without its smaller unit: `6h` of `6h 00m`; seconds as they are."""
+    return duration if duration.endswith(" s") else duration.partition(" ")[0]
 
 
 def _looked_at(verdict: str, level: str) -> str:

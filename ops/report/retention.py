@@ -9,7 +9,9 @@ from ops.actions.prune import Pruned
 from ops.model.evidence import Pin
 from ops.model.findings import Severity, worst
 from ops.report.documents import findings_document
-from ops.report.text import facts, findings_text, printable, table
+from ops.report.printable import printable
+from ops.report.screen import screen
+from ops.report.text import facts, findings_text, table
 from ops.repository.backup import Backup
 from ops.repository.retention import Decision
 from ops.units import format_duration, format_size, format_time
@@ -48,16 +50,17 @@ def pruned_document(pruned: Pruned, *, dry_run: bool) -> dict[str, object]:
 
 def pruned_text(pruned: Pruned, now: datetime, *, dry_run: bool) -> str:
     """One table for each group of like backups, then one sentence."""
-    parts = []
-    for group, plan in pruned.plans.items():
+    parts: list[str] = []
+    shown = {} if screen().is_brief and not dry_run else pruned.plans
+    for group, plan in shown.items():
         rows = [_row(item, plan.refusal, pruned, now, dry_run=dry_run) for item in plan.decisions]
         parts += [
             f"{pruned.source} in {printable(pruned.store)} ({group})",
-            table(["Backup", "Age", "Size", "", "Because"], rows),
+            table(["Backup", "Age", "Size", "", "Because"], rows, ("Backup", "", "Because")),
             "",
         ]
     if text := findings_text(pruned.findings, all_of_them=True):
-        parts += [text, ""]
+        parts += [text, ""] if shown else [text]
     return "\n".join([*parts, _summary(pruned, dry_run=dry_run)])
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ops.formats.evidence import finding_document
 from ops.model.findings import Finding, Severity
-from ops.report.text import facts, findings_text, printable, table_of
+from ops.report.documents import findings_document
+from ops.report.printable import printable
+from ops.report.screen import screen
+from ops.report.text import facts, findings_text, table_of
 from ops.snapshots.excerpt import header_difference
 from ops.units import format_duration, format_size
 
@@ -37,6 +39,10 @@ def written_document(written: Written, job_id: str, elapsed_s: float) -> dict[st
 
 def written_text(written: Written, job_id: str, elapsed_s: float) -> str:
     """The same for people."""
+    if screen().is_brief:
+        facts_of_it = f"{written.rows} rows, {format_size(written.size)}, {format_duration(elapsed_s)}"
+        line = f"{written.path}: {written.status}, {facts_of_it}, job {job_id}, sha256 {written.sha256}"
+        return printable(line)
     pairs = [
         ("job", job_id),
         ("file", str(written.path)),
@@ -68,7 +74,7 @@ def _looked_document(looked: Looked) -> dict[str, object]:
         "snapshot": looked.path,
         "sha256": looked.sha256,
         "size": looked.size,
-        "findings": [finding_document(finding) for finding in looked.findings],
+        "findings": findings_document(looked.findings),
         "mismatches": mismatches_document(looked.mismatches),
     }
 
@@ -168,7 +174,7 @@ def compared_document(compared: Compared) -> dict[str, object]:
         "written": compared.written,
         "things": compared.things,
         "changes": changes_document(compared.changes),
-        "findings": [finding_document(finding) for finding in compared.findings],
+        "findings": findings_document(compared.findings),
     }
 
 
@@ -198,7 +204,7 @@ def purged_document(purged: Purged, *, dry_run: bool) -> dict[str, object]:
             for item in purged.plan
         ],
         "removed": [path.name for path in purged.removed],
-        "findings": [finding_document(finding) for finding in purged.findings],
+        "findings": findings_document(purged.findings),
     }
 
 
@@ -225,7 +231,7 @@ def _plan_table(plan: Sequence[Kept]) -> str:
         "": ["remove" if item.goes else "keep" for item in plan],
         "Because": [item.why for item in plan],
     }
-    return table_of(columns)
+    return table_of(columns, ("Snapshot", "", "Because"))
 
 
 def proof_document(proof: Proof, job_id: str) -> dict[str, object]:
@@ -236,7 +242,7 @@ def proof_document(proof: Proof, job_id: str) -> dict[str, object]:
         "rows": proof.rows,
         "columns": proof.columns,
         "sha256": proof.sha256,
-        "findings": [finding_document(finding) for finding in proof.findings],
+        "findings": findings_document(proof.findings),
         "mismatches": mismatches_document(proof.mismatches),
     }
 
@@ -245,6 +251,10 @@ def proof_text(proof: Proof, verdict: str, job_id: str) -> str:
     """The same for people; `verdict` is the answer in a word."""
     pairs = [("job", job_id), ("rows", str(proof.rows)), ("sha256", proof.sha256 or "-")]
     findings: Sequence[Finding] = proof.findings
+    if screen().is_brief:
+        line = f"{proof.path}: {verdict}, {proof.rows} rows, job {job_id}, sha256 {proof.sha256 or '-'}"
+        said = [findings_text(findings), *mismatch_lines(proof.mismatches)]
+        return "\n".join(filter(None, [printable(line), *said]))
     return "\n".join(
         [
             f"{printable(str(proof.path))}: {verdict}",

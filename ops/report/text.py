@@ -10,10 +10,14 @@ from ops.errors import BackupError, OpsError
 from ops.formats.dependencies import needs_of
 from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
-from ops.model.evidence import PARTIAL, Evidence
+from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
 from ops.model.manifest import Manifest, Measures
-from ops.report.tables import lay_out
+from ops.report.lines import evidence_line, restored_line, taken_line, verdict_text
+from ops.report.next_moves import move_of, usual_move
+from ops.report.printable import printable
+from ops.report.screen import screen
+from ops.report.tables import fitted, lay_out
 from ops.units import format_duration, format_size, format_time
 
 if TYPE_CHECKING:
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from ops.actions.restore import Restored
     from ops.repository.backup import Backup
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS: Final = {Severity.OK: "ok", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
 _ALWAYS_SHOWN: Final = {
     "drill.kept",
@@ -32,21 +35,26 @@ _ALWAYS_SHOWN: Final = {
     "store.offline",
 }
 _SHORT_DIGEST: Final = 12
+_FOR_RECORDS: Final = {"job", "sha256"}
+"""Facts that no person reads, and every record needs."""
+_NEXT: Final = "  next"
+_TASK: Final = re.compile(r"\b(?:backup|store|snapshot)\.[a-z-]+\b")
+_INDENT: Final = 12
+"""Where the message of a finding begins."""
 
 
-def printable(text: str) -> str:
-    """`text` on one line: control characters and bytes that are no text are written as escapes."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str] = ()) -> str:
+    """Return a table: as wide as its content in a mail and a log, within its width on a terminal."""
+    return table_of({name: [row[number] for row in rows] for number, name in enumerate(columns)}, first)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table as wide as its content, the same in a terminal, a mail and a log."""
-    return table_of({name: [row[number] for row in rows] for number, name in enumerate(columns)})
-
-
-def table_of(columns: Mapping[str, Sequence[str]]) -> str:
-    """The same table from its columns."""
-    return lay_out(list(columns), [_printable_cells(cells) for cells in columns.values()])
+def table_of(columns: Mapping[str, Sequence[str]], first: Sequence[str] = ()) -> str:
+    """Return the same table from its columns; `first` are those that a narrow terminal shows too (without it, all)."""
+    cells = {name: _printable_cells(column) for name, column in columns.items()}
+    on = screen()
+    if on.width is None:
+        return lay_out(list(cells), list(cells.values()))
+    return fitted(cells, on.width, first, everything=on.verbose)
 
 
 def _printable_cells(cells: Sequence[str]) -> Sequence[str]:
@@ -55,18 +63,25 @@ def _printable_cells(cells: Sequence[str]) -> Sequence[str]:
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
-    """Name and value a line, values aligned."""
-    width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"  {name:<{width}}  {printable(value)}" for name, value in pairs)
+    """Return name and value a line, values aligned; job ids and digests on a terminal only with `--verbose`."""
+    on = screen()
+    shown = [pair for pair in pairs if on.verbose or not on.is_terminal or pair[0] not in _FOR_RECORDS]
+    width = max(len(name) for name, _ in shown)
+    # What has a path in it is there to be copied.
+    lines = [
+        (f"  {name:<{width}}  {printable(value)}", " " in value and "/" not in value) for name, value in shown
+    ]
+    return "\n".join(on.folded(line, width + 4) if can_be_folded else line for line, can_be_folded in lines)
 
 
 def error_text(error: OpsError, source: str, typed: Callable[[str], str], word: str) -> str:
-    """An error with its code, the next move, and the command to run as it is to be `typed`; `word`: how bad it is."""
+    """Return an error with its code, the next move, and the command to run as it is to be `typed`; `word`: how bad it is."""
     about = f" ({source})" if source else ""
-    lines = [f"{word}{about}: {printable(error.message)}", f"  code  {error.code}"]
-    lines += [f"  found {printable(line)}" for line in error.details]
-    if error.hint:
-        lines.append(f"  next  {printable(error.hint)}")
+    fold = screen().folded
+    lines = [fold(f"{word}{about}: {printable(error.message)}", 2), f"  code  {error.code}"]
+    lines += [fold(f"  found {printable(line)}", 8) for line in error.details]
+    if hint := error.hint or ("" if error.command or error.choices else usual_move(error.code)):
+        lines.append(fold(f"  next  {printable(hint)}", 8))
     if error.command:
         lines.append(f"  run   {printable(typed(error.command))}")
     for command, about in error.choices:
@@ -89,18 +104,36 @@ def _counted(manifest: Manifest) -> str:
     return f"{manifest.rows} in {len(manifest.measures.tables)} tables"
 
 
-def _count(rows: int | None) -> str:
+def count_text(rows: int | None) -> str:
+    """Return how many rows, or a question mark where nobody knows."""
     return "?" if rows is None else str(rows)
 
 
-def findings_text(findings: Sequence[Finding], *, all_of_them: bool = False) -> str:
-    """What needs a look, one finding a line; with `all_of_them` also what was fine."""
+def findings_text(findings: Sequence[Finding], *, all_of_them: bool = False, source: str = "") -> str:
+    """Return what needs a look, one finding a line with the next move below it; `source`: whose findings they are.
+
+    With `all_of_them` also what was fine, where a person sees it. Several findings with one next move share it.
+    """
+    everything = all_of_them and not screen().is_brief
     shown = [
         item
         for item in findings
-        if all_of_them or item.severity is not Severity.OK or item.code in _ALWAYS_SHOWN
+        if everything or item.severity is not Severity.OK or item.code in _ALWAYS_SHOWN
     ]
-    return "\n".join(_finding_line(item) for item in shown)
+    moves = [_untold_move(item, source) for item in shown]
+    lines = []
+    for number, (item, move) in enumerate(zip(shown, moves, strict=True), 1):
+        lines.append(screen().folded(_finding_line(item), _INDENT))
+        if move and moves[number : number + 1] != [move]:
+            lines.append(screen().folded(f"  {_NEXT:<8}  {printable(move)}", _INDENT))
+    return "\n".join(lines)
+
+
+def _untold_move(finding: Finding, source: str) -> str:
+    """The next move, unless the message names the very task to run."""
+    move = move_of(finding, source)
+    task = _TASK.search(move)
+    return "" if task and task[0] in finding.message else move
 
 
 def _finding_line(finding: Finding) -> str:
@@ -114,8 +147,13 @@ def _finding_line(finding: Finding) -> str:
     return f"{line}  ({finding.code})"
 
 
-def taken_text(taken: Taken) -> str:
-    """What `backup.create` did."""
+def taken_text(taken: Taken, looked: Evidence | None = None) -> str:
+    """Return what `backup.create` did, and what the verify came to that followed."""
+    findings = [findings_text(taken.findings, source=taken.backup.manifest.source.name)]
+    if screen().is_brief:
+        if looked is not None:
+            findings.append(findings_text(looked.findings, source=looked.source.name))
+        return "\n".join([taken_line(taken, looked), *filter(None, findings)])
     manifest = taken.backup.manifest
     pairs = [
         ("job", manifest.job_id),
@@ -129,70 +167,38 @@ def taken_text(taken: Taken) -> str:
         ("duration", format_duration(manifest.duration_ms / 1000)),
         *(("needs", name) for name in _needed(manifest)),
     ]
-    lines = [f"Backup of {manifest.source.name} taken", facts(pairs)]
-    return "\n".join([*lines, *filter(None, [findings_text(taken.findings)])])
+    parts = [f"Backup of {manifest.source.name} taken", facts(pairs), *findings]
+    if looked is not None:
+        parts.append(evidence_text(looked))
+    return "\n".join(filter(None, parts))
+
+
+def stored_text(evidence: Evidence) -> str:
+    """Return what a look at the stored, encrypted backup came to, after that at the copy that it was made of."""
+    if screen().is_brief and evidence.verdict is Verdict.PASSED:
+        return findings_text(evidence.findings, source=evidence.source.name)
+    return evidence_text(evidence)
 
 
 def evidence_text(evidence: Evidence) -> str:
-    """A verify: the verdict, then every finding."""
-    title = f"{evidence.backup} ({evidence.source.name}), {evidence.level}: {_verdict(evidence.verdict)}"
+    """Return a verify: the verdict, then every finding."""
+    if screen().is_brief:
+        said = findings_text(evidence.findings, source=evidence.source.name)
+        return "\n".join(filter(None, [evidence_line(evidence), said]))
+    title = f"{evidence.backup} ({evidence.source.name}), {evidence.level}: {verdict_text(evidence.verdict)}"
     pairs = [
         ("job", evidence.job_id),
         ("size", format_size(evidence.size)),
-        ("rows", _count(evidence.rows)),
+        ("rows", count_text(evidence.rows)),
         ("sha256", evidence.payload_sha256),
         ("duration", format_duration(evidence.duration_ms / 1000)),
     ]
-    return "\n".join([printable(title), facts(pairs), findings_text(evidence.findings, all_of_them=True)])
+    said = findings_text(evidence.findings, all_of_them=True, source=evidence.source.name)
+    return "\n".join([printable(title), facts(pairs), said])
 
 
-def _verdict(verdict: Verdict) -> str:
-    return str(verdict) if verdict is Verdict.PASSED else str(verdict).upper()
-
-
-def drills_text(drills: Sequence[Evidence]) -> str:
-    """All drills of a run in one table, then what needs a look, then one sentence."""
-    rows = [
-        [
-            drill.source.name,
-            drill.backup,
-            _verdict(drill.verdict) + (", partial" if drill.action == PARTIAL else ""),
-            _count(drill.rows),
-            format_size(drill.size),
-            _against(drill.rto_ms, drill.rto_objective_ms),
-            _against(drill.rpo_ms, drill.rpo_objective_ms),
-            " ".join(f"{phase.name} {phase.duration_ms / 1000:.2f}" for phase in drill.phases),
-        ]
-        for drill in drills
-    ]
-    columns = ["Source", "Backup", "Verdict", "Rows", "Size", "RTO (promised)", "RPO (promised)", "Seconds"]
-    parts = [table(columns, rows), *map(_drill_line, drills)]
-    parts += [
-        f"\n{drill.source.name}, {printable(drill.backup)}:\n{text}"
-        for drill in drills
-        if (text := findings_text(drill.findings))
-    ]
-    whole = [drill for drill in drills if drill.action != PARTIAL]
-    if whole:
-        passed = sum(drill.proves for drill in whole)
-        parts.append(f"\n{passed} of {len(whole)} restored, checked and proven.")
-    if len(whole) < len(drills):
-        parts.append("\nOnly single tables were restored: nothing is proven by that.")
-    return "\n".join(parts)
-
-
-def _drill_line(drill: Evidence) -> str:
-    took = format_duration(drill.duration_ms / 1000)
-    return f"  {drill.source.name}: job {drill.job_id}, sha256 {drill.payload_sha256}, {took}"
-
-
-def _against(taken_ms: int | None, objective_ms: int | None) -> str:
-    taken = "-" if taken_ms is None else format_duration(taken_ms / 1000)
-    return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
-
-
-def shown_text(backup: Backup) -> str:
-    """One backup whole."""
+def shown_text(backup: Backup, restore: str) -> str:
+    """Return one backup whole, and the command that restores it."""
     manifest = backup.manifest
     pairs = [
         ("source", f"{manifest.source.name} ({manifest.source.kind}, {manifest.source.location})"),
@@ -212,7 +218,7 @@ def shown_text(backup: Backup) -> str:
         [
             item.action,
             format_time(item.started_at),
-            _verdict(item.verdict),
+            verdict_text(item.verdict),
             format_duration(item.duration_ms / 1000),
         ]
         for item in backup.evidence
@@ -222,7 +228,7 @@ def shown_text(backup: Backup) -> str:
     looks = (
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"
     )
-    return "\n".join([*parts, looks])
+    return "\n".join([*parts, looks, "", f"To restore it:\n  {printable(restore)}"])
 
 
 def _part(manifest: Manifest) -> str:
@@ -248,22 +254,31 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         if restored.target is None
         else restored.target
     )
+    if screen().is_brief:
+        parts = [restored_line(backup, where, job_id, duration_ms)]
+        if restored.accepted:
+            parts.append(f"  NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}")
+        return "\n".join([*parts, *_after_restore(restored)])
     pairs = [
         ("job", job_id),
         ("backup", backup.name),
         ("source", backup.manifest.source.name),
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
-        ("rows", _count(None if is_closed(backup.manifest) else backup.manifest.rows)),
+        ("rows", count_text(None if is_closed(backup.manifest) else backup.manifest.rows)),
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]
     title = "Restore"
     if restored.accepted:
         title = f"Restore: NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}"
-    parts = [title, facts(pairs), findings_text(restored.findings, all_of_them=True)]
+    return "\n".join([title, facts(pairs), *_after_restore(restored)])
+
+
+def _after_restore(restored: Restored) -> list[str]:
+    parts = [findings_text(restored.findings, all_of_them=True)]
     if restored.undo:
         parts.append(f"To go back:\n  {restored.undo}")
     if restored.next_command:
         parts.append(f"To do it for real:\n  {restored.next_command}")
-    return "\n".join(parts)
+    return [*filter(None, parts)]

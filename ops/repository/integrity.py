@@ -28,7 +28,9 @@ _MOST_CHECKSUM_BYTES: Final = 64 << 10
 
 def critical(error: OpsError, where: str = "") -> Finding:
     """The critical finding that says what `error` says."""
-    return Finding(severity=Severity.CRITICAL, code=error.code, message=error.message, where=where)
+    return Finding(
+        severity=Severity.CRITICAL, code=error.code, message=error.message, where=where, hint=error.hint
+    )
 
 
 def check_checksum_file(backup: Backup) -> Finding:

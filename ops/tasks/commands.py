@@ -23,6 +23,13 @@ class Doctor:
     source: tuple[str, ...] = several(SOURCES)
 
 
+@command("explain", configured=False)
+class Explain:
+    """Say what a code of an error or finding means, and what to do."""
+
+    code: str = text("a code as messages show it, like backup.overdue (default: list all)", positional=True)
+
+
 @command("logs")
 class Logs:
     """Show what ingest jobs logged, newest first."""

@@ -16,15 +16,17 @@ from invoke.exceptions import Exit
 
 from ops.config.reading import read_config
 from ops.errors import ConfigError, OpsError, ToolError
+from ops.host.journal import Priority, with_priority
 from ops.host.network import without_network
-from ops.observers.terminal import TerminalProgress, make_progress, make_sink
 from ops.report.exit_codes import CRITICAL
 from ops.report.outcome import Outcome
+from ops.report.paint import painted
+from ops.report.screen import printing_on, screen, screen_of
 from ops.repository.store_watch import StoreWatch, watching_stores
-from ops.run.job import Job
 from ops.tasks.cli.command import REFUSED_DRY, Command, Flags
 from ops.tasks.cli.streams import open_missing_streams, silence_output
 from ops.tasks.collector import without_collector
+from ops.tasks.observed import observed
 from ops.tasks.session import Session
 
 _FORMATS: Final = ("text", "json")
@@ -51,19 +53,14 @@ def conduct(command: Command, flags: Flags, given: Mapping[str, Any]) -> None:
 
 
 def _with_session(command: Command, flags: Flags, outcome: Outcome, work: Callable[[Session], None]) -> None:
-    progress = make_progress(quiet=flags.quiet)
-    try:
-        config = read_config(flags.config or None, os.environ, Path.cwd())
-        job = Job(sink=make_sink(os.environ, quiet=flags.quiet, verbose=flags.verbose), progress=progress)
-        watch = StoreWatch(config.state, writes=command.writes, rotated=config.offline)
+    config = read_config(flags.config or None, os.environ, Path.cwd())
+    watch = StoreWatch(config.state, writes=command.writes, rotated=config.offline)
+    with observed(outcome, flags, config) as job:
         try:
             with watching_stores(watch):
                 work(Session(command, flags, config, job, outcome))
         finally:
             outcome.notice(watch.said)
-    finally:
-        if isinstance(progress, TerminalProgress):
-            progress.close()
 
 
 def conclude(
@@ -77,6 +74,18 @@ def conclude(
     outcome = Outcome(task, program_name(), _config_flag(flags))
     outcome.as_lines = lined or (has_lines and flags.format == _LINE)
     heard: list[signal.Signals] = []
+    with printing_on(screen_of(sys.stdout, os.environ, task, verbose=flags.verbose)):
+        _run_told(outcome, flags, run, heard, has_lines=has_lines)
+
+
+def _run_told(
+    outcome: Outcome,
+    flags: Flags,
+    run: Callable[[Outcome], None],
+    heard: list[signal.Signals],
+    *,
+    has_lines: bool,
+) -> None:
     try:
         _take_signals(heard)
         _require_format(flags.format, (*_FORMATS, _LINE) if has_lines else _FORMATS)
@@ -144,8 +153,10 @@ def _emit(outcome: Outcome, wanted: str) -> None:
             answer, prose = outcome.to_lines(), outcome.to_text()
         else:
             answer, prose = outcome.to_json() if wanted == "json" else outcome.to_text(), ""
+            if wanted != "json" and screen().colour:
+                answer = painted(answer)
     try:
-        _write(sys.stderr, prose)
+        _write(sys.stderr, with_priority(prose, Priority.INFO, os.environ) if prose else "")
         _write(sys.stdout, answer)
     except OSError as error:
         silence_output()

@@ -27,6 +27,7 @@ from ops.repository.find import find_backup, latest_of_name
 from ops.repository.offline import examine_absent, is_absent
 from ops.repository.own import is_part
 from ops.repository.repository import Repository
+from ops.run.events import Chosen
 from ops.run.job import Job
 from ops.tasks.cli.command import Command, Flags
 from ops.tasks.copies import naming_latest
@@ -47,9 +48,10 @@ class Session:
         if not names and not self.config.sources:
             hint = "say which backup, like STORE:NAME or STORE:latest; or add [source.NAME]"
             raise ConfigError("no source is configured", code="config.missing_key", hint=hint)
-        if not names:
-            return list(self.config.sources.values())
-        return [self.config.source(name) for name in dict.fromkeys(names)]
+        named = [self.config.source(name) for name in dict.fromkeys(names)]
+        chosen = named or list(self.config.sources.values())
+        self.job.tell(Chosen(task=self.outcome.task, sources=tuple(item.name for item in chosen)))
+        return chosen
 
     @property
     def machine(self) -> Machine:

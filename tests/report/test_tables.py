@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.report.text import printable, table
+from ops.report.printable import printable
+from ops.report.text import table
 
 # A joiner or a mark that follows nothing joins, for rich, with the blanks behind it: such cells are left out here.
 _LETTERS = st.characters(exclude_categories=["Cf", "Mn", "Mc", "Me"])

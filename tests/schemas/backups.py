@@ -169,7 +169,15 @@ ANSWERS: Final = (
     answer(
         "backup.show",
         "One backup whole",
-        table({**BACKUP, "manifest": MANIFEST, "evidence": each(ref("evidence")), "findings": FINDINGS}),
+        table(
+            {
+                **BACKUP,
+                "manifest": MANIFEST,
+                "evidence": each(ref("evidence")),
+                "restore": said(TEXT, "the command that restores it"),
+                "findings": FINDINGS,
+            }
+        ),
         at_most=1,
         defs=_DEFS,
     ),

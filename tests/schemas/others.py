@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.schemas.shapes import (
+    CODE,
     COUNT,
     FINDINGS,
     INTEGER,
@@ -154,6 +155,18 @@ ANSWERS: Final = (
             }
         ),
         at_most=1,
+    ),
+    answer(
+        "explain",
+        "What codes of errors and findings mean",
+        table(
+            {
+                "code": CODE,
+                "severity": TEXT,
+                "meaning": TEXT,
+                "next": said(maybe(TEXT), "what to do; null: it is always fine"),
+            }
+        ),
     ),
     answer(
         "doctor",

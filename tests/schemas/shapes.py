@@ -90,6 +90,8 @@ FINDING: Final = table(
     optional={
         "known": said(YES, "the configuration knows of it"),
         "member": said(TEXT, "of which member, in a backup of several sources"),
+        "hint": said(TEXT, "what to do, where the finding brought its own"),
+        "next": said(TEXT, "what to do, of each finding that is not ok and not known"),
     },
 )
 ERROR: Final = table(

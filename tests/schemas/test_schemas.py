@@ -75,6 +75,8 @@ ASKED: Final = (
     ("backup.prune", "--dry-run"),
     ("backup.release", *LATEST),
     ("doctor",),
+    ("explain", "backup.overdue"),
+    ("explain",),
     ("metrics",),
     ("logs",),
     ("test-conn", "--no-network"),

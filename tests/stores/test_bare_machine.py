@@ -97,7 +97,7 @@ def test_the_printed_page_is_enough(weed: Weed, database: Path, tmp_path: Path) 
     given = f"AK-full\nSK-full\n{identity}\n"
     said = typed(restore, bare, {"PATH": "/usr/bin:/bin", "HOME": str(home)}, given)
     assert re.search(r"^backup-\w+\.db\.age +prices ", said, re.MULTILINE)
-    assert "1 of 1 restored, checked and proven." in said
+    assert "drill: passed, proven" in said
     assert len((bare / "ops.toml").read_text().splitlines()) <= _MOST_LINES
     assert ask(bare / "restored.db", "SELECT count(*) FROM notes WHERE body LIKE '%burned'") == 1
     assert (bare / "escrow.key").stat().st_mode & 0o777 == 0o600

@@ -21,7 +21,7 @@ from tests.schemas.answers import require_valid
 
 ROOT = Path(__file__).parents[2]
 TASKS = {
-    "demo", "doctor", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
+    "demo", "doctor", "explain", "backup.create", "backup.list", "backup.show", "backup.verify", "backup.restore", "backup.drill",
     "backup.prune", "backup.adopt", "backup.keep", "backup.release", "store.check", "store.push", "store.pull",
     "store.reencrypt", "snapshot.create", "snapshot.verify", "snapshot.purge", "snapshot.restore-verify", "logs",
     "metrics", "test-conn",
@@ -88,8 +88,8 @@ def test_the_whole_way(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_text_says_what_matters(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The summaries name job, source, file, size, rows, checksum, duration; the drill ends in its table."""
-    flags = ["--config", "demo/ops.toml"]
+    """With --verbose, job, source, file, size, rows, checksum and duration have lines; the drill ends in its table."""
+    flags = ["--config", "demo/ops.toml", "--verbose"]
     _, created = run("backup.create", *flags, capsys=capfd)
     for word in ("job", "source", "file", "size", "rows", "sha256", "duration"):
         assert re.search(rf"^  {word} ", created, re.MULTILINE), word
@@ -100,6 +100,27 @@ def test_text_says_what_matters(place: Path, capfd: pytest.CaptureFixture[str]) 
     assert "ingest_logs" in shown
     _, listed = run("backup.list", *flags, capsys=capfd)
     assert "never" in listed
+
+
+def test_success_is_one_line_a_source(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where nobody looks, each source has one line with all that a record needs; what is wrong is told in full."""
+    flags = ["--config", "demo/ops.toml"]
+    tasks = (("backup.create",), ("backup.create", "--verify"), ("backup.verify",), ("backup.drill",))
+    for words in tasks:
+        code, said = run(*words, *flags, capsys=capfd)
+        assert code == 0
+        for source, line in zip(("prices", "audit", "journal"), said.splitlines(), strict=True):
+            assert re.match(rf"{source}: backup-\S+, [\d.]+ KiB, \d+ rows, [\d.]+ s, ", line)
+            assert re.search(r", job [0-9a-f-]{36}, sha256 [0-9a-f]{64}$", line)
+            assert ("passed" in line) is (words != ("backup.create",))
+    (place / "demo" / "dados" / "audit.db").unlink()
+    code, said = run("backup.create", *flags, capsys=capfd)
+    first, *error, last = said.splitlines()
+    assert code == 2
+    assert first.startswith("prices: ")
+    assert last.startswith("journal: ")
+    assert [line[:8] for line in error] == ["CRITICAL", "  code  ", "  next  "]
+    assert run("backup.verify", "--quiet", *flags, capsys=capfd) == (0, "")
 
 
 def test_older_habits(place: Path, tmp_path: Path) -> None:
@@ -199,9 +220,9 @@ def test_several_sources_do_all_they_can(place: Path) -> None:
 
 
 def test_log_lines(place: Path) -> None:
-    """Each step is one JSON line with the agreed fields; LOG_FILE takes them, LOG_LEVEL=ERROR silences good news."""
+    """Each step is one JSON line with the agreed fields, where it was asked for; LOG_LEVEL=ERROR silences good news."""
     flags = ["--config", "demo/ops.toml", "--source", "prices"]
-    done = run_drillbook("backup.create", *flags, cwd=place)
+    done = run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_FORMAT": "json"})
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["event"] for line in lines] == ["check space", "capture", "publish"]
     for line in lines:
@@ -218,13 +239,37 @@ def test_log_lines(place: Path) -> None:
     assert done.stderr == ""
     assert len((place / "log.jsonl").read_text().splitlines()) == 3
     assert (place / "log.jsonl").stat().st_mode & 0o777 == 0o600
-    quiet = run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_LEVEL": "ERROR"})
-    assert quiet.stderr == ""
-    assert (
-        run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_LEVEL": "LOUD"}).returncode == 2
-    )
-    unwritable = {"LOG_FILE": str(place / "no" / "log")}
-    assert run_drillbook("backup.create", *flags, cwd=place, environment=unwritable).returncode == 2
+    quiet = {"LOG_LEVEL": "ERROR", "LOG_FORMAT": "json"}
+    assert run_drillbook("backup.create", *flags, cwd=place, environment=quiet).stderr == ""
+
+
+def test_the_log_is_kept_in_the_state_folder(place: Path) -> None:
+    """Where nothing else is said, the log is for whoever looks for it later, and no mail: it is in the state folder."""
+    state = place / "state"
+    flags = ["--config", "demo/ops.toml", "--source", "prices"]
+    done = run_drillbook("backup.create", *flags, cwd=place, environment={"OPS_STATE_DIR": str(state)})
+    assert done.stderr == ""
+    events = [json.loads(line)["event"] for line in (state / "log.jsonl").read_text().splitlines()]
+    assert events == ["check space", "capture", "publish"]
+    assert (state / "log.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL=LOUD is not a level"),
+        ({"LOG_FILE": "no/log"}, "LOG_FILE no/log cannot be written: No such file or directory"),
+    ],
+)
+def test_a_log_that_is_set_up_wrong_stops_no_backup(
+    place: Path, environment: dict[str, str], said: str
+) -> None:
+    """A mistake in where the log goes is a warning: the backup is made, and the exit code is its own."""
+    flags = ["--config", "demo/ops.toml", "--source", "prices"]
+    done = run_drillbook("backup.create", *flags, cwd=place, environment=environment)
+    assert done.returncode == 0
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_list_and_version_and_completion(tmp_path: Path) -> None:

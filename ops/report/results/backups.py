@@ -15,9 +15,9 @@ from ops.report.documents import (
     taken_document,
 )
 from ops.report.exit_codes import exit_code_of
-from ops.report.results.result import Document, Result
+from ops.report.results.result import Document, Ended, Result
 from ops.report.retention import pin_document, pinned_text, released_text
-from ops.report.text import evidence_text, findings_text, shown_text, taken_text
+from ops.report.text import findings_text, shown_text, stored_text, taken_text
 from ops.units import format_size
 
 if TYPE_CHECKING:
@@ -98,13 +98,23 @@ class BackupCreated(Result):
         verdicts = [None, *(look.verdict for look in looks if look is not None)]
         return max(exit_code_of(self.found, verdict) for verdict in verdicts)
 
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of its source."""
+        return (
+            Ended(
+                self.taken.backup.manifest.source.name,
+                self.taken.backup.manifest.job_id,
+                self.exit_code,
+                self.found,
+            ),
+        )
+
     def text(self) -> str:
         """What was captured, then each look, then the copies."""
-        parts = [taken_text(self.taken)]
-        if self.looked:
-            parts.append(evidence_text(self.looked))
+        parts = [taken_text(self.taken, self.looked)]
         if self.stored:
-            parts += [evidence_text(self.stored.looked), findings_text(self.stored.noticed)]
+            parts += [stored_text(self.stored.looked), findings_text(self.stored.noticed)]
         if self.copies:
             parts.append(findings_text(self.copies, all_of_them=True))
         return "\n".join(filter(None, parts))
@@ -128,10 +138,11 @@ class BackupCreated(Result):
 
 @dataclass(frozen=True, slots=True)
 class BackupShown(Result):
-    """One backup whole, and what is amiss with its files."""
+    """One backup whole, what is amiss with its files, and the command that restores it."""
 
     backup: Backup
     amiss: tuple[Finding, ...]
+    command: str
 
     @property
     def found(self) -> tuple[Finding, ...]:
@@ -140,11 +151,16 @@ class BackupShown(Result):
 
     def text(self) -> str:
         """Manifest, tables and history, then what is amiss."""
-        return "\n".join([shown_text(self.backup), *filter(None, [findings_text(self.amiss)])])
+        said = findings_text(self.amiss, source=self.backup.manifest.source.name)
+        return "\n".join(filter(None, [shown_text(self.backup, self.command), said]))
 
     def documents(self) -> Iterator[Document]:
         """One, with the manifest as it is stored."""
-        yield {**shown_document(self.backup), "findings": findings_document(self.amiss)}
+        yield {
+            **shown_document(self.backup),
+            "restore": self.command,
+            "findings": findings_document(self.amiss),
+        }
 
 
 @dataclass(frozen=True, slots=True)

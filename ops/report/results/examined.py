@@ -8,8 +8,9 @@ from typing import Literal
 
 from ops.model.findings import Finding
 from ops.report.documents import findings_document
-from ops.report.results.result import Document, Result
-from ops.report.text import findings_text, printable
+from ops.report.printable import printable
+from ops.report.results.result import Document, Ended, Result
+from ops.report.text import findings_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,19 @@ class PartExamined(Result):
         """All that was looked at."""
         return self.findings
 
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of the source, where it is one."""
+        if self.kind != "source":
+            return ()
+        return (Ended(self.name, "", self.exit_code, self.findings),)
+
     def text(self) -> str:
         """Every finding."""
-        title = self.name if self.kind == "source" else f"{self.kind} {self.name}"
-        return f"{title}:\n{findings_text(self.findings, all_of_them=True)}"
+        of_source = self.kind == "source"
+        title = self.name if of_source else f"{self.kind} {self.name}"
+        said = findings_text(self.findings, all_of_them=True, source=self.name if of_source else "")
+        return f"{title}:\n{said}"
 
     def documents(self) -> Iterator[Document]:
         """One."""

@@ -41,6 +41,11 @@ class TickersMeasured(Result):
     window: str
     flat: bool
 
+    @property
+    def number(self) -> int:
+        """How many tickers."""
+        return len(self.tickers)
+
     def text(self) -> str:
         """The table; nothing where there are none."""
         return metrics_text(self.tickers, self.window) if self.tickers else ""
@@ -64,6 +69,11 @@ class BackupsAged(Result):
 
     sources: Sequence[BackupAges]
     now: datetime
+
+    @property
+    def number(self) -> int:
+        """None: only tickers are counted."""
+        return 0
 
     def text(self) -> str:
         """The table; nothing where there is no source."""

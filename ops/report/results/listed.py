@@ -28,6 +28,11 @@ class RowsListed(Result):
     now: datetime
     empty: str
 
+    @property
+    def number(self) -> int:
+        """How many backups."""
+        return len(self.rows.column("name"))
+
     def text(self) -> str:
         """The table. A hundred thousand rows are laid out column by column, without looking at each."""
         return listed_text(self.rows, self.now, empty=self.empty)
@@ -51,6 +56,11 @@ class CopiesListed(Result):
     expected: Mapping[str, Sequence[str]] | None
     choosy: frozenset[str]
     hosts: bool
+
+    @property
+    def number(self) -> int:
+        """How many backups."""
+        return len(self.backups)
 
     def text(self) -> str:
         """The table."""

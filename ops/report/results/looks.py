@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Verdict
 from ops.report.documents import evidence_document
+from ops.report.drills import drills_text
 from ops.report.exit_codes import exit_code_of
-from ops.report.results.result import Document, Result
-from ops.report.text import drills_text, evidence_text
+from ops.report.results.result import Document, Ended, Result
+from ops.report.text import evidence_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class BackupVerified(Result):
     def verdict(self) -> Verdict:
         """That of the verify."""
         return self.evidence.verdict
+
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of its source."""
+        return (Ended(self.evidence.source.name, self.evidence.job_id, self.exit_code, self.found),)
 
     def text(self) -> str:
         """The verdict, then every finding."""
@@ -53,6 +59,21 @@ class BackupsDrilled(Result):
     def exit_code(self) -> int:
         """The worst of the drills."""
         return max((exit_code_of(drill.findings, drill.verdict) for drill in self.drills), default=0)
+
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of each drill."""
+        return tuple(
+            Ended(
+                drill.source.name, drill.job_id, exit_code_of(drill.findings, drill.verdict), drill.findings
+            )
+            for drill in self.drills
+        )
+
+    @property
+    def number(self) -> int:
+        """How many drills."""
+        return len(self.drills)
 
     def text(self) -> str:
         """The table, what needs a look, one sentence; nothing where nothing was drilled."""

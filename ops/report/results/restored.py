@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ops.model.findings import Finding
 from ops.report.documents import restored_document
-from ops.report.results.result import Document, Result
-from ops.report.text import printable, restored_text
+from ops.report.printable import printable
+from ops.report.results.result import Document, Ended, Result
+from ops.report.text import restored_text
 
 if TYPE_CHECKING:
     from ops.actions.restore import Restored
@@ -47,6 +48,11 @@ class BackupRestored(Result):
     def found(self) -> tuple[Finding, ...]:
         """What was checked."""
         return self.restored.findings
+
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of its source."""
+        return (Ended(self.backup.manifest.source.name, self.job_id, self.exit_code, self.found),)
 
     def text(self) -> str:
         """Where it is, every finding, and the command that goes back or on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ops.model.findings import Finding, Verdict
@@ -11,6 +12,16 @@ from ops.report.exit_codes import exit_code_of
 
 Document: TypeAlias = Mapping[str, object]
 """Plain JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the work on one source ended, for whoever listens: by which job, how bad, and all that was found."""
+
+    source: str
+    job_id: str
+    exit_code: int
+    findings: Sequence[Finding]
 
 
 class Result(ABC):
@@ -32,6 +43,16 @@ class Result(ABC):
     def exit_code(self) -> int:
         """What a task ends with that came to nothing worse."""
         return exit_code_of(self.found, self.verdict)
+
+    @property
+    def ended(self) -> Sequence[Ended]:
+        """How the work ended on each source that it is about; empty where it is about none."""
+        return ()
+
+    @property
+    def number(self) -> int:
+        """How many things it is, for the last line on a terminal."""
+        return 1
 
     @property
     def beside(self) -> Sequence[Finding]:

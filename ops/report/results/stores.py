@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from ops.model.findings import Finding
 from ops.report.documents import backup_document, findings_document
-from ops.report.results.result import Document, Result
+from ops.report.printable import printable
+from ops.report.results.result import Document, Ended, Result
 from ops.report.retention import pruned_document, pruned_text
-from ops.report.text import findings_text, printable
+from ops.report.screen import screen
+from ops.report.text import findings_text
 
 if TYPE_CHECKING:
     from ops.actions.prune import Pruned
@@ -99,15 +101,25 @@ class CopiesMade(Result):
         """Each copy, and what could not be copied."""
         return self.findings
 
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of its source."""
+        return (Ended(self.source, "", self.exit_code, self.found),)
+
     def text(self) -> str:
         """A line for each copy."""
-        said = findings_text(self.findings, all_of_them=True) or self._nothing()
-        return f"{self.source}:\n{said}"
+        said = findings_text(self.findings, all_of_them=True, source=self.source)
+        if not screen().is_brief:
+            return f"{printable(self.source)}:\n{said or f'  {self._done()}'}"
+        return "\n".join(filter(None, [f"{printable(self.source)}: {self._done()}", said]))
 
-    def _nothing(self) -> str:
+    def _done(self) -> str:
         if not self.stores:
-            return "  it has one store; name more in `stores`, or one with --store"
-        return f"  nothing is missing in {', '.join(self.stores)}"
+            return "it has one store; name more in `stores`, or one with --store"
+        if not self.findings:
+            return f"nothing is missing in {', '.join(self.stores)}"
+        made = sum(item.code == "copy.made" for item in self.findings)
+        return f"{made} {'copy' if made == 1 else 'copies'} made in {', '.join(self.stores)}"
 
     def documents(self) -> Iterator[Document]:
         """One."""
@@ -127,6 +139,11 @@ class StorePruned(Result):
     def found(self) -> tuple[Finding, ...]:
         """What was noticed."""
         return self.pruned.findings
+
+    @property
+    def ended(self) -> tuple[Ended, ...]:
+        """Of its source."""
+        return (Ended(self.pruned.source, "", self.exit_code, self.found),)
 
     def text(self) -> str:
         """One table for each group of like backups, then one sentence."""

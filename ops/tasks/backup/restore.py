@@ -11,8 +11,8 @@ from ops.actions.restore_request import RestoreRequest
 from ops.errors import BackupError, RefusedError
 from ops.model.requests import RestoreOptions
 from ops.ports.source import Restorable, Source
+from ops.report.printable import printable
 from ops.report.results.restored import BackupRestored, RestorePlanned
-from ops.report.text import printable
 from ops.repository.encrypt import opened_where_possible
 from ops.run.job import milliseconds
 from ops.tasks.backup.commands import Restore

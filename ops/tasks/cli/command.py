@@ -42,7 +42,7 @@ class Flags:
     format: str = text("text or json", default="text")
     no_network: bool = switch("contact nothing but this machine")
     quiet: bool = switch("print nothing unless something needs a look")
-    verbose: bool = switch("show the log of steps on a terminal, too")
+    verbose: bool = switch("write the log of steps to standard error, and all that there is to tell")
     dry: bool = False
 
 

@@ -12,7 +12,7 @@ from ops.actions.drill import DrillRequest, run_drill
 from ops.errors import ConfigError
 from ops.model.evidence import Evidence
 from ops.model.findings import Verdict
-from ops.report.text import drills_text
+from ops.report.drills import drills_text
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_named
 from ops.run.job import Job
