@@ -108,6 +108,12 @@ class QueryFailedError(SourceError, only=True):
     default_code = "source.query_failed"
 
 
+class NoHistoryError(SourceError, only=True):
+    """A database has no table with an ingest history."""
+
+    default_code = "ingest.table_missing"
+
+
 class SourceCorruptError(SourceError, only=True):
     """The engine says that the database is damaged."""
 

@@ -61,9 +61,19 @@ def _source(session: Session, name: str | None) -> SqliteSource:
     }
     if name is not None and name not in sources:
         raise ConfigError(f"[ingest]: source {name!r} is no SQLite database", code="config.unknown_source")
-    candidates = [name] if name else list(sources) if len(sources) == 1 else ["default", "prices"]
-    found = next((sources[candidate] for candidate in candidates if candidate in sources), None)
+    found = sources[name] if name else usual_source(session)
     if found is None:
         hint = f"say which with source, or a file with log, in [ingest]: {', '.join(sources) or 'no SQLite source'}"
         raise ConfigError("which source has the ingest history?", code="config.missing_key", hint=hint)
     return found
+
+
+def usual_source(session: Session) -> SqliteSource | None:
+    """Return the database in which a history is looked for where none is named: the only one, or one of a usual name."""
+    sources = {
+        configured.name: configured.source
+        for configured in session.config.sources.values()
+        if isinstance(configured.source, SqliteSource)
+    }
+    names = list(sources) if len(sources) == 1 else ["default", "prices"]
+    return next((sources[name] for name in names if name in sources), None)

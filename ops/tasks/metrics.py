@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from ops.config.model import ConfiguredSource
-from ops.errors import ConfigError, OpsError
+from ops.errors import ConfigError, NoHistoryError, OpsError
 from ops.ingest_monitor.metrics import Measured, measure
 from ops.report.results.ingest import BackupsAged, TickersMeasured
 from ops.repository.freshness import BackupAges, ages_of
 from ops.repository.listing import Listing, list_backups
-from ops.sources.sqlite.source import SqliteSource
 from ops.tasks.commands import Metrics
-from ops.tasks.ingest_history import SUFFIX, opened_history
+from ops.tasks.ingest_history import SUFFIX, opened_history, usual_source
 from ops.tasks.session import Session
 from ops.units import format_duration
 
@@ -29,7 +28,7 @@ def run(session: Session, wanted: Metrics) -> None:
         with opened_history(session) as history:
             measured = measure(history, settings, _meant(wanted.ticker), page, now)
     except OpsError as error:
-        if wanted.ticker or not _has_no_history(session):
+        if wanted.ticker or not _has_no_history(session, error):
             session.outcome.fail(error)
         else:
             _tell_tickers(session, Measured((), 0), wanted)
@@ -39,12 +38,15 @@ def run(session: Session, wanted: Metrics) -> None:
         _tell_ages(session, now)
 
 
-def _has_no_history(session: Session) -> bool:
-    """Whether nothing was said of a history, and there is no database of which it would be the table."""
-    settings, sources = session.config.ingest.settings, session.config.sources.values()
+def _has_no_history(session: Session, error: OpsError) -> bool:
+    """Whether nothing was said of a history, and no database has its table, or none is the one to look in.
+
+    Whoever has a history names it in `[ingest]`: then that it is gone is critical.
+    """
+    settings = session.config.ingest.settings
     if settings.source is not None or settings.log is not None:
         return False
-    return not any(isinstance(configured.source, SqliteSource) for configured in sources)
+    return isinstance(error, NoHistoryError) or usual_source(session) is None
 
 
 def _tell_tickers(session: Session, measured: Measured, wanted: Metrics) -> None:

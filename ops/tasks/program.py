@@ -26,6 +26,7 @@ _INTERRUPTED: Final = 130
 _SHOWN: Final = ("help", "list", "version", "print-completion-script")
 _SILENT: Final = ("complete", "debug", "list-depth", "list-format")
 _DRY: Final = "dry"
+_OF_INGEST: Final = ("logs", "metrics", "test-conn")
 _HELP: Final = ("-h", "--help")
 _SETTINGS: Final = ("yaml", "yml", "json")
 _UNKNOWN: Final = re.compile(r"No idea what '(.+)' is!")
@@ -160,6 +161,15 @@ class _Drillbook(Program):
             self.config.load_overrides({"run": {"dry": True}}, merge=False)
         if merge:
             self.config.merge()
+
+    def list_flat(self) -> None:
+        """Print the tasks; those that only applications with an ingest job need stand apart."""
+        pairs = self._make_pairs(self.scoped_collection)
+        apart = [pair for pair in pairs if pair[0] in _OF_INGEST]
+        self.display_with_columns(pairs=[pair for pair in pairs if pair not in apart])
+        if apart:
+            print("For applications that fetch data by jobs:\n")  # noqa: T201 - as Invoke prints
+            self.print_columns(apart)
 
     def print_help(self) -> None:
         """Print the usage, our options and the tasks."""

@@ -98,7 +98,14 @@ def test_metrics_and_logs(tmp_path: Path, kind: str, tickers: list[str], error: 
     assert [item["source"] for item in measured["backups"]] == ["prices"]
     assert {item["ticker"] for item in logged["results"]} >= set(tickers)
     codes = [[item["code"] for item in document["errors"]] for document in (measured, logged, failed)]
-    assert codes == 3 * [[error] if error else []]
+    told = [error] if error else []
+    # Where nothing says that there is a history, `metrics` is about the backups.
+    assert codes == [[] if kind == "no-table" else told, told, told]
+    if kind == "no-table":
+        assert measured["total"] == 0
+        with (tmp_path / "ops.toml").open("a") as config:
+            config.write('[ingest]\nsource = "prices"\n')
+        assert [item["code"] for item in answered(tmp_path, "metrics")["errors"]] == told
 
 
 def test_metrics_of_backups(tmp_path: Path) -> None:
