@@ -6,6 +6,7 @@ HTML comments right before a block say what a reader need not see:
     <!-- fixture: NAME -->   which folder the scenario begins in (see `builders`); the default is `demo`
     <!-- continue -->        the block goes on where the last one ended
     <!-- exit: N -->         what the last command of the block ends with; the default is 0
+    <!-- columns: N -->      how wide the terminal is; the default is wide enough for every table
 
 In a block, `$ ` begins a command, a backslash at a line's end continues it, all else is expected output.
 `…` stands for anything within a line, a line of `…` alone for any number of lines. What differs from run to run by
@@ -25,6 +26,7 @@ FOLDER: Final = "/srv/demo"
 """What the documentation calls the folder that a scenario runs in."""
 STATE: Final = "/var/lib/drillbook"
 """What it calls the state folder."""
+_WIDE: Final = 1000
 _FENCE: Final = re.compile(r"^(?P<fence>```+)(?P<language>\w*)\s*$")
 _COMMENT: Final = re.compile(r"^<!--\s*(?P<key>[a-z]+)(?::\s*(?P<value>[^>]*?))?\s*-->$")
 _STAMP: Final = re.compile(r"\d{8}(?:T\d{6}Z|-\d{6}\b)")
@@ -56,10 +58,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The commands of one fence, and the exit code of the last of them."""
+    """The commands of one fence, and the exit code of the last of them; `columns`: how wide its terminal is."""
 
     commands: tuple[Command, ...]
     exit_code: int
+    columns: int
 
 
 @dataclass(slots=True)
@@ -102,12 +105,13 @@ def _until(lines: Iterator[tuple[int, str]], fence: str) -> Iterator[tuple[int, 
 def _add_block(
     scenarios: list[Scenario], page: Path, title: str, notes: dict[str, str], body: list[tuple[int, str]]
 ) -> None:
-    if unknown := notes.keys() - {"fixture", "continue", "exit"}:
+    if unknown := notes.keys() - {"fixture", "continue", "exit", "columns"}:
         message = f"{page}, {title}: unknown comment {sorted(unknown)}"
         raise ValueError(message)
     if "continue" not in notes:
         scenarios.append(Scenario(page, title, notes.get("fixture", "demo")))
-    scenarios[-1].blocks.append(Block(tuple(_commands(body)), int(notes.get("exit", "0"))))
+    columns = int(notes.get("columns", _WIDE))
+    scenarios[-1].blocks.append(Block(tuple(_commands(body)), int(notes.get("exit", "0")), columns))
 
 
 def _commands(body: list[tuple[int, str]]) -> Iterator[Command]:

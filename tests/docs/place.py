@@ -109,6 +109,7 @@ def clean_environment(home: Path, scratch: Path) -> dict[str, str]:
         "HOME": str(home),
         "TMPDIR": str(scratch),
         "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
         "TZ": "UTC",
         "LOG_FILE": str(scratch / "drillbook.log"),
         "OPS_STATE_DIR": str(home / "state"),

@@ -19,6 +19,7 @@ from tests.docs.console import FOLDER, STATE, Block, Command, Scenario, differs,
 from tests.docs.petshop import petshop_server
 from tests.docs.place import NotHereError, Place, clean_environment
 from tests.schemas.answers import require_valid
+from tests.terminals import on_a_terminal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -51,22 +52,14 @@ def build_place(scenario: Scenario, root: Path, shared: Shared, undo: ExitStack)
     return place
 
 
-def run(command: Command, place: Place, stamps: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The command in a shell of its own; standard error comes with the output, as on a terminal. JSON answers are valid."""
+def run(
+    command: Command, place: Place, stamps: dict[str, str], columns: int
+) -> subprocess.CompletedProcess[str]:
+    """The command in a shell of its own, on a terminal that is wide enough for everything, and has no colours. JSON answers are valid."""
     text = with_stamps(command.text, stamps).replace("/tmp", place.environment["TMPDIR"])
     text = text.replace(STATE, place.environment["OPS_STATE_DIR"])
     text = place.real(text.replace(FOLDER, str(place.folder)))
-    ended = subprocess.run(
-        ["bash", "-c", text],
-        cwd=place.folder,
-        env=place.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = on_a_terminal(["bash", "-c", text], place.folder, place.environment, columns)
     require_valid(ended.stdout)
     return ended
 
@@ -81,7 +74,7 @@ def as_documented(printed: str, place: Place) -> str:
 def require_block(block: Block, place: Place, scenario: Scenario, stamps: dict[str, str]) -> None:
     """Run the block's commands one after another; fails at the first that does not do as shown."""
     for command in block.commands:
-        ended = run(command, place, stamps)
+        ended = run(command, place, stamps, block.columns)
         where = f"{scenario.page.relative_to(REPOSITORY)}:{command.number}: $ {command.text}"
         difference = differs(command.shown, as_documented(ended.stdout, place), stamps)
         assert difference is None, f"{where}\n{difference}"

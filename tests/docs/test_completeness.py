@@ -14,6 +14,7 @@ from ops.codes import CODES
 from ops.config import assertions, reading
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.report import exit_codes
+from ops.report.next_moves import codes
 from ops.tasks import collection
 from tests.docs.console import read_scenarios
 from tests.docs.test_commands import PAGES, REPOSITORY
@@ -23,6 +24,7 @@ TASKS = collection().task_names
 PAGE_OF_TASK = {
     "demo": "demo.md",
     "doctor": "doctor.md",
+    "explain": "exit-codes.md",
     "logs": "ingest.md",
     "metrics": "ingest.md",
     "test-conn": "ingest.md",
@@ -46,7 +48,7 @@ PAGE_OF_TASK = {
     "backup.release": "retention.md",
 }
 DOTTED = re.compile(r"[a-z]+\.[a-z_]+\Z")
-NO_CODE = re.compile(r"\A[a-z]\.|\.(?:conf|dump|json|log|pid|sql)\Z")
+NO_CODE = re.compile(r"\A[a-z]\.|\.(?:conf|dump|json|log|md|pid|sql)\Z")
 """Columns of tables with one letter in SQL, and names of files."""
 ROW = re.compile(r"^\| `([a-z]+\.[a-z_]+)` \| (.+) \|$")
 
@@ -116,12 +118,45 @@ def test_no_option_is_invented() -> None:
 
 def test_error_codes_are_complete_and_worded_alike() -> None:
     """The table of error codes is `CODES`: nothing missing, nothing invented, the same words."""
-    assert rows_below("Error codes") == CODES
+    assert {code: row.partition(" | ")[0] for code, row in rows_below("Error codes").items()} == CODES
 
 
 def test_finding_codes_are_complete() -> None:
     """The table of finding codes has every code that the package can give a finding, and no other."""
     assert rows_below("Finding codes").keys() == finding_codes()
+
+
+def test_what_explain_prints_is_what_the_page_says() -> None:
+    """The page in the package, of which `explain` and all next moves are taken, has the rows of the documentation."""
+    page = {**rows_below("Error codes"), **rows_below("Finding codes")}
+    known = codes()
+    assert known.keys() == page.keys()
+    for item in known.values():
+        cells = [*(() if item.severity == "error" else (item.severity,)), item.meaning, item.move or "-"]
+        assert page[item.code] == " | ".join(cells)
+
+
+def test_every_code_that_needs_a_look_has_a_next_move() -> None:
+    """Whatever can be an error, a warning or critical says what to do; what is always fine says nothing."""
+    for item in codes().values():
+        needs_a_look = re.search("error|warning|critical", item.severity) is not None
+        assert bool(item.move) is needs_a_look, item.code
+
+
+def test_next_moves_name_tasks_pages_and_sections_that_exist() -> None:
+    """No next move leads nowhere: tasks, options, pages and sections of the runbook in it are there."""
+    sections = set(re.findall(r"^## (.+)$", text_of("runbook.md"), re.MULTILINE))
+    options = {
+        f"--{argument.name.rstrip('_').replace('_', '-')}"
+        for task in TASKS
+        for argument in collection()[task].get_arguments()
+    }
+    for item in codes().values():
+        named = set(re.findall(r"(?:backup|store|snapshot)\.[a-z-]+(?![\w.]|/)", item.move))
+        assert named - {"store.json", *codes()} <= set(TASKS), item
+        assert set(re.findall(r"\(runbook: ([^)]+)\)", item.move)) <= sections, item
+        assert set(re.findall(r"--[a-z][a-z-]+", item.move)) <= {*options, "--help"}, item
+        assert all((OPERATIONS / page).is_file() for page in re.findall(r"[a-z0-9-]+\.md", item.move)), item
 
 
 def test_no_page_names_an_unknown_code() -> None:
