@@ -143,6 +143,45 @@ class TestEmptyValues:
             assert "empty value" in done.stderr
         assert files_below(place) == before
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("backup.prune", "--yes", "--source"),
+            ("backup.prune", "--yes", "-s", "prices", "-s"),
+            ("backup.prune", "-s", "--yes"),
+            ("backup.restore", "--source", "prices", "--yes", "--table"),
+            ("backup.restore", "--source", "prices", "--table", "prices", "--table", "--yes"),
+            ("backup.restore", "--source", "prices", "--yes", "--to", "new.db", "--to"),
+            ("backup.create", "--tag"),
+        ],
+        ids=" ".join,
+    )
+    def test_a_value_that_is_missing(self, place: Path, arguments: Sequence[str]) -> None:
+        """So is an option without a value, however often it was given with one: `--source $SOURCE` must not mean all."""
+        before = files_below(place)
+        task, *rest = arguments
+        for done in (run_drillbook(task, *FLAGS, *rest, cwd=place), run_invoke(task, *FLAGS, *rest)):
+            assert done.returncode in {1, 2}
+            assert "needed value" in done.stderr
+        assert files_below(place) == before
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("backup.restore", "-s", "prices", "-s", "audit", "--yes"),
+            ("backup.restore", "-s", "prices", "--to", "a.db", "--to=b.db"),
+            ("backup.keep", "latest", "--backup", "other", "-s", "prices", "--reason", "audit"),
+        ],
+        ids=" ".join,
+    )
+    def test_a_second_value(self, place: Path, arguments: Sequence[str]) -> None:
+        """An option that takes one value and is given two is refused: which one is meant nobody knows."""
+        before = files_below(place)
+        for done in (run_drillbook(*arguments, *FLAGS, cwd=place), run_invoke(*arguments, *FLAGS)):
+            assert done.returncode in {1, 2}
+            assert "was given twice" in done.stderr
+        assert files_below(place) == before
+
     def test_in_front_of_the_task(self, place: Path) -> None:
         """So it is for the options that may stand there."""
         done = run_drillbook("--config", "", "backup.list", cwd=place)

@@ -93,6 +93,11 @@ def test_what_is_given_is_read() -> None:
     assert Restore().from_ == "latest"
 
 
+def test_one_text_is_one_value() -> None:
+    """Whoever calls a task from Python may give the only value of a repeatable flag without a list."""
+    assert command_of(Restore).read({"table": "prices"}) == Restore(table=("prices",))
+
+
 def test_a_flag_that_is_not_declared_is_refused() -> None:
     """Whoever calls a task from Python is told of a flag that it does not have, instead of being obeyed half."""
     with pytest.raises(TypeError, match="dryrun"):

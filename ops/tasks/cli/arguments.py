@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, Final
 
 from invoke.exceptions import ParseError
@@ -23,32 +24,51 @@ SHORT: Final = {
 }
 """The short flags: one letter means one thing, in every task that has it. `-h` is Invoke's."""
 _COMPLETING: Final = "complete_context"
+_SEEING: Final = ("complete_flag", "waiting_for_flag_value")
 _HELPING: Final = "help_for"
 
 
 class GivenArgument(Argument):
-    """An argument that is left away when nothing is meant: an empty text is refused, and an option is not a name.
+    """An argument that is left away when nothing is meant: a missing or empty text is refused, and an option is not a name.
 
-    An empty text is nearly always a variable that is not set, and it must not mean the default: `--to "$TARGET"`
-    would replace the live data, `--source "$SOURCE"` would take all sources.
+    That is nearly always a variable that is not set, and it must not mean the default: `--to "$TARGET"` would replace
+    the live data, `--source $SOURCE` would take all sources.
     """
 
     options: Sequence[str] = ()
     """The options of the task, for a positional argument that is given one that it does not have."""
 
+    def __repr__(self) -> str:
+        """The name as it is typed: Invoke's messages show it."""
+        return self.names[0].upper() if self.positional else f"--{self.names[0]}"
+
+    @property
+    def raw_value(self) -> Any:  # noqa: ANN401 - as Invoke declares it
+        """The last value that was given.
+
+        When Invoke asks whether an option that it sees has got its value, one from the time before does not count, nor
+        does the empty list that it begins with: `-s one -s` is as wrong as `-s`.
+        """
+        asking = _asking(*_SEEING)
+        return self._raw if asking is None or asking.f_locals["self"].flag_got_value else None
+
+    @raw_value.setter
+    def raw_value(self, given: object) -> None:
+        self._raw = given
+
     def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as Invoke declares it
-        """Keep what was given; raises ParseError for an empty text, and for an option that the task does not have."""
+        """Keep what was given; raises ParseError for an empty text, a second value, and an option that the task does not have."""
         if self.positional and isinstance(value, str) and value.startswith("-"):
             message = with_suggestion(f"No idea what '{value}' is!", value, self.options)
             raise ParseError(f"{message} See --help TASK for the options of a task")
         if isinstance(value, str) and self.takes_value and not value.strip():
-            name = self.names[0].replace("_", "-")
-            shown = name.upper() if self.positional else f"--{name}"
             message = (
-                f"{shown} was given an empty value, such as that of a variable that is not set: nothing was done;"
+                f"{self!r} was given an empty value, such as that of a variable that is not set: nothing was done;"
                 " give a value, or leave it away"
             )
             raise ParseError(message)
+        if self.takes_value and self.kind is not list and self.got_value:
+            raise ParseError(f"{self!r} was given twice, and takes one value: nothing was done")
         super().set_value(value, cast=cast)
 
 
@@ -89,12 +109,17 @@ class _RepeatedArgument(GivenArgument):
 
 
 def _asked_by(function: str) -> bool:
+    return _asking(function) is not None
+
+
+def _asking(*functions: str) -> FrameType | None:
+    """Return the frame of that one of these functions of Invoke's that asks; None where another one does."""
     frame = inspect.currentframe()
     for _ in range(5):
         frame = frame.f_back if frame else None
-        if frame is not None and frame.f_code.co_name == function:
-            return True
-    return False
+        if frame is not None and frame.f_code.co_name in functions:
+            return frame
+    return None
 
 
 def arguments_of(flags: Sequence[Flag]) -> list[Argument]:

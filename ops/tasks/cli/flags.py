@@ -36,7 +36,7 @@ class Flag:
     def read(self, given: Any) -> object:  # noqa: ANN401 - text, a switch, or a list of texts
         """Return the value that the task gets."""
         if self.several:
-            return tuple(given or ())
+            return (given,) if isinstance(given, str) else tuple(given or ())
         value = self.default if given is None else given
         if self.parse is None:
             return value
