@@ -254,11 +254,9 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         if restored.target is None
         else restored.target
     )
-    if screen().is_brief:
-        parts = [restored_line(backup, where, job_id, duration_ms)]
-        if restored.accepted:
-            parts.append(f"  NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}")
-        return "\n".join([*parts, *_after_restore(restored)])
+    if screen().is_brief and not restored.accepted:
+        line = restored_line(backup, where, job_id, duration_ms)
+        return "\n".join([line, *_after_restore(backup, restored)])
     pairs = [
         ("job", job_id),
         ("backup", backup.name),
@@ -272,11 +270,12 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
     title = "Restore"
     if restored.accepted:
         title = f"Restore: NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}"
-    return "\n".join([title, facts(pairs), *_after_restore(restored)])
+    return "\n".join([title, facts(pairs), *_after_restore(backup, restored)])
 
 
-def _after_restore(restored: Restored) -> list[str]:
-    parts = [findings_text(restored.findings, all_of_them=True)]
+def _after_restore(backup: Backup, restored: Restored) -> list[str]:
+    source = backup.manifest.source.name
+    parts = [findings_text(restored.findings, all_of_them=True, source=source)]
     if restored.undo:
         parts.append(f"To go back:\n  {restored.undo}")
     if restored.next_command:
