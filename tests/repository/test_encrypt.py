@@ -21,7 +21,7 @@ from ops.actions.verify import VerifyRequest, verify_backup
 from ops.ciphers.age.driver import AgeCipher
 from ops.ciphers.age.keys import AgeOptions
 from ops.driverkit.row_digest import document_seal
-from ops.errors import BackupError, OpsError, StoreError, ToolError
+from ops.errors import BackupError, CipherError, OpsError, StoreError, ToolError
 from ops.formats import manifest as manifest_files
 from ops.formats.encrypted_manifest import plain_manifest
 from ops.formats.names import checksum_key, checksum_text, manifest_key
@@ -133,6 +133,27 @@ def test_the_wrong_key(
     assert (evidence.verdict, codes(evidence)) == (Verdict.INCONCLUSIVE, {"cipher.wrong_key"})
     both = replace(sealed, openers=(wrong, keys.opening))
     assert drill(both, source, scratch).verdict is Verdict.PASSED
+
+
+def test_a_damaged_file_is_not_tried_with_further_keys(
+    sealed: Backup,
+    away: LocalStore,
+    source: SqliteSource,
+    keys: Keys,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That it is damaged is said after the first look at it, in the words of the cipher, and not by the last of the keys."""
+    asked: list[AgeCipher] = []
+
+    def damaged(self: AgeCipher, *_: object, **__: object) -> str:
+        asked.append(self)
+        raise CipherError("it is cut", code="cipher.damaged", hint="")
+
+    monkeypatch.setattr(AgeCipher, "unseal", damaged)
+    evidence = drill(replace(sealed, openers=(keys.opening, keys.opening)), source, scratch)
+    assert (evidence.verdict, codes(evidence)) == (Verdict.FAILED, {"cipher.damaged"})
+    assert len(asked) == 2, "what tells of the content, and the payload: once each"
 
 
 def reseal(store: LocalStore, name: str, change: object) -> None:

@@ -15,7 +15,7 @@ import pytest
 from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.formats.manifest import to_json
-from ops.formats.names import MANIFEST_SUFFIX, checksum_key, manifest_key
+from ops.formats.names import MANIFEST_SUFFIX, SAFETY_TAG, checksum_key, manifest_key
 from ops.fsio import file_stamps as stamps
 from ops.fsio.remove import remove_tree
 from ops.model.findings import Finding, Severity
@@ -38,7 +38,7 @@ from ops.stores.local import store as local
 from ops.stores.local.store import LocalOptions, LocalStore
 from ops.stores.memory import MemoryStore
 from tests.conftest import execute, run_drillbook
-from tests.histories import looked_at, put, stored_backup, whose
+from tests.histories import WHOSE, looked_at, put, stored_backup, whose
 from tests.listings import day, put_all_kinds
 
 
@@ -386,6 +386,14 @@ def test_what_the_cache_could_not_see(
     assert [item.code for item in problems] == expected
     taken = take_backup(source, Repository(store=store, cache=cache), BackupRequest(), Job())
     assert [item.code for item in taken.findings if item.severity is Severity.WARNING] == expected
+
+
+def test_what_a_restore_made_is_not_among_the_rows_of_a_source(store: LocalStore, cache: Path) -> None:
+    """A safety backup is younger than the newest backup, and says nothing of how old that is."""
+    usual = stored_backup(store, day(0))
+    stored_backup(store, day(1), tags=(SAFETY_TAG,))
+    found = of_source(list_backups(store, cache), store, WHOSE, day(2))
+    assert [row.name for row in found.rows] == [usual.name]
 
 
 class TestTruth:
