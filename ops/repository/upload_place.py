@@ -100,6 +100,8 @@ class _Line:
         require_room(self.scratch, room)
         target = self.scratch / (inside or "encrypted")
         make_private_folder(target.parent)
+        # It is looked at before the cipher has begun.
+        target.touch(PRIVATE_FILE)
         return target
 
     def sending(self, inside: str, file: GrowingFile) -> Future[str]:

@@ -454,7 +454,7 @@ class TestSignals:
         said, _ = process.communicate(timeout=120)
         return process.returncode, said
 
-    @pytest.mark.parametrize("after_s", [0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8])
+    @pytest.mark.parametrize("after_s", [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.2])
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_in_the_first_second(self, place: Path, number: signal.Signals, after_s: float) -> None:
         """Whenever it comes there is no traceback, and nothing half made is left."""
