@@ -25,6 +25,7 @@ from ops.model.series import Whose
 from ops.ports.source import Source
 from ops.repository.backup import Backup, Catalogue
 from ops.repository.catalog import has_whole
+from ops.repository.dependencies import needed_backups
 from ops.repository.examine import examine_folder, examine_lock, examine_room
 from ops.repository.freshness import (
     examine_age,
@@ -220,15 +221,25 @@ def _examine_store(patient: Patient, estimate: int | None) -> list[Finding]:
 def _examine_loading(patient: Patient, newest: Backup, scratch: Path) -> list[Finding]:
     """Whether the newest backup could be drilled here: room, and whatever its kind needs."""
     source, manifest = patient.source, known_manifest(newest.manifest, patient.repository)
+    findings = _examine_needed(newest)
     if is_closed(manifest):
         message = f"what {newest.name} needs to be drilled is encrypted, and no key is here: not looked at"
-        return [_ok("doctor.encrypted", message)]
-    findings = [examine_room(scratch, source.room_to_load(manifest), "the next drill")]
+        return [*findings, _ok("doctor.encrypted", message)]
+    findings += [examine_room(scratch, source.room_to_load(manifest), "the next drill")]
     try:
         findings += source.require_loadable(manifest)
     except OpsError as error:
         findings.append(critical(error, newest.name))
     return findings
+
+
+def _examine_needed(newest: Backup) -> list[Finding]:
+    """Whether what it needs is there: without that nothing can restore it."""
+    try:
+        needed_backups(newest)
+    except OpsError as error:
+        return [critical(error, newest.name)]
+    return []
 
 
 def _examine_history(patient: Patient, mine: list[Backup], scratch: Path, now: datetime) -> list[Finding]:

@@ -27,7 +27,14 @@ from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest, Measures, Payload
 from ops.ports.source import Copy, CopyOfMembers, Source
 from ops.repository.backup import Backup
-from ops.repository.fetch import can_be_opened, fetch_needed, fetch_payload, fetch_whole, path_in_store
+from ops.repository.fetch import (
+    can_be_opened,
+    fetch_needed,
+    fetch_payload,
+    fetch_whole,
+    look_at_needed,
+    path_in_store,
+)
 from ops.repository.locks import being_judged
 from ops.repository.second_look import judged, look_beside, stops
 from ops.run.job import Job
@@ -171,7 +178,9 @@ def room_to_open(backup: Backup, source: Source, member: str = "") -> int:
 def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Progress) -> list[Finding]:
     """The kind's look at the stored payload, where it lies if it can be opened there."""
     openable = can_be_opened(backup)
-    needed, findings = fetch_needed(backup, scratch, progress) if openable else ([], [])
+    needed, findings = (
+        fetch_needed(backup, scratch, progress) if openable else ([], look_at_needed(backup, progress))
+    )
     if stops(findings):
         return findings
     place = None if is_sealed(backup.manifest) else path_in_store(backup)
@@ -180,7 +189,7 @@ def check_in_place(backup: Backup, source: Source, scratch: Path, progress: Prog
         return [*findings, *source.inspect(payload)]
     if not openable:
         message = f"sealed with {cipher_kind(backup.manifest)}: nobody looked inside, because no key is here"
-        return [Finding(severity=Severity.OK, code="backup.sealed", message=message)]
+        return [*findings, Finding(severity=Severity.OK, code="backup.sealed", message=message)]
     path, arrived = fetch_payload(backup, scratch, progress)
     findings += arrived
     if stops(findings):

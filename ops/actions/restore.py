@@ -27,7 +27,7 @@ from ops.actions.keep_target import Keeping, Kept
 from ops.actions.live_target import is_own_member, is_place_of, require_own
 from ops.actions.member_locks import held_locks
 from ops.actions.rehearsal import Rehearsal
-from ops.actions.restore_request import RestoreRequest, require_supported
+from ops.actions.restore_request import RestoreRequest, flags_of, require_supported
 from ops.actions.verify import VerifyRequest, verify_backup
 from ops.driverkit.spoken_names import spoken_findings, spoken_names
 from ops.errors import RefusedError, StoreError
@@ -53,11 +53,14 @@ from ops.run.job import Job
 class Restored:
     """What a restore did: where the data is now (None: it was a rehearsal), what was found, how to go back.
 
-    `accepted`: codes of what is not as it should be, and was accepted.
+    `accepted`: codes of what is not as it should be, and was accepted. `rows`: how many came back; None where that is not
+    known, or where only a part was asked for. `verdict`: of a rehearsal (None: it was none).
     """
 
     target: str | None
     findings: tuple[Finding, ...]
+    rows: int | None = None
+    verdict: Verdict | None = None
     safety: str | None = None
     undo: str | None = None
     next_command: str | None = None
@@ -74,7 +77,7 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
         if request.yes:
             whose = Whose.of(source, request.safety.machine, request.series)
             require_own(backup, source, target, whose, request)
-        manifest = backup.manifest.member(request.member) if request.member else backup.manifest
+        manifest = _restored_of(opened(backup, request.scratch).plain, request)
         return list(target.plan(manifest, request.options, request.safety.location))
 
 
@@ -86,7 +89,8 @@ def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job:
     """
     require_acceptable(request.accept, request.to)
     with chosen_target(source, request) as target:
-        backup = opened(backup, request.scratch) if can_be_opened(backup) else backup
+        if target is not None or can_be_opened(backup):
+            backup = opened(backup, request.scratch)
         with job.step("restore") as facts, being_read(backup, "restore", job) as unleased:
             facts.rows, facts.bytes = backup.manifest.rows, backup.manifest.size
             facts.checksum = payload_sha256(backup.manifest)
@@ -172,15 +176,22 @@ def _rehearse(backup: Backup, source: Source, request: RestoreRequest, job: Job)
     look = VerifyRequest(Level.FULL, request.scratch, known=request.known, member=request.member)
     evidence = verify_backup(backup, source, look, job)
     findings = accepted(evidence.findings, backup.manifest, request.accept)
-    codes = accepted_codes(findings)
+    codes, verdict = accepted_codes(findings), verdict_of(findings)
+    manifest = _restored_of(backup.plain, request)
+    passed = verdict is Verdict.PASSED
     return Restored(
         target=None,
         findings=(*told(codes), *findings),
-        next_command=_for_real(backup, source, request, codes)
-        if verdict_of(findings) is Verdict.PASSED
-        else None,
+        rows=manifest.rows if passed else None,
+        verdict=verdict,
+        next_command=_for_real(backup, source, request, codes) if passed else None,
         accepted=codes,
     )
+
+
+def _restored_of(plain: Manifest, request: RestoreRequest) -> Manifest:
+    """The manifest of what is restored: of the backup, or of the one member."""
+    return plain.member(request.member) if request.member else plain
 
 
 def _for_real(backup: Backup, source: Source, request: RestoreRequest, codes: Sequence[str]) -> str:
@@ -190,7 +201,8 @@ def _for_real(backup: Backup, source: Source, request: RestoreRequest, codes: Se
         backup, own_backups(whose, request.safety.store)
     )
     name = f"{backup.name}/{request.member}" if request.member else backup.name
-    flags = "".join(f" --accept {code}" for code in codes) + ("" if own else " --from-other-source")
+    flags = "".join(f" {flag}" for flag in flags_of(request.options))
+    flags += "".join(f" --accept {code}" for code in codes) + ("" if own else " --from-other-source")
     return f"{request.command} backup.restore --from {shlex.quote(name)}{flags} --yes{request.flags}"
 
 
@@ -232,6 +244,7 @@ class _Restore:
         return Restored(
             target=target.location,
             findings=(*told(codes), *findings),
+            rows=None if options.schema_only or options.tables else self._plain.rows,
             safety=kept.name,
             undo=kept.undo,
             accepted=codes,
@@ -240,8 +253,7 @@ class _Restore:
     @property
     def _plain(self) -> Manifest:
         """The manifest of what is restored: of the backup, or of the one member."""
-        plain = self.backup.plain
-        return plain.member(self.request.member) if self.request.member else plain
+        return _restored_of(self.backup.plain, self.request)
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[list[Finding]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,12 @@ _FLAGS: Final = {
 }
 
 
+def flags_of(options: RestoreOptions) -> list[str]:
+    """Return the options as they are typed."""
+    tables = [f"--table {shlex.quote(name)}" for name in options.tables]
+    return tables + [flag for name, flag in _FLAGS.items() if name != "tables" and getattr(options, name)]
+
+
 def require_supported(source: Source, options: RestoreOptions) -> None:
     """Return when the source's kind declares all that is asked of a restore; raises ConfigError that names the rest."""
     asked = [
@@ -66,4 +73,4 @@ def require_supported(source: Source, options: RestoreOptions) -> None:
         asked.append("more than one --table")
     if asked:
         message = f"kind {source.info.kind!r} has no {' and no '.join(asked)}"
-        raise ConfigError(message, code="usage.bad_value", hint="leave it away: see operations/sources.md")
+        raise ConfigError(message, code="usage.bad_value", hint="leave it away")

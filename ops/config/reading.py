@@ -322,10 +322,12 @@ def _objectives(table: _SourceTable) -> Objectives:
 
 def _what_is_taken(source: Source) -> str:
     """The place of a source, and which part of it: several parts of one database are several sources."""
+    # Two spellings of a path, and a link to it, are one place.
+    place = source.whereabouts.real or source.info.location
     if source.scope == "full":
-        return source.info.location
+        return place
     selection = "".join(f", {key} {value}" for key, value in source.selection.items())
-    return f"{source.info.location} (scope {source.scope}{selection})"
+    return f"{place} (scope {source.scope}{selection})"
 
 
 def _require_own_places(locations: Mapping[str, str], what: str, place: Place) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ops.formats import manifest as manifest_files
-from ops.formats.encrypted_manifest import is_closed
 from ops.formats.evidence import finding_document, to_document
 from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
@@ -57,7 +56,8 @@ def restored_document(backup: Backup, restored: Restored, job_id: str, duration_
         "source": backup.manifest.source.name,
         "target": restored.target,
         "size": backup.manifest.size,
-        "rows": None if is_closed(backup.manifest) else backup.manifest.rows,
+        "rows": restored.rows,
+        "verdict": None if restored.verdict is None else str(restored.verdict),
         "sha256": payload_sha256(backup.manifest),
         "duration_ms": duration_ms,
         "safety": restored.safety,

@@ -73,15 +73,11 @@ def against(taken_ms: int | None, objective_ms: int | None) -> str:
     return taken if objective_ms is None else f"{taken} ({format_duration(objective_ms / 1000)})"
 
 
-def restored_line(backup: Backup, where: str, job_id: str, duration_ms: int) -> str:
+def restored_line(backup: Backup, rows: int | None, where: str, job_id: str, duration_ms: int) -> str:
     """Return what a restore did."""
     manifest = backup.manifest
-    size, rows = (
-        format_size(manifest.size),
-        rows_text(None if is_closed(manifest) else manifest.rows),
-    )
     took = format_duration(duration_ms / 1000)
-    parts = [backup.name, size, rows, took, f"restored to {where}"]
+    parts = [backup.name, format_size(manifest.size), rows_text(rows), took, f"restored to {where}"]
     return _line(manifest.source.name, parts, job_id, payload_sha256(manifest))
 
 

@@ -249,13 +249,9 @@ def _needed(manifest: Manifest) -> list[str]:
 
 def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: int) -> str:
     """What `backup.restore` did, ending in the command that goes back, or goes on."""
-    where = (
-        "a scratch place (rehearsal: nothing else was touched)"
-        if restored.target is None
-        else restored.target
-    )
+    where = _restored_to(restored)
     if screen().is_brief and not restored.accepted:
-        line = restored_line(backup, where, job_id, duration_ms)
+        line = restored_line(backup, restored.rows, where, job_id, duration_ms)
         return "\n".join([line, *_after_restore(backup, restored)])
     pairs = [
         ("job", job_id),
@@ -263,7 +259,7 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
         ("source", backup.manifest.source.name),
         ("restored to", where),
         ("size", format_size(backup.manifest.size)),
-        ("rows", count_text(None if is_closed(backup.manifest) else backup.manifest.rows)),
+        ("rows", count_text(restored.rows)),
         ("sha256", payload_sha256(backup.manifest)),
         ("duration", format_duration(duration_ms / 1000)),
     ]
@@ -271,6 +267,15 @@ def restored_text(backup: Backup, restored: Restored, job_id: str, duration_ms: 
     if restored.accepted:
         title = f"Restore: NOT AS IT SHOULD BE, accepted: {', '.join(restored.accepted)}"
     return "\n".join([title, facts(pairs), *_after_restore(backup, restored)])
+
+
+def _restored_to(restored: Restored) -> str:
+    if restored.target is not None:
+        return restored.target
+    if restored.verdict is Verdict.PASSED:
+        return "a scratch place (rehearsal: nothing else was touched)"
+    verdict = "INCONCLUSIVE" if restored.verdict is Verdict.INCONCLUSIVE else "FAILED"
+    return f"nothing: the rehearsal is {verdict}, and nothing was touched"
 
 
 def _after_restore(backup: Backup, restored: Restored) -> list[str]:

@@ -23,6 +23,7 @@ from ops.repository.integrity import (
     check_stored_files,
     check_strays,
     compare_file,
+    critical,
     payload_gone,
     summed_up,
 )
@@ -88,10 +89,7 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
     try:
         needed = needed_backups(backup)
     except BackupError as error:
-        finding = Finding(
-            severity=Severity.CRITICAL, code=error.code, message=error.message, where=backup.name
-        )
-        return [], [finding]
+        return [], [critical(error, backup.name)]
     fetched, findings = [], []
     for number, item in enumerate(needed):
         one, found = _fetch(item, folder / f"needed-{number}", progress)
@@ -104,6 +102,21 @@ def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list
         message = f"what it needs is there as recorded: {names}"
         findings.append(Finding(severity=Severity.OK, code="backup.needed", message=message))
     return fetched, findings
+
+
+def look_at_needed(backup: Backup, progress: Progress) -> list[Finding]:
+    """What is wrong with the stored bytes of all that `backup` needs: for whom no key is here that opens them."""
+    try:
+        needed = needed_backups(backup)
+    except BackupError as error:
+        return [critical(error, backup.name)]
+    findings = []
+    for item in needed:
+        found = [*look_to_restore(item, progress), *look_through(item, progress)]
+        findings += [_of_needed(one, item) for one in found if one.severity is not Severity.OK]
+        if item.store in backup.elsewhere:
+            findings.append(_elsewhere(item, backup))
+    return findings
 
 
 def _elsewhere(needed: Backup, backup: Backup) -> Finding:

@@ -18,7 +18,7 @@ from ops import __version__
 from ops.tasks import collection
 from ops.tasks.cli.arguments import arguments_of
 from ops.tasks.cli.command import COMMON
-from ops.tasks.cli.streams import flush_output, open_missing_streams
+from ops.tasks.cli.streams import flush_output, open_missing_streams, silence_output
 from ops.tasks.cli.suggest import with_suggestion
 
 _USAGE_ERROR: Final = 2
@@ -75,7 +75,7 @@ class _Drillbook(Program):
         except OSError as error:
             if self.debugging:
                 raise
-            return _say(f"drillbook could not go on: {error}", _USAGE_ERROR)
+            return _ended_by(error)
         return 0
 
     def _explained(self, error: ParseError) -> str:
@@ -216,6 +216,14 @@ def _settings_are_dry() -> bool:
         if dry:
             return True
     return False
+
+
+def _ended_by(error: OSError) -> int:
+    """The exit code for what the system refused; none for a reader that has seen enough, as `head` does."""
+    if isinstance(error, BrokenPipeError):
+        silence_output()
+        return 0
+    return _say(f"drillbook could not go on: {error}", _USAGE_ERROR)
 
 
 def _say(message: str | None, code: int) -> int:

@@ -148,6 +148,11 @@ SQLITE = '[source.a]\nkind = "sqlite"\npath = "a.db"\n'
         ),
         (SQLITE + 'stores = "local"\n', "config.invalid_value", ["stores"]),
         (SQLITE + SQLITE.replace("source.a", "source.b"), "config.duplicate_place", ["'a'", "'b'"]),
+        (
+            SQLITE + SQLITE.replace("source.a", "source.b").replace('path = "', 'path = "x/../'),
+            "config.duplicate_place",
+            ["'a'", "'b'"],
+        ),
         (SQLITE.replace("a.db", "${NO_SUCH}/a.db"), "config.undefined_variable", ["NO_SUCH", "[source.a]"]),
         (SQLITE.replace("source.a", 'source."../a"'), "config.invalid_value", ["../a"]),
         (SQLITE.replace("a.db", "a\\u0000.db"), "config.invalid_value", ["path", "NUL"]),

@@ -197,7 +197,10 @@ ANSWERS: Final = (
                     "source": TEXT,
                     "target": said(maybe(TEXT), "null: a rehearsal in a temporary place"),
                     "size": COUNT,
-                    "rows": maybe(COUNT),
+                    "rows": said(
+                        maybe(COUNT), "how many came back; null: not known, or only a part was asked for"
+                    ),
+                    "verdict": said(maybe(VERDICT), "of a rehearsal; null: it was none"),
                     "sha256": SHA256,
                     "duration_ms": COUNT,
                     "safety": said(maybe(TEXT), "the backup of what was replaced"),

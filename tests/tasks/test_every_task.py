@@ -119,3 +119,46 @@ def test_a_narrow_terminal(place: Path, task: str) -> None:
     done = on_a_terminal([CONSOLE, *words_of(task)], place, clean_environment({}), 40)
     require_quiet(done.stdout)
     assert done.returncode == usual(place, task)
+
+
+@pytest.mark.parametrize("words", ["--list", "--help", "--version", "--list --list-format json"])
+def test_lists_for_a_reader_that_goes_away(place: Path, words: str) -> None:
+    """Whoever has seen enough is not an error."""
+    done = shell(place, f"{{ drillbook {words}; echo $? >&2; }} | head -c 1")
+    assert done.stderr == "0\n"
+
+
+@pytest.mark.parametrize("sort", ["database", "configuration", "backup", "pipe", "link", "device"])
+def test_a_report_replaces_nothing_but_a_report(place: Path, tmp_path: Path, sort: str) -> None:
+    """`--junit` with a name that something else has is refused before anything is drilled, and that stays."""
+    (backup,) = (place / "demo" / "backups").glob("*.db")
+    paths = {
+        "database": place / "demo" / "dados" / "data.db",
+        "configuration": place / "demo" / "ops.toml",
+        "backup": backup,
+        "pipe": tmp_path / "pipe",
+        "link": tmp_path / "link",
+        "device": Path("/dev/null"),
+    }
+    os.mkfifo(paths["pipe"])
+    (tmp_path / "old.xml").write_text("<testsuites/>")
+    paths["link"].symlink_to(tmp_path / "old.xml")
+    path = paths[sort]
+    before = path.lstat()
+    done = run_drillbook(*words_of("backup.drill"), "--junit", str(path), cwd=place)
+    assert (done.returncode, "refused.name_taken" in done.stdout) == (2, True), done.stdout
+    after = path.lstat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_mode,
+    )
+
+
+def test_a_report_replaces_a_report(place: Path, tmp_path: Path) -> None:
+    """That of a former run, and an empty file, as `mktemp` makes it."""
+    path = tmp_path / "junit.xml"
+    path.touch()
+    for _ in range(2):
+        done = run_drillbook(*words_of("backup.drill"), "--junit", str(path), cwd=place)
+        assert "<testsuite" in path.read_text(), done.stdout

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+from typing import Final
 
 from ops.actions.drill import DrillRequest, run_drill
 from ops.config.assertions import expectations_of
-from ops.errors import OpsError
+from ops.errors import OpsError, RefusedError
 from ops.fsio.atomic import make_private_folder, replace_durably, write_all
 from ops.fsio.leftovers import staged_beside
 from ops.model.evidence import Evidence
@@ -22,9 +24,15 @@ from ops.repository.own import is_part, of_source
 from ops.tasks.backup.commands import Drill
 from ops.tasks.session import Session
 
+_START: Final = 500
+"""Bytes in which a JUnit report says what it is."""
+
 
 def run(session: Session, wanted: Drill) -> None:
     """Drill the chosen backups, all of them, whatever is found; one table at the end."""
+    report = Path(wanted.junit).absolute() if wanted.junit else None
+    if report is not None:
+        require_report(report)
     drills = []
     for backup in _chosen(session, wanted):
         try:
@@ -34,8 +42,25 @@ def run(session: Session, wanted: Drill) -> None:
     result = BackupsDrilled(tuple(drills))
     session.outcome.add(result)
     session.outcome.notice(_lasting(session, drills))
-    if wanted.junit:
-        _write(Path(wanted.junit).absolute(), result.junit())
+    if report is not None:
+        _write(report, result.junit())
+
+
+def require_report(path: Path) -> None:
+    """Return when nothing is at `path`, or a JUnit report of before; raises RefusedError for what would be lost."""
+    if not os.path.lexists(path):
+        return
+    if not path.is_file() or path.is_symlink():
+        message = f"--junit {path} is not a regular file"
+        hint = "name a file that does not exist, or the report of a former run"
+        raise RefusedError(message, code="refused.name_taken", hint=hint)
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if start and b"<testsuite" not in start:
+        message = (
+            f"--junit {path} exists, and is not a JUnit report: nothing was drilled, so that it is not lost"
+        )
+        raise RefusedError(message, code="refused.name_taken", hint="name another file")
 
 
 def _chosen(session: Session, wanted: Drill) -> list[Backup]:

@@ -12,15 +12,17 @@ from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import PruneRequest, prune
-from ops.actions.restore import restore_backup
+from ops.actions.restore import plan_restore, restore_backup
 from ops.actions.restore_request import RestoreRequest
-from ops.actions.verify import VerifyRequest
+from ops.actions.verify import VerifyRequest, verify_backup
 from ops.config.reading import store_at
+from ops.errors import ToolError
 from ops.formats.dependencies import needs_of
 from ops.host.state_dir import StateDir
 from ops.model.evidence import Level
-from ops.model.findings import Verdict
+from ops.model.findings import Severity, Verdict
 from ops.ports.cipher import Cipher
+from ops.report.text import restored_text
 from ops.repository.backup import Backup
 from ops.repository.find import find_backup
 from ops.repository.repository import Repository
@@ -170,3 +172,44 @@ def test_prune_keeps_what_is_needed(site: Site) -> None:
     prune(site.at(), request, site.job)
     assert site.store.path_of(first.name).exists()
     assert site.drill(second) is Verdict.PASSED
+
+
+@pytest.mark.parametrize("harm", ["gone", "flipped"])
+def test_a_quick_look_without_the_key_sees_the_base(site: Site, harm: str) -> None:
+    """What it needs stands in clear, and stored bytes can be compared by anybody."""
+    first, _ = site.take(35)
+    second, _ = site.take(55)
+    closed = replace(find_backup(site.store, second.name), openers=())
+    quick = VerifyRequest(Level.QUICK, site.scratch, keep=False)
+    assert verify_backup(closed, site.log, quick, site.job).verdict is Verdict.PASSED
+    path = site.store.path_of(first.name)
+    path.chmod(0o600)
+    if harm == "gone":
+        for file in path.parent.glob(f"{first.name}*"):
+            file.unlink()
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    look = verify_backup(closed, site.log, quick, site.job)
+    assert look.verdict is Verdict.FAILED
+    wrong = {item.code for item in look.findings if item.severity is Severity.CRITICAL}
+    assert wrong == {"backup.needed_missing" if harm == "gone" else "backup.needed_damaged"}
+
+
+def test_a_restore_without_the_key_says_that(site: Site, tmp_path: Path) -> None:
+    """The backup is good: nobody is told to use another one. A rehearsal came to nothing, and says so."""
+    backup, _ = site.take(35)
+    closed = replace(find_backup(site.store, backup.name), openers=())
+    request = RestoreRequest(scratch=site.scratch, safety=site.at(), to=str(tmp_path / "new"))
+    for act in (
+        lambda: restore_backup(closed, site.log, request, site.job),
+        lambda: plan_restore(closed, site.log, request),
+    ):
+        with pytest.raises(ToolError) as caught:
+            act()
+        assert caught.value.code == "cipher.no_identity"
+    rehearsed = restore_backup(closed, site.log, replace(request, to=None), site.job)
+    assert (rehearsed.verdict, rehearsed.rows) == (Verdict.INCONCLUSIVE, None)
+    said = restored_text(closed, rehearsed, "job", 1)
+    assert "nothing: the rehearsal is INCONCLUSIVE" in said

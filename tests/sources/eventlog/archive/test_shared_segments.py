@@ -13,6 +13,7 @@ import pytest
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.copy import copy_missing
 from ops.actions.create_backup import make
+from ops.actions.doctor import Patient, examine
 from ops.actions.drill import DrillRequest, run_drill
 from ops.actions.prune import Pruned, PruneRequest, prune
 from ops.actions.restore import restore_backup
@@ -24,6 +25,7 @@ from ops.formats.dependencies import KEY, needs_document, needs_of
 from ops.formats.names import SAFETY_TAG, checksum_key, checksum_text, manifest_key
 from ops.model.evidence import Level
 from ops.model.findings import Severity, Verdict
+from ops.model.requests import Objectives
 from ops.ports.store import StoredFile
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_catalogue
@@ -452,3 +454,20 @@ def test_what_is_needed_is_found_in_another_store(place: Place) -> None:
     look = verify_backup(known, place.log, VerifyRequest(Level.QUICK, place.scratch, keep=False), place.job)
     (said,) = [item for item in look.findings if item.code == "backup.needed_elsewhere"]
     assert f"store.pull away:{first.name}" in said.message
+
+
+def test_doctor_sees_that_a_base_is_gone(place: Place) -> None:
+    """The newest backup cannot be restored, and that is told before it is needed."""
+    first, second = place.take(35), place.take(55)
+    repository = Repository(store=place.store, scratch=place.scratch)
+    patient = Patient(place.log, repository, Objectives(), None)
+
+    def said() -> set[str]:
+        found = examine(patient, place.scratch, BEGIN + timedelta(days=3))
+        return {item.code for item in found if item.severity is Severity.CRITICAL}
+
+    assert second.manifest.extra[KEY]
+    assert said() == set()
+    for path in place.store.options.path.glob(f"{first.name}*"):
+        path.unlink()
+    assert said() == {"backup.needed_missing"}
