@@ -168,5 +168,5 @@ def _about(timings: list[Timing]) -> str:
         "verify each, on a local disk, all in the page cache. Each run is a process of its own, interpreter and imports "
         "included. The limit of a listing is the start of Python with its imports and the look at the change time of each "
         "small file, without which nobody knows that it is the same; our look is shared by as many processes as there are cores. "
-        f"Pruning reads every manifest and deletes durably, in the order that a kill can not hurt: {each * 1000:.1f} ms a backup."
+        f"Pruning reads every manifest and deletes durably, in the order that a kill cannot hurt: {each * 1000:.1f} ms a backup."
     )

@@ -1,11 +1,11 @@
 """Every error that an operator can meet, each with an exit code and a stable dotted code.
 
     OpsError                      exit 2
-    |- ConfigError                config.*    the configuration can not be used
-    |- SourceError                source.*    the thing that is backed up can not be read as it should
+    |- ConfigError                config.*    the configuration cannot be used
+    |- SourceError                source.*    the thing that is backed up cannot be read as it should
     |- StoreError                 store.*     the place where backups live does not answer as it should
     |- BackupError                backup.*    a stored backup is missing, unreadable or not what it claims
-    |- CipherError                cipher.*    a file can not be sealed, or a sealed one not be opened
+    |- CipherError                cipher.*    a file cannot be sealed, or a sealed one not be opened
     |- SnapshotError              snapshot.*  a snapshot, its checksum or a manifest is missing or not to be read
     |- RefusedError               refused.*   the request would hurt something; nothing was done
     |- LockHeldError              lock.held   another run works on the same source
@@ -67,13 +67,13 @@ class OpsError(Exception):
 
 
 class ConfigError(OpsError):
-    """The configuration or a flag can not be used; says file, table and key."""
+    """The configuration or a flag cannot be used; says file, table and key."""
 
     default_code = "config.invalid_value"
 
 
 class SourceError(OpsError):
-    """The source can not be read consistently; nothing was published."""
+    """The source cannot be read consistently; nothing was published."""
 
     default_code = "source.unreadable"
 
@@ -121,7 +121,7 @@ class SourceCorruptError(SourceError, only=True):
 
 
 class StoreError(OpsError):
-    """The store can not do what was asked."""
+    """The store cannot do what was asked."""
 
     default_code = "store.unreadable"
 
@@ -205,7 +205,7 @@ class OtherSeriesError(BackupError, only=True):
 
 
 class CipherError(OpsError):
-    """A file can not be sealed, or a sealed one not be opened; nothing of it was left behind."""
+    """A file cannot be sealed, or a sealed one not be opened; nothing of it was left behind."""
 
     default_code = "cipher.damaged"
 

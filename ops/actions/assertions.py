@@ -69,7 +69,7 @@ def _check(assertion: Assertion, copy: Copy, folder: Path, manifest: Manifest) -
             return _check_fresh(assertion, where, copy, manifest)
         return _check_query(assertion, where, copy)
     except OpsError as error:
-        # The assertion itself can not be asked: nothing is known about the backup by that.
+        # The assertion itself cannot be asked: nothing is known about the backup by that.
         return _undecided(where, error.message, error.hint)
 
 

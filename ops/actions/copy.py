@@ -101,7 +101,7 @@ def copy_missing(whose: Whose, home: Repository, further: Iterable[Repository], 
             carry_adoptions(home.store, to.store)
             findings += not_whole(here, away, to)
         except OpsError as error:
-            findings.append(_failed(f"store {to.name!r} can not be brought up to date", error))
+            findings.append(_failed(f"store {to.name!r} cannot be brought up to date", error))
             continue
         # What is wrong with the store is said once, not with each backup.
         findings += dict.fromkeys(chain.from_iterable(_copy_one(backup, to, job) for backup in missing))

@@ -90,7 +90,7 @@ def prune(repository: Repository, request: PruneRequest, job: Job) -> Pruned:
     """Apply the policy to the backups of one source in one store.
 
     Raises LockHeldError when another run works on the source, StateError when this machine cannot keep others off,
-    StoreError when the store can not be read, or is also one of those `elsewhere`.
+    StoreError when the store cannot be read, or is also one of those `elsewhere`.
     """
     require_another(repository.store, (item.store for item in request.elsewhere))
     how = Deletion()
@@ -287,9 +287,9 @@ def _payloads_later(names: Sequence[str]) -> Finding:
 
 
 def _stopped_by(unreadable: Sequence[Finding], plans: dict[str, Plan]) -> dict[str, Plan]:
-    """The plans, in which nothing goes while something can not be read: that might be the newest, or a bad verdict.
+    """The plans, in which nothing goes while something cannot be read: that might be the newest, or a bad verdict.
 
-    A pin that can not be read holds its backup, and stops nothing else; neither does a backup whose payload is gone,
+    A pin that cannot be read holds its backup, and stops nothing else; neither does a backup whose payload is gone,
     which is none of the good ones.
     """
     reasons = [

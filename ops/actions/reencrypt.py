@@ -78,7 +78,7 @@ def reencrypt(repository: Repository, request: ReencryptRequest, job: Job) -> Re
         raise ConfigError(f"store {repository.name!r} does not encrypt", code="usage.bad_value")
     if cipher.sealed_for is None and not cipher.by_passphrase:
         # Whichever key of the keyring opens a file, nothing says that it is sealed for the one that is meant today.
-        message = f"cipher {cipher.name!r} names keys by address: what they mean today can not be told"
+        message = f"cipher {cipher.name!r} names keys by address: what they mean today cannot be told"
         raise ConfigError(message, hint="write the whole fingerprint of each recipient")
     how = Deletion()
     with contextlib.ExitStack() as stack:

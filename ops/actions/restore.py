@@ -1,4 +1,4 @@
-"""Restoring a backup so that it can not hurt.
+"""Restoring a backup so that it cannot hurt.
 
 Into a scratch place unless told otherwise. Into a place of its own with `--to`. Over something that is there
 only with `--yes`, and then in this order: nobody has the target open; the new data is built beside it and
@@ -84,7 +84,7 @@ def plan_restore(backup: Backup, source: Source, request: RestoreRequest) -> lis
 def restore_backup(backup: Backup, source: Source, request: RestoreRequest, job: Job) -> Restored:
     """Do it; see the module's text for the order.
 
-    Raises RefusedError when it could hurt something, BackupError when the backup can not be restored as it
+    Raises RefusedError when it could hurt something, BackupError when the backup cannot be restored as it
     was recorded; then the target is as it was before.
     """
     require_acceptable(request.accept, request.to)

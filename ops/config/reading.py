@@ -86,7 +86,7 @@ def read_config(path: str | None, environ: Mapping[str, str], folder: Path) -> C
     """The configuration: the file `path`, else `OPS_CONFIG`, else `ops.toml` in `folder`, else no file at all.
 
     Relative paths in a file are relative to the file's folder; without a file, to `folder`. Raises
-    ConfigError for everything that can not be used, and for a file that was named and is not there.
+    ConfigError for everything that cannot be used, and for a file that was named and is not there.
     """
     named = path or environ.get("OPS_CONFIG")
     file = folder / Path(os.path.expanduser(named or DEFAULT_FILE))  # noqa: PTH111 - pathlib raises RuntimeError

@@ -212,7 +212,7 @@ def _text(value: object, example: str) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError(f"{value!r} is no text like {example}")
     if "\0" in value:
-        raise ValueError("a NUL character can not stand in a name")
+        raise ValueError("a NUL character cannot stand in a name")
     return value
 
 

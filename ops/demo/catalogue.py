@@ -73,7 +73,7 @@ def build_demo(out: Path, *, without: Collection[str] = ()) -> DemoCatalogue:
     The pet shop is left out where it is named in `without`, and where no PostgreSQL server can be run. Folders
     are 0700 and files 0600 from the start. Raises ConfigError when the text sources are missing or `without`
     names something else, RefusedError when `out` holds something else than a demo or a program has one of the
-    databases open, SpaceError or StoreError when `out` can not be written.
+    databases open, SpaceError or StoreError when `out` cannot be written.
     """
     fixtures = fixtures_folder()
     _require_optional(without)
@@ -109,7 +109,7 @@ def build_demo(out: Path, *, without: Collection[str] = ()) -> DemoCatalogue:
 def _require_optional(names: Collection[str]) -> None:
     for name in names:
         if name != PETSHOP:
-            message = f"the demo can not be built without {name!r}"
+            message = f"the demo cannot be built without {name!r}"
             hint = f"what can be left out: {PETSHOP}"
             raise ConfigError(message, code="usage.bad_value", hint=hint)
 

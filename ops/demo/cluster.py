@@ -53,7 +53,7 @@ def find_server(environ: Mapping[str, str]) -> Programs:
     """The server programs to build the cluster with: version 17 where it is here, else the newest.
 
     Raises NoServerError when there is none from version 12 on, or no driver to talk to it; ConfigError when
-    `environ` names a folder of programs that can not be used.
+    `environ` names a folder of programs that cannot be used.
     """
     try:
         importlib.import_module("psycopg")
@@ -87,7 +87,7 @@ def build_cluster(programs: Programs, data: Path) -> Mapping[str, int]:
     """Build the pet shop's cluster and put it at `data`; the rows of each of its tables.
 
     Until it is complete, what was at `data` stays. Raises NoServerError when no server runs here, SpaceError
-    or StoreError when it can not be written, ToolError when psql fails.
+    or StoreError when it cannot be written, ToolError when psql fails.
     """
     # The staged file is the new server's log, and its lock says that somebody builds here.
     with staged_file(data.parent, f"{data.name}.log") as log:

@@ -40,7 +40,7 @@ Event = dict[str, Any]
 def build_journal(place: Path, fixtures: Path) -> Mapping[str, int]:
     """Build the log and put it at the data folder `place`; how many events it has.
 
-    Raises SpaceError or StoreError when it can not be written; then what was at `place` is still there.
+    Raises SpaceError or StoreError when it cannot be written; then what was at `place` is still there.
     """
     events = list(_chained(fixtures / _SOURCE))
     former = place.with_name(f".tmp-{place.name}.former")

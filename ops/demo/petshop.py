@@ -97,7 +97,7 @@ def _folder() -> Path:
     folder = fixtures_folder() / "petshop"
     missing = [name for name in (*_FILES, _CHECKS, _CONFIG) if not (folder / name).is_file()]
     if missing:
-        message = f"the pet shop's {', '.join(missing)} can not be found in {folder}"
+        message = f"the pet shop's {', '.join(missing)} cannot be found in {folder}"
         hint = "install Drillbook again from its wheel, or work in a checkout of its repository"
         raise ConfigError(message, code="demo.fixtures_missing", hint=hint)
     return folder

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
             _create_accounts(connection)
             _write(connection, stop, seconds=options.seconds, rate=options.rate)
     except sqlite3.Error as error:
-        sys.stderr.write(f"can not write to {options.path}: {error}\n")
+        sys.stderr.write(f"cannot write to {options.path}: {error}\n")
         return 2
     return 0
 

@@ -127,7 +127,7 @@ def wrong_key() -> CipherError:
     hint = (
         "configure the identity or passphrase of the time when it was sealed; see docs: encryption, rotation"
     )
-    return CipherError("can not be opened with the keys that are configured here", code=WRONG_KEY, hint=hint)
+    return CipherError("cannot be opened with the keys that are configured here", code=WRONG_KEY, hint=hint)
 
 
 def not_encrypted(program: str) -> CipherError:
@@ -145,7 +145,7 @@ def failed(program: str, ended: Filtered) -> ToolError:
 def read_passphrase(secret: Secret) -> bytes | None:
     """The passphrase as the programs read it; None when none is configured.
 
-    Raises ConfigError (`config.secret_unavailable`) when it can not be had, or is one that a program would cut.
+    Raises ConfigError (`config.secret_unavailable`) when it cannot be had, or is one that a program would cut.
     """
     text = secret.read()
     if text is None:
@@ -177,7 +177,7 @@ def _round_trip(cipher: Cipher, folder: Path) -> Finding:
     write_new_file(plain, _SAMPLE)
     expected = cipher.seal(plain, sealed)
     if not cipher.can_open:
-        return _ok(f"cipher {cipher.name!r} seals; what it sealed can not be opened here")
+        return _ok(f"cipher {cipher.name!r} seals; what it sealed cannot be opened here")
     try:
         cipher.unseal(sealed, folder / "opened", expected)
     except WrongKeyError:

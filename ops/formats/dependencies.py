@@ -1,4 +1,4 @@
-"""What a manifest says of other backups without which it can not be restored. Pure.
+"""What a manifest says of other backups without which it cannot be restored. Pure.
 
 The key `needs` lists them: the plain name of each payload, the job that made it, its size, and further entries of the kind.
 Name and job are the same in every copy, sealed or not, under whatever name that lies there.
@@ -35,7 +35,7 @@ class Need:
 def needs_of(manifest: Manifest) -> tuple[Need, ...]:
     """The backups that it needs, oldest first; none for one that is whole by itself.
 
-    Raises BackupError (`backup.manifest_invalid`) when that can not be read.
+    Raises BackupError (`backup.manifest_invalid`) when that cannot be read.
     """
     rows: Any = manifest.extra.get(KEY, [])
     try:

@@ -93,7 +93,7 @@ def from_json(content: bytes, name: str) -> Evidence:
         require_sealed(document, _FIRST_VERSION, VERSION)
         return _from_document(document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"evidence {name} can not be read: {in_words(error)}"
+        message = f"evidence {name} cannot be read: {in_words(error)}"
         raise BackupError(message, code="backup.evidence_invalid") from error
 
 

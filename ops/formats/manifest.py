@@ -149,7 +149,7 @@ def from_json(content: bytes, name: str) -> Manifest:
 
 
 def _invalid(name: str, what: str) -> BackupError:
-    hint = "the backup can not be trusted; use another one, and keep this one for the investigation"
+    hint = "the backup cannot be trusted; use another one, and keep this one for the investigation"
     return BackupError(f"manifest {name} {what}", code="backup.manifest_invalid", hint=hint)
 
 

@@ -166,7 +166,7 @@ def checksum_lines(text: str) -> list[str]:
 
 
 def parse_checksum_text(text: str) -> list[tuple[str, str | None]]:
-    """Digest and name of each line of a checksum file; raises ValueError when one can not be read, or there is none."""
+    """Digest and name of each line of a checksum file; raises ValueError when one cannot be read, or there is none."""
     lines = checksum_lines(text)
     if not lines:
         message = "holds no SHA-256 digest"

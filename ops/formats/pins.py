@@ -47,7 +47,7 @@ def from_json(content: bytes, name: str) -> Pin:
             host=str(document["host"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"pin {name} can not be read: {in_words(error)}"
+        message = f"pin {name} cannot be read: {in_words(error)}"
         raise BackupError(
             message, code="backup.pin_invalid", hint="it keeps its backup until it is removed"
         ) from error

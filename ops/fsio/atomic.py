@@ -45,7 +45,7 @@ def staged_file(folder: Path, name: str) -> Iterator[StagedFile]:
     """A new empty file `.tmp-<name>` in `folder`, mode 0600, locked; gone afterwards unless it was published.
 
     Raises RefusedError when a living process stages the same name, SpaceError when the disk is full,
-    StoreError when the folder can not be written.
+    StoreError when the folder cannot be written.
     """
     with staged_at(folder / f"{STAGED_PREFIX}{name}") as staged:
         yield staged
@@ -287,6 +287,6 @@ def translated_write_errors(path: Path) -> Iterator[None]:
             message = f"the disk ran full while writing {path}"
             hint = "nothing half written was kept; free some space (see the runbook, 'Disk full') and run it again"
             raise SpaceError(message, code="space.disk_full", hint=hint) from error
-        message = f"can not write {path}: {error.strerror}"
+        message = f"cannot write {path}: {error.strerror}"
         hint = "check the folder's owner and mode, and that it is not mounted read-only"
         raise StoreError(message, code="store.unwritable", hint=hint) from error

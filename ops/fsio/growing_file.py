@@ -44,7 +44,7 @@ class GrowingFile:
         while True:
             ended = self._ended.wait(_LOOK_EVERY_S)
             if self._failed:
-                message = f"{self.path.name} can not be sent: who wrote it failed"
+                message = f"{self.path.name} cannot be sent: who wrote it failed"
                 raise StoreError(message, code="store.unreadable")
             there = os.stat(self.path).st_size
             if ended or there > size:

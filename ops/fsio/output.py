@@ -23,10 +23,10 @@ def opened_file(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise StoreError(f"{path} can not be read: {error.strerror}") from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StoreError(f"{path} can not be read: it is no file")
+            raise StoreError(f"{path} cannot be read: it is no file")
         os.set_blocking(descriptor, True)
         yield descriptor
     finally:
@@ -39,7 +39,7 @@ def filled_file(path: Path) -> Iterator[int]:
 
     When the block raises, the file is as it was before: gone, or empty. After SIGKILL it may be half written,
     so the name should be one that such a thing is expected under. Raises RefusedError when there is anything
-    else at `path`, SpaceError or StoreError when it can not be made.
+    else at `path`, SpaceError or StoreError when it cannot be made.
     """
     with translated_write_errors(path):
         descriptor, made = _open_empty(path)
@@ -61,7 +61,7 @@ def secluded_file(path: Path) -> Iterator[int]:
 
     Until then it lies in a scratch folder beside, so that the next run sweeps it when this one is killed. When
     the block raises, or a signal's handler does, nothing of it is left under any name. Raises RefusedError
-    when `path` exists, then or at the end; SpaceError or StoreError when the file can not be made.
+    when `path` exists, then or at the end; SpaceError or StoreError when the file cannot be made.
     """
     if path.is_symlink() or path.exists():
         raise _taken(path)

@@ -26,7 +26,7 @@ def scratch_folder(parent: Path, *, keep: bool = False) -> Iterator[Path]:
 
     What dead runs of the same user left under `parent` is removed first; a living run's folder is known by
     the lock on it. Processes that are marked in a folder (`ops.fsio.process_marks`) are ended before it is removed.
-    Raises StoreError or SpaceError when the folder can not be made.
+    Raises StoreError or SpaceError when the folder cannot be made.
     """
     make_private_folder(parent)
     remove_stale_scratch(parent)

@@ -47,7 +47,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 def write_cached(path: Path, parts: Sequence[bytes]) -> None:
-    """Keep `parts`, one after the other, at `path` in the place of what was there; or do nothing where that can not be."""
+    """Keep `parts`, one after the other, at `path` in the place of what was there; or do nothing where that cannot be."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

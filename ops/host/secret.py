@@ -49,7 +49,7 @@ class Secret:
     def read(self) -> str | None:
         """The secret without its final line end; None when none is configured.
 
-        Raises ConfigError (`config.secret_unavailable`) when it is configured and can not be had.
+        Raises ConfigError (`config.secret_unavailable`) when it is configured and cannot be had.
         """
         if self.env is not None:
             return self._from_environment(self.env)
@@ -87,7 +87,7 @@ class Secret:
             raise self._unavailable(f"{command[0]} did not print UTF-8 text") from error
 
     def _unavailable(self, why: str) -> ConfigError:
-        message = f"the {self.name} can not be read: {why}"
+        message = f"the {self.name} cannot be read: {why}"
         return ConfigError(message, code="config.secret_unavailable", hint="see docs: secrets")
 
 

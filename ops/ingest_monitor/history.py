@@ -23,7 +23,7 @@ class Query:
 
 
 class History(Protocol):
-    """The log of ingest jobs. Methods raise SourceError when it can not be read, and never change it."""
+    """The log of ingest jobs. Methods raise SourceError when it cannot be read, and never change it."""
 
     @property
     def findings(self) -> Sequence[Finding]:

@@ -100,7 +100,7 @@ class LinesHistory:
                 if not document.get("dry_run"):
                     yield self._entry(document)
         except OSError as error:
-            message = f"the ingest log {self._path} can not be read: {error.strerror}"
+            message = f"the ingest log {self._path} cannot be read: {error.strerror}"
             raise SourceError(message, code="source.unreadable", hint="look at log in [ingest]") from error
 
     def _entry(self, document: Mapping[str, Any]) -> Entry:

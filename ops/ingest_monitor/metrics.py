@@ -93,7 +93,7 @@ def measure(
 ) -> Measured:
     """Of the tickers `wanted` (None: all), in the order of their names, those of the page.
 
-    Raises SourceError when the history can not be read.
+    Raises SourceError when the history cannot be read.
     """
     known = history.tickers()
     chosen = known if wanted is None else [ticker for ticker in known if ticker in wanted]

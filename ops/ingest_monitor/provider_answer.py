@@ -83,7 +83,7 @@ def _of_error(provider: Provider, error: Exception, asking: Asking) -> Finding:
     for kinds, code, told in _meanings(known):
         if isinstance(reason, kinds):
             return _failed(provider, code, told(_why(reason)))
-    return _failed(provider, "provider.unreachable", f"can not be asked: {_short(str(reason))}")
+    return _failed(provider, "provider.unreachable", f"cannot be asked: {_short(str(reason))}")
 
 
 def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], str]]]:  # noqa: ANN401 - a module
@@ -93,9 +93,9 @@ def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], s
         (
             (known.NameResolutionError,),
             "provider.unknown_host",
-            lambda _: "has a name that can not be resolved",
+            lambda _: "has a name that cannot be resolved",
         ),
-        ((known.SSLError,), "provider.tls_failed", lambda why: f"can not be trusted: {why}"),
+        ((known.SSLError,), "provider.tls_failed", lambda why: f"cannot be trusted: {why}"),
         ((known.NewConnectionError,), "provider.unreachable", lambda why: f"took no connection: {why}"),
         (
             (known.ConnectTimeoutError,),
@@ -106,7 +106,7 @@ def _meanings(known: Any) -> list[tuple[tuple[type, ...], str, Callable[[str], s
         (
             (known.ProxyError,),
             "provider.unreachable",
-            lambda why: f"can not be reached through the proxy: {why}",
+            lambda why: f"cannot be reached through the proxy: {why}",
         ),
         ((known.ResponseError,), "provider.refused", lambda why: f"sends us on and on: {why}"),
         (broken, "provider.broken_answer", lambda why: f"broke off its answer: {why}"),

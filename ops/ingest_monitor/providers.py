@@ -41,7 +41,7 @@ def contact(provider: Provider) -> Contact:
     """Ask the provider; what happened, with a finding for what it means.
 
     With `--no-network` nothing is asked, unless the provider is this machine. Raises ToolError (`tool.missing`), and
-    ConfigError when the token can not be had.
+    ConfigError when the token cannot be had.
     """
     place = shown_url(provider.url)
     try:

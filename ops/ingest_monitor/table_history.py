@@ -27,7 +27,7 @@ from ops.sources.sqlite.schema import quoted
 
 @contextlib.contextmanager
 def opened_table(path: Path, settings: IngestSettings, timeout_s: float) -> Iterator[TableHistory]:
-    """The history in the database at `path`; raises SourceError when it can not be read, or is not there."""
+    """The history in the database at `path`; raises SourceError when it cannot be read, or is not there."""
     with (
         reading(path, timeout_s=timeout_s) as connection,
         translated_errors(path, "reading the ingest history"),

@@ -9,7 +9,7 @@ from ops.model.manifest import IN_PAYLOAD, Measures
 def compare_measures(recorded: Measures, found: Measures) -> list[Finding]:
     """Every difference between what was recorded and what is there now, critical; what agrees, as one OK line.
 
-    Digests are compared where both sides have them by the same algorithm; if they can not be, a warning says
+    Digests are compared where both sides have them by the same algorithm; if they cannot be, a warning says
     that only rows were counted.
     """
     findings = [*_compare_tables(recorded, found), *_compare_facts(recorded, found)]

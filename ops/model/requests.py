@@ -75,7 +75,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
-    """What of a backup is restored, and how. A kind refuses what it can not do.
+    """What of a backup is restored, and how. A kind refuses what it cannot do.
 
     `tables`: only these, into a target that is there; `truncate`: in the place of the rows that such a table
     has. `schema_only`: structure without rows. `no_owner`, `no_acl`: everything belongs to who restores it,
@@ -94,7 +94,7 @@ class KeptTarget:
     """How the data that a restore replaces is kept.
 
     `safety` is the manifest of its verified safety backup, `mark` the target's change mark before that was
-    taken; `damaged` is where it is kept instead when it can not be backed up any more. `doubt`: restores the safety backup
+    taken; `damaged` is where it is kept instead when it cannot be backed up any more. `doubt`: restores the safety backup
     into a temporary place, and returns why it is not proven, empty when it is; whoever drops the old data asks it first.
     """
 

@@ -93,7 +93,7 @@ class LoadContext:
 
 
 class Copy(Protocol):
-    """Restored data in a place of its own that nobody else uses. Methods raise SourceError when it can not be read."""
+    """Restored data in a place of its own that nobody else uses. Methods raise SourceError when it cannot be read."""
 
     @property
     def place(self) -> str:
@@ -131,7 +131,7 @@ class Queryable(Protocol):
     """A copy that answers assertions."""
 
     def count_rows(self, table: str) -> int:
-        """Rows of `table`; raises ConfigError when the question can not be asked, as do the others."""
+        """Rows of `table`; raises ConfigError when the question cannot be asked, as do the others."""
 
     def newest(self, column: str) -> object:
         """The greatest value of `table.column`, None when there is none."""

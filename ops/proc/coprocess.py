@@ -133,7 +133,7 @@ class Coprocess:
 def start_coprocess(argv: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Coprocess:
     """`argv` started in `folder` with exactly `environment`, for a dialogue.
 
-    Raises ToolError when it can not be started.
+    Raises ToolError when it cannot be started.
     """
     program = find_program(argv[0])
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - the dialogue closes it
@@ -154,4 +154,4 @@ def start_coprocess(argv: Sequence[str], *, environment: Mapping[str, str], fold
             return Coprocess(process, Path(program).name, errors)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         errors.close()
-        raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
+        raise ToolError(f"cannot start {argv[0]!r}: {start_failure(error)}") from error

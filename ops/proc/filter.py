@@ -85,7 +85,7 @@ def run_filter(  # noqa: PLR0913 - two files, what is measured, how much may com
     With `measured` we read `source` from where it stands, once, and hash what the program gets; without, the
     program reads it itself. The output is hashed as it comes; it advances `progress`. Nothing is fsynced.
     When the wait ends with an exception, the program's whole process group is ended first: SIGTERM, after five
-    seconds SIGKILL. Raises ToolError when it can not be started, when `source` can not be read, when it ends
+    seconds SIGKILL. Raises ToolError when it cannot be started, when `source` cannot be read, when it ends
     well without having read all, and when nothing comes out of it for ten minutes; OverrunError when more than
     `limit` bytes come out; OSError from writing `target`.
     """
@@ -138,7 +138,7 @@ class _Feeder:
         self._thread.join()
         name = Path(program).name
         if self._error is not None:
-            raise ToolError(f"the input of {name} can not be read: {self._error.strerror}") from self._error
+            raise ToolError(f"the input of {name} cannot be read: {self._error.strerror}") from self._error
         if exit_code == 0 and not self._whole:
             raise ToolError(f"{name} ended before it had read all of its input")
         return Passed(self._size, self._digest.hexdigest())
@@ -190,7 +190,7 @@ def _start(
             # Before a signal can be heard again: its handler may raise.
             stack.callback(_end, process)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise ToolError(f"can not start {filter_.argv[0]!r}: {start_failure(error)}") from error
+        raise ToolError(f"cannot start {filter_.argv[0]!r}: {start_failure(error)}") from error
     return process
 
 

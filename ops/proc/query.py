@@ -35,7 +35,7 @@ def ask_program(
     """Run `argv` in `folder` with exactly `environment`, without input; what it prints, at most 64 KiB.
 
     Its standard error goes nowhere. At the time-out, with the first byte too many, and when the wait ends with an
-    exception, its process group is ended. Raises ToolError when it can not be started.
+    exception, its process group is ended. Raises ToolError when it cannot be started.
     """
     program = find_program(argv[0])
     with contextlib.ExitStack() as stack:
@@ -55,7 +55,7 @@ def ask_program(
                 # Before a signal can be heard again: its handler may raise.
                 stack.callback(_end, process)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
+            raise ToolError(f"cannot start {argv[0]!r}: {start_failure(error)}") from error
         assert process.stdout is not None
         return _listen(process, process.stdout, time.monotonic() + timeout_s)
 

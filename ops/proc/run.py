@@ -72,7 +72,7 @@ def run_program(  # noqa: PLR0913 - a program has three descriptors, a folder, a
     The three paths are opened as the program's own descriptors: `stdin` for reading (without it, there is no
     input), the other two as empty files of mode 0600. Output without a path is kept only for `output_tail`.
     At the time-out (None: no limit), and when the wait ends with an exception, the program's whole process
-    group is ended: SIGTERM, after five seconds SIGKILL. Raises ToolError when it can not be started.
+    group is ended: SIGTERM, after five seconds SIGKILL. Raises ToolError when it cannot be started.
     """
     import sh
 
@@ -89,7 +89,7 @@ def run_program(  # noqa: PLR0913 - a program has three descriptors, a folder, a
                 raise
             return Completed(exit_code, read_tail(rest if stderr is None else files.stderr))
     except (OSError, ValueError, sh.CommandNotFound, sh.ForkException) as error:
-        raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
+        raise ToolError(f"cannot start {argv[0]!r}: {start_failure(error)}") from error
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def start_server(
 ) -> ServerProcess:
     """`argv` started in `folder` with exactly `environment`, without input, its output in the new file `log`.
 
-    On Linux it gets `death_signal` when we die without stopping it. Raises ToolError when it can not be
+    On Linux it gets `death_signal` when we die without stopping it. Raises ToolError when it cannot be
     started.
     """
     program = find_program(argv[0])
@@ -90,4 +90,4 @@ def start_server(
             birth.ended_by(lambda: kill_family(process.pid))
             return ServerProcess(process)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise ToolError(f"can not start {argv[0]!r}: {start_failure(error)}") from error
+        raise ToolError(f"cannot start {argv[0]!r}: {start_failure(error)}") from error

@@ -175,7 +175,7 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
 def kill_family(leader: int) -> None:
     """Kill our child `leader` and its group, and its own children, also those that left the group.
 
-    PostgreSQL's backends each lead a session. While the parent stands still it can not reap them, so their
+    PostgreSQL's backends each lead a session. While the parent stands still it cannot reap them, so their
     ids are still theirs. Without /proc only the group is killed.
     """
     with contextlib.suppress(ProcessLookupError):

@@ -50,5 +50,5 @@ def _add_case(suite: ET.Element, number: int, finding: Finding, drill: Evidence)
 
 
 def _clean(text: str) -> str:
-    """`text` with what XML can not hold written as escapes."""
+    """`text` with what XML cannot hold written as escapes."""
     return _NOT_IN_XML.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -25,7 +25,7 @@ OPENED: Final = "backup.opened"
 class Backup:
     """One stored backup: its manifest, the verifies and drills that were kept, oldest first, and its pins.
 
-    `bad_pins`: the keys of pins that can not be read; whatever they say, somebody wanted the backup to stay.
+    `bad_pins`: the keys of pins that cannot be read; whatever they say, somebody wanted the backup to stay.
     `openers`: the ciphers of this machine, should it be sealed. `elsewhere`: stores in which what it needs is looked for, where its
     own does not have that. `needs_in`: the store that has what it needs, where it lies in a temporary folder itself.
     """
@@ -133,7 +133,7 @@ class Backup:
             for pin in self.pins
             if pin.until is None or pin.until > now
         ]
-        return (*pinned, *(f"pin {key} can not be read" for key in self.bad_pins))
+        return (*pinned, *(f"pin {key} cannot be read" for key in self.bad_pins))
 
 
 def _depth(evidence: Evidence) -> int:

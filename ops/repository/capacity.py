@@ -33,7 +33,7 @@ _OF_HABITS: Final = (
 def usage_of(store: Store, limit: int | None) -> Usage | None:
     """What the store holds, against its configured limit or what its disk can hold; None where nobody knows that.
 
-    Raises StoreError when the store can not be read.
+    Raises StoreError when the store cannot be read.
     """
     used, _ = _held(store, ())
     return _usage(store, used, limit)

@@ -48,7 +48,7 @@ def sizes_in(store: Store) -> dict[str, int]:
 def read_catalogue(store: Store) -> Catalogue:
     """All backups in `store`, and a finding for every file that should be a part of one and is not.
 
-    Raises StoreError when the store can not be read.
+    Raises StoreError when the store cannot be read.
     """
     identity = read_identity(store)
     sizes = sizes_in(store)
@@ -66,7 +66,7 @@ def read_catalogue(store: Store) -> Catalogue:
 
 
 def read_backup(store: Store, key: str, records: list[str]) -> tuple[Backup | None, list[Finding]]:
-    """The backup whose manifest is at `key`, with its `records`, and what of that can not be read; None without it."""
+    """The backup whose manifest is at `key`, with its `records`, and what of that cannot be read; None without it."""
     try:
         manifest = read_manifest(store, key)
     except OpsError as error:
@@ -85,7 +85,7 @@ def _records(keys: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _with_records(store: Store, manifest: Manifest, keys: list[str]) -> tuple[Backup, list[Finding]]:
-    """The backup with what lies beside it, and what of that can not be read."""
+    """The backup with what lies beside it, and what of that cannot be read."""
     evidence, problems = _read_evidence(store, [key for key in keys if payload_of_pin(key) is None])
     pins, bad = [], []
     for key in keys:

@@ -138,7 +138,7 @@ def opened_where_possible(backup: Backup, scratch: Path) -> Backup:
 def unseal_payload(backup: Backup, folder: Path, progress: Progress) -> Path:
     """The plain payload, opened from the stored files in `folder`, which are gone afterwards.
 
-    Raises CipherError with a code of `DAMAGED` when the backup can not be opened by anybody, ToolError when it can
+    Raises CipherError with a code of `DAMAGED` when the backup cannot be opened by anybody, ToolError when it can
     not be opened here.
     """
     ciphers = openers_of(backup)

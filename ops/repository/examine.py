@@ -36,7 +36,7 @@ def examine_folder(repository: Repository, reserve: int | None) -> list[Finding]
         with store.stage("doctor-probe") as staged:
             staged.write_bytes(b"x")
     except (OpsError, OSError) as error:
-        message = f"store {store.name!r} can not be written: {error}"
+        message = f"store {store.name!r} cannot be written: {error}"
         return [_finding(Severity.CRITICAL, "store.unwritable", message, str(folder))]
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
@@ -50,7 +50,7 @@ def _examine_writing(store: Store) -> list[Finding]:
     try:
         put_text(store, _PROBE, b"")
     except OpsError as error:
-        message = f"store {store.name!r} can not be written: {error.message}"
+        message = f"store {store.name!r} cannot be written: {error.message}"
         return [_finding(Severity.CRITICAL, error.code, message, store.name)]
     return []
 

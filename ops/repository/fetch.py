@@ -61,7 +61,7 @@ def _fetch_file(backup: Backup, entry: FileEntry, folder: Path, progress: Progre
 def fetch_payload(backup: Backup, folder: Path, progress: Progress) -> tuple[Path, list[Finding]]:
     """The payload copied into `folder` and opened where it is sealed, and whether all is as recorded.
 
-    Its digests are of what arrived. Raises ToolError when a sealed one can not be opened here.
+    Its digests are of what arrived. Raises ToolError when a sealed one cannot be opened here.
     """
     found = fetch_stored(backup, folder, progress)
     if not is_sealed(backup.manifest) or stops(found):
@@ -83,7 +83,7 @@ def can_be_opened(backup: Backup) -> bool:
 def fetch_needed(backup: Backup, folder: Path, progress: Progress) -> tuple[list[Payload], list[Finding]]:
     """The payloads of all that `backup` needs, each compared with its own manifest, and what is wrong with them.
 
-    They lie below the private `folder`, or where the store has them. Raises ToolError when a sealed one can not be
+    They lie below the private `folder`, or where the store has them. Raises ToolError when a sealed one cannot be
     opened here.
     """
     try:

@@ -60,7 +60,7 @@ class Listing:
 def list_backups(store: Store, cache: Path | None) -> Listing:
     """What is in `store`, with help of what earlier listings kept in the folder `cache`; the same as without.
 
-    Raises StoreError when the store can not be read.
+    Raises StoreError when the store cannot be read.
     """
     identity = read_identity(store)
     if not isinstance(store, Stamped):
@@ -177,7 +177,7 @@ class _Renewal:
         return {key: payload for key in keys if (payload := _payload_of(key)) in self._touched and payload}
 
     def read(self) -> tuple[Rows, list[Finding]]:
-        """All rows as they are now, and what can not be read."""
+        """All rows as they are now, and what cannot be read."""
         records: dict[str, list[str]] = {payload: [] for payload in self._touched}
         for key in sorted(self._near):
             if not is_manifest_key(key):
@@ -195,7 +195,7 @@ class _Renewal:
         return self._known.rows.changed(self._touched, rows), findings
 
     def remember(self, memory: Memory, others: str) -> None:
-        """Keep what was read whole from files that can not change unseen."""
+        """Keep what was read whole from files that cannot change unseen."""
         settled = {row.name: row for row in self._sure}
         for key, stamp in self._found():
             if stamp == _UNSETTLED and key in self._near:

@@ -68,7 +68,7 @@ class Memory:
         return self.folder / f"{name}.listing" if self.folder else None
 
     def recall(self) -> Remembered:
-        """What was remembered last; nothing when that can not be read, or is of another store or program."""
+        """What was remembered last; nothing when that cannot be read, or is of another store or program."""
         content = read_cached(self._path) if self._path else None
         if content is None:
             return NOTHING
@@ -85,7 +85,7 @@ class Memory:
         return Remembered(_names(keys), bytes(numbers), str(others, "ascii"), rows)
 
     def remember(self, known: Remembered) -> None:
-        """Keep it for the next listing; nothing happens where that can not be."""
+        """Keep it for the next listing; nothing happens where that cannot be."""
         if self._path is None:
             return
         columns = ((name, known.rows.column(name)) for name in Listed._fields)

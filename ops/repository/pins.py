@@ -32,7 +32,7 @@ def keep_backup(backup: Backup, reason: str, until: datetime | None, job: Job) -
 
 
 def release_backup(backup: Backup, job: Job) -> list[str]:
-    """Take back all pins of `backup`, also those that can not be read; their keys."""
+    """Take back all pins of `backup`, also those that cannot be read; their keys."""
     with job.step("release"):
         keys = sorted(
             stored.key

@@ -114,7 +114,7 @@ def _about(manifest: Manifest, look: Look) -> dict[str, object]:
 
 
 def keep_evidence(backup: Backup, evidence: Evidence) -> list[Finding]:
-    """Store `evidence`; a warning when that can not be done (the verdict stands, but nobody will find it).
+    """Store `evidence`; a warning when that cannot be done (the verdict stands, but nobody will find it).
 
     It is not kept where the backup itself has gone meanwhile: a disk that was unmounted leaves an empty folder, in which
     it would be nobody's.

@@ -72,7 +72,7 @@ class Candidate:
 
     `good`: its last verify or drill passed (True), failed (False), or there was none with a verdict (None). `proven`:
     its last drill passed. `aside`: it is kept beside the others and stands for no period, like safety backups.
-    `held`: reasons of others to keep it now (a pin, a reader). `needs`: backups without which it can not be restored.
+    `held`: reasons of others to keep it now (a pin, a reader). `needs`: backups without which it cannot be restored.
     `tables`: rows by table (None where nobody here can tell).
     """
 

@@ -88,7 +88,7 @@ def _candidate(
 
 
 def _needs(backup: Backup) -> Sequence[Need | None]:
-    """What it needs; nothing that could be found where that can not be read."""
+    """What it needs; nothing that could be found where that cannot be read."""
     try:
         return needs_of(backup.manifest)
     except BackupError:

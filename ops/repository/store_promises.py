@@ -129,7 +129,7 @@ def _refuses_unsafe_names(trial: Trial) -> None:
         except RefusedError:
             continue
         except BackupError:
-            continue  # a store without paths can not be led out of one
+            continue  # a store without paths cannot be led out of one
         raise BrokenError(f"{key!r} is refused", "it was opened")
 
 

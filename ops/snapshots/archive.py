@@ -20,7 +20,7 @@ def archive_pair(path: Path, archive: Path) -> Finding | None:
     """None when `archive` holds the snapshot and its checksum file, durably; else why it must not be removed here.
 
     A snapshot that is not what its checksum file says is not copied, and neither is one whose name the archive has
-    with other content. Raises SpaceError or StoreError when the archive can not be written.
+    with other content. Raises SpaceError or StoreError when the archive cannot be written.
     """
     try:
         recorded = recorded_digest(path.with_name(path.name + CHECKSUM_SUFFIX), path)

@@ -26,13 +26,13 @@ _BLOCK: Final = 1 << 20
 
 
 def digest_of(path: Path, progress: Progress = silent) -> tuple[str, int]:
-    """The hex SHA-256 and the size in bytes of a regular file; raises SnapshotError when it can not be read."""
+    """The hex SHA-256 and the size in bytes of a regular file; raises SnapshotError when it cannot be read."""
     try:
         with opened_file(path) as descriptor:
             return sha256_of(descriptor, progress=progress)
     except (OSError, StoreError) as error:
         why = error.strerror if isinstance(error, OSError) else error.message
-        raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
+        raise SnapshotError(f"{path} cannot be read: {why}", code="snapshot.unreadable") from error
 
 
 def digests_with_other_ends(path: Path) -> frozenset[str]:
@@ -92,7 +92,7 @@ def _content(checksum_file: Path) -> str:
             content = os.read(descriptor, _LARGEST + 1)
     except (OSError, StoreError) as error:
         why = error.strerror if isinstance(error, OSError) else error.message
-        raise SnapshotError(f"{checksum_file} can not be read: {why}", code="snapshot.unreadable") from error
+        raise SnapshotError(f"{checksum_file} cannot be read: {why}", code="snapshot.unreadable") from error
     if len(content) > _LARGEST:
         raise _invalid(checksum_file, "is too large for a checksum file")
     return decode_checksum_file(content)

@@ -20,7 +20,7 @@ class Mismatch:
     """A snapshot that is not what `record` says.
 
     `then` is what the manifest kept of the content at that time, None where nothing but the digest was kept; `now` is
-    None where the file can not be read.
+    None where the file cannot be read.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Mismatch:
 class Looked:
     """One snapshot: its path inside the folder, its digest and size if it could be read, and what was found.
 
-    `contradicted`: its own checksum file says something else, or can not be read.
+    `contradicted`: its own checksum file says something else, or cannot be read.
     """
 
     path: str
@@ -68,7 +68,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """Who records a digest, and which; None: a record that can not be read, with the reason as a finding."""
+    """Who records a digest, and which; None: a record that cannot be read, with the reason as a finding."""
 
     name: str
     sha256: str | None

@@ -68,7 +68,7 @@ def _only_ticker(definition: Definition, loaded: Loaded, database: Path) -> str 
         return None
     if definition.key not in loaded.columns:
         message = (
-            f"the snapshot has no column {definition.key!r}, so the source can not be asked for the same rows"
+            f"the snapshot has no column {definition.key!r}, so the source cannot be asked for the same rows"
         )
         raise ConfigError(message, code="usage.bad_value", hint="leave --source away")
     with contextlib.closing(sqlite3.connect(database)) as connection:

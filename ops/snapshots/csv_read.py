@@ -74,7 +74,7 @@ def opened_csv(path: Path) -> Iterator[CsvFile]:
             yield CsvFile(columns, reader.batches(len(columns)))
     except (OSError, StoreError) as error:
         why = error.strerror if isinstance(error, OSError) else error.message
-        raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
+        raise SnapshotError(f"{path} cannot be read: {why}", code="snapshot.unreadable") from error
 
 
 class _Reader:

@@ -24,7 +24,7 @@ class Definition:
     `key`: the column that `--ticker` selects by; None where a snapshot is always of the whole table. `suffix` is cut
     from what is given there when the table has no such rows with it. `order`: the columns that rows are sorted by, or
     the primary key if empty. `columns`: what is exported in this order, or all by name if empty. `needed`: columns
-    without which a file can not be restored.
+    without which a file cannot be restored.
     """
 
     name: str

@@ -25,7 +25,7 @@ class Excerpt:
 
 
 def excerpt_of(path: Path) -> Excerpt | None:
-    """The excerpt of the file at `path`, None when it can not be read."""
+    """The excerpt of the file at `path`, None when it cannot be read."""
     with contextlib.suppress(OSError, StoreError), opened_file(path) as descriptor:
         size = os.fstat(descriptor).st_size
         first = os.pread(descriptor, _BLOCK, 0)

@@ -68,7 +68,7 @@ def read_manifest(path: Path) -> dict[str, Entry]:
     """Key -> entry, as the file has them.
 
     Raises SnapshotError (`snapshot.not_found`, `snapshot.unreadable`, `snapshot.manifest_invalid`), also for a key that
-    stands there twice: which of the two holds can not be known.
+    stands there twice: which of the two holds cannot be known.
     """
     text = _content(path)
     try:
@@ -80,7 +80,7 @@ def read_manifest(path: Path) -> dict[str, Entry]:
             if files is not document or key not in _OWN
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        message = f"{path} can not be read as a manifest of checksums: {error}"
+        message = f"{path} cannot be read as a manifest of checksums: {error}"
         hint = "restore it from version control, or write it anew with --update once you know that the files are right"
         raise SnapshotError(message, code="snapshot.manifest_invalid", hint=hint) from error
 
@@ -97,7 +97,7 @@ def _content(path: Path) -> bytes:
             return file.read(_LARGEST)
     except (OSError, StoreError) as error:
         why = error.strerror if isinstance(error, OSError) else error.message
-        raise SnapshotError(f"{path} can not be read: {why}", code="snapshot.unreadable") from error
+        raise SnapshotError(f"{path} cannot be read: {why}", code="snapshot.unreadable") from error
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

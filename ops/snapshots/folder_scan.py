@@ -26,7 +26,7 @@ class Scanned:
 
 
 def paths_in(folder: Path, unreadable: dict[str, str]) -> Iterator[str]:
-    """Paths inside `folder` of all that is no folder, in order; folders that can not be listed go to `unreadable`.
+    """Paths inside `folder` of all that is no folder, in order; folders that cannot be listed go to `unreadable`.
 
     Names are text with surrogate escapes, whatever their bytes. Files that are still being written are left out.
     """
@@ -46,7 +46,7 @@ def paths_in(folder: Path, unreadable: dict[str, str]) -> Iterator[str]:
 def scan_folder(folder: Path, without: Path, progress: Progress = silent) -> Scanned:
     """All that lies in `folder` and below, but the file `without`.
 
-    Raises SnapshotError when there is no such folder, or it can not be read at all.
+    Raises SnapshotError when there is no such folder, or it cannot be read at all.
     """
     if not folder.is_dir():
         raise SnapshotError(f"there is no folder {folder}", code="snapshot.not_found")

@@ -1,4 +1,4 @@
-"""Any folder against a manifest of it: what was added, removed, changed, and what can not be read."""
+"""Any folder against a manifest of it: what was added, removed, changed, and what cannot be read."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Compared:
 def verify_folder(folder: Path, manifest: Path, job: Job) -> Compared:
     """Compare `folder` with its manifest. Contents of files and targets of links are compared, not owners or times.
 
-    Raises SnapshotError when there is no folder or no manifest, or it can not be read.
+    Raises SnapshotError when there is no folder or no manifest, or it cannot be read.
     """
     placed = place_in_folder(read_manifest(manifest))
     with job.step("scan folder"):
         scanned = scan_folder(folder, manifest, job.progress)
-    # What can not be read is neither there nor gone: that is said once, and not as removed.
+    # What cannot be read is neither there nor gone: that is said once, and not as removed.
     recorded = {path: entry for path, entry in placed.entries.items() if not _hidden(path, scanned)}
     changes = changes_between(recorded, scanned.entries)
     findings = [
@@ -57,9 +57,9 @@ def verify_folder(folder: Path, manifest: Path, job: Job) -> Compared:
 
 
 def update_folder(folder: Path, manifest: Path, job: Job) -> Compared:
-    """Write the manifest of `folder` anew; what that changed in it. What can not be read keeps its former entry.
+    """Write the manifest of `folder` anew; what that changed in it. What cannot be read keeps its former entry.
 
-    Raises SnapshotError when there is no folder; SpaceError or StoreError when the manifest can not be written.
+    Raises SnapshotError when there is no folder; SpaceError or StoreError when the manifest cannot be written.
     """
     former, warnings = former_manifest(manifest)
     with job.step("scan folder"):
@@ -82,13 +82,13 @@ def update_folder(folder: Path, manifest: Path, job: Job) -> Compared:
 
 
 def _hidden(path: str, scanned: Scanned) -> bool:
-    """Whether a path is one that can not be read, or lies in a folder that can not be listed."""
+    """Whether a path is one that cannot be read, or lies in a folder that cannot be listed."""
     return any(path == place or path.startswith(f"{place}/") for place in scanned.unreadable)
 
 
 def _unreadable(scanned: Scanned) -> list[Finding]:
     return [
-        critical("snapshot.unreadable", f"{path} can not be read: {why}", path)
+        critical("snapshot.unreadable", f"{path} cannot be read: {why}", path)
         for path, why in scanned.unreadable.items()
     ]
 

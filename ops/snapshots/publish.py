@@ -44,7 +44,7 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """What has the name already: its digest, and all that are recorded for it ("" for one that can not be read)."""
+    """What has the name already: its digest, and all that are recorded for it ("" for one that cannot be read)."""
 
     sha256: str
     recorded: set[str]
@@ -55,7 +55,7 @@ def publish_pair(staged: StagedFile, final: Path, sha256: str, *, replace: bool)
 
     Durable when this returns. The caller holds a lock that keeps others from the name. Raises RefusedError
     (`refused.snapshot_differs`) when the name has other content and `replace` was not asked for, or when something
-    that is no file has the name; SpaceError or StoreError when it can not be written. Then all is as it was.
+    that is no file has the name; SpaceError or StoreError when it cannot be written. Then all is as it was.
     """
     there = _look(final)
     if there is None:

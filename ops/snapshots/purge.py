@@ -97,7 +97,7 @@ def _own_files(folder: Path) -> list[Path]:
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError as error:
-        message = f"{folder} can not be read: {error.strerror}"
+        message = f"{folder} cannot be read: {error.strerror}"
         raise SnapshotError(message, code="snapshot.not_found", hint="check SNAPSHOT_DIR") from error
     targets = {name.removesuffix(suffix) for name in names for suffix in SUFFIXES if name.endswith(suffix)}
     return [folder / name for name in sorted(targets) if parse_name(name) and _is_own(folder / name)]

@@ -5,7 +5,7 @@ is written alike. Text is compared by its UTF-8 bytes, whatever collation a colu
 (https://www.sqlite.org/datatype3.html#sort_order); in a UTF-16 database SQLite's own BINARY would compare UTF-16.
 
 The source is opened read-only. In WAL mode readers never make a writer wait
-(https://www.sqlite.org/wal.html#concurrency). In the other modes a writer can not commit while somebody reads, so the
+(https://www.sqlite.org/wal.html#concurrency). In the other modes a writer cannot commit while somebody reads, so the
 rows are first copied into a temporary table, at SQLite's speed, and the source is let go before the first is written.
 """
 

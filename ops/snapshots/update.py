@@ -42,7 +42,7 @@ def changes_between(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> Chang
 
 
 def former_manifest(path: Path) -> tuple[dict[str, Entry], list[Finding]]:
-    """The entries that an update starts from: none where there is no manifest, or one that can not be read.
+    """The entries that an update starts from: none where there is no manifest, or one that cannot be read.
 
     Raises SnapshotError when the file is there and this user may not read it.
     """
@@ -63,7 +63,7 @@ def former_manifest(path: Path) -> tuple[dict[str, Entry], list[Finding]]:
 def update_snapshots(verified: Verified, manifest: Path, job: Job) -> Changes:
     """Record what was found in `verified`, in the place of the manifest at `manifest`; what that changed.
 
-    A snapshot that its own checksum file contradicts, or that can not be read, is not recorded: its former entry
+    A snapshot that its own checksum file contradicts, or that cannot be read, is not recorded: its former entry
     stays. Nothing is written when nothing changes. Raises SpaceError or StoreError.
     """
     old = verified.placed.entries

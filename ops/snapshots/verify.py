@@ -30,7 +30,7 @@ _AGAIN: Final = 25
 class Verified:
     """All snapshots of a folder, and what was recorded of them. `findings`: about no single snapshot.
 
-    `unreadable`: folders below that can not be listed.
+    `unreadable`: folders below that cannot be listed.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Verified:
 def verify_snapshots(folder: Path, manifest: Path | None, job: Job) -> Verified:
     """Recompute every snapshot in `folder` and below, and compare; `manifest` None: there is none.
 
-    Raises SnapshotError when there is nothing to look at, or the manifest can not be read.
+    Raises SnapshotError when there is nothing to look at, or the manifest cannot be read.
     """
     unreadable: dict[str, str] = {}
     if not folder.is_dir():
@@ -96,14 +96,14 @@ def _target(path: str) -> str | None:
 
 def _strange(placed: Placed) -> list[Finding]:
     return [
-        critical("snapshot.ambiguous", f"the manifest's key {key!r} can not be compared: {why}", key)
+        critical("snapshot.ambiguous", f"the manifest's key {key!r} cannot be compared: {why}", key)
         for key, why in placed.strange.items()
     ]
 
 
 def _unreadable(found: tuple[str, str]) -> Finding:
     path, why = found
-    return critical("snapshot.unreadable", f"{path} can not be read: {why}", path)
+    return critical("snapshot.unreadable", f"{path} cannot be read: {why}", path)
 
 
 def _look(subject: Subject, job: Job) -> Looked | None:

@@ -73,7 +73,7 @@ def run(session: Session, wanted: Doctor) -> None:
 
 
 def _examine_store(session: Session, name: str, store: Store) -> Listing | None:
-    """How full it is, and when it will be full; what is in it, None when that can not be told."""
+    """How full it is, and when it will be full; what is in it, None when that cannot be told."""
 
     def policy_of(source: str) -> Policy:
         configured = session.config.sources.get(source)

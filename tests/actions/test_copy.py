@@ -316,7 +316,7 @@ def test_later_evidence_follows(home: Store, away: FailingStore, scratch: Path) 
 
 
 def test_a_store_that_is_away(home: Store, tmp_path: Path, away: FailingStore, scratch: Path) -> None:
-    """One further store that can not be read is a warning; the other one gets its copy."""
+    """One further store that cannot be read is a warning; the other one gets its copy."""
     (tmp_path / "broken").write_bytes(b"")
     broken = LocalStore("broken", LocalOptions(path=tmp_path / "broken"))
     backup = stored_backup(home, NOW)

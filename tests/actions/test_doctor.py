@@ -96,7 +96,7 @@ def test_a_payload_that_is_gone_or_cut(
 
 
 def test_source_that_is_gone(store: LocalStore, scratch: Path, tmp_path: Path) -> None:
-    """A source that can not be read is critical, and the store is still looked at."""
+    """A source that cannot be read is critical, and the store is still looked at."""
     found = looked(SqliteSource("x", SqliteOptions(path=tmp_path / "no.db")), store, scratch)
     assert found["source.missing"].severity is Severity.CRITICAL
     assert "doctor.no_backup" in found
@@ -221,7 +221,7 @@ secret_key_env = "HOME"
 
 
 def test_copies_from_the_command_line(tmp_path: Path, database: Path) -> None:
-    """Missing copies are a warning; a store that can not be read is a finding, and with --no-network a bucket is left out."""
+    """Missing copies are a warning; a store that cannot be read is a finding, and with --no-network a bucket is left out."""
     (tmp_path / "ops.toml").write_text(CONFIG.format(database=database))
     run_drillbook("backup.create", "--out", "backups/", "--verify", cwd=tmp_path)
     done = run_drillbook("doctor", "--no-network", cwd=tmp_path)

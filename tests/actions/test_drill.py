@@ -141,7 +141,7 @@ def test_a_table_that_is_spelt_wrong(backup: Backup, source: SqliteSource, scrat
 def test_assertions(
     backup: Backup, source: SqliteSource, scratch: Path, assertion: Assertion, severity: Severity
 ) -> None:
-    """Each assertion passes, fails, or (when it can not be asked) leaves the verdict open; never silently OK."""
+    """Each assertion passes, fails, or (when it cannot be asked) leaves the verdict open; never silently OK."""
     evidence = drill(backup, source, scratch, assertion)
     (finding,) = asserted(evidence)
     assert finding.severity is severity, finding

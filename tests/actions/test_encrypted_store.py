@@ -121,8 +121,8 @@ def test_a_failed_look_is_kept_with_the_backup(
 
 
 def refuse(*_arguments: object) -> object:
-    """A copy that can not be loaded."""
-    raise SourceError("it can not be loaded", code="source.corrupt")
+    """A copy that cannot be loaded."""
+    raise SourceError("it cannot be loaded", code="source.corrupt")
 
 
 def test_names_are_taken_sealed_or_plain(

@@ -1,4 +1,4 @@
-"""Pruning: whole backups, explained, in an order that a kill can not hurt; and pins against it."""
+"""Pruning: whole backups, explained, in an order that a kill cannot hurt; and pins against it."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_what_the_store_keeps_is_not_fought() -> None:
 
 @pytest.mark.parametrize("what", ["manifest", "verify"])
 def test_nothing_goes_while_something_can_not_be_read(store: LocalStore, what: str) -> None:
-    """A manifest or evidence that can not be read might be the newest, or a bad verdict: nothing is deleted."""
+    """A manifest or evidence that cannot be read might be the newest, or a bad verdict: nothing is deleted."""
     all_names = fill(store)
     newest = looked_at(stored_backup(store, NOW))
     (key,) = [

@@ -178,7 +178,7 @@ def test_nothing_goes_until_the_new_one_was_opened(
 
 
 def test_no_key_for_the_old_ones(old: Keys, new: Keys, scratch: Path) -> None:
-    """What can not be opened here stays as it is, and is named."""
+    """What cannot be opened here stays as it is, and is named."""
     store = MemoryStore("away")
     sealed_in(store, old, scratch)
     before = dict(store.files)

@@ -247,7 +247,7 @@ def test_over_a_damaged_database(
     log = database.with_name("data.db-wal")
     log.write_bytes(b"a log that belongs to the damaged file")
     restored = restore(backup, source, store, scratch, yes=True)
-    # Before anybody opens the new file: SQLite would remove a log that it can not use.
+    # Before anybody opens the new file: SQLite would remove a log that it cannot use.
     assert not log.exists()
     assert ask(database, "SELECT count(*) FROM notes") == 200
     assert stat.S_IMODE(database.stat().st_mode) == 0o640
@@ -323,7 +323,7 @@ def test_bad_backup_is_not_restored(
         restore(backup, source, store, scratch, yes=True)
     assert caught.value.code == "backup.not_restorable"
     assert database.read_bytes() == before
-    assert len(read_catalogue(store).backups) == 1, "no safety backup for a restore that can not happen"
+    assert len(read_catalogue(store).backups) == 1, "no safety backup for a restore that cannot happen"
 
 
 def test_broken_references_do_not_stop_an_emergency(store: LocalStore, scratch: Path, tmp_path: Path) -> None:

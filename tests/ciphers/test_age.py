@@ -128,7 +128,7 @@ def test_age_bad_identities(engine: str, tmp_path: Path) -> None:
 
 
 def test_age_identity_from_elsewhere(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An identity may be in a variable or come from a program; one that can not be had is a matter of the configuration."""
+    """An identity may be in a variable or come from a program; one that cannot be had is a matter of the configuration."""
     identity = pyrage.x25519.Identity.generate()
     monkeypatch.setenv("ESCROW_IDENTITY", str(identity))
     options = AgeOptions(recipients=(str(identity.to_public()),))

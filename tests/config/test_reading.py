@@ -183,7 +183,7 @@ def test_what_can_not_be_used(tmp_path: Path, text: str, code: str, names: list[
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
 def test_a_file_that_was_named_must_be_readable(tmp_path: Path, content: bytes | None) -> None:
-    """A configuration that was asked for and can not be read is an error, never the default instead."""
+    """A configuration that was asked for and cannot be read is an error, never the default instead."""
     path = tmp_path / "named.toml"
     if content is not None:
         path.write_bytes(content)

@@ -373,7 +373,7 @@ def test_unreadable_folder(tmp_path: Path) -> None:
 
 @pytest.mark.needs_root
 def test_a_folder_that_is_not_ours_is_none_of_ours() -> None:
-    """A folder that can not be read, as lost+found on a disk of its own, does not make the store unreadable."""
+    """A folder that cannot be read, as lost+found on a disk of its own, does not make the store unreadable."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "lost+found").mkdir(0o700)

@@ -185,7 +185,7 @@ class TestSchema:
             assert note[0][0] >= 1
 
     def test_deleting_takes_along_what_belongs(self, fifteen: Server, old_shop: str) -> None:
-        """A customer without sales takes addresses and animals along; one with sales can not be deleted."""
+        """A customer without sales takes addresses and animals along; one with sales cannot be deleted."""
         import psycopg
 
         with closing(fifteen.connect(old_shop)) as connection:

@@ -1,4 +1,4 @@
-"""The demo's PostgreSQL part: the recorded rows, never half built, never somebody else's, and no error where it can not be."""
+"""The demo's PostgreSQL part: the recorded rows, never half built, never somebody else's, and no error where it cannot be."""
 
 from __future__ import annotations
 
@@ -404,7 +404,7 @@ class TestLeftOut:
         assert (own / "petshop" / "PG_VERSION").stat().st_mtime_ns == before
 
     def test_only_what_is_optional(self, tmp_path: Path) -> None:
-        """Other sources can not be left out, and nothing is built then."""
+        """Other sources cannot be left out, and nothing is built then."""
         with pytest.raises(OpsError) as caught:
             build_demo(tmp_path / "demo", without=["prices"])
         assert caught.value.code == "usage.bad_value"

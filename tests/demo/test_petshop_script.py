@@ -36,6 +36,6 @@ class TestScript:
         here = petshop_script().files[0].parent
         shutil.copytree(here, tmp_path / "petshop", ignore=shutil.ignore_patterns("sales.sql"))
         monkeypatch.setattr(petshop, "fixtures_folder", lambda: tmp_path)
-        with pytest.raises(ConfigError, match=r"sales\.sql can not be found") as caught:
+        with pytest.raises(ConfigError, match=r"sales\.sql cannot be found") as caught:
             petshop_checks()
         assert caught.value.code == "demo.fixtures_missing"

@@ -22,7 +22,7 @@ _BUILDING: Final = threading.Lock()
 
 
 class NotHereError(Exception):
-    """The fixture can not be made on this machine; says why."""
+    """The fixture cannot be made on this machine; says why."""
 
 
 @dataclass(slots=True)

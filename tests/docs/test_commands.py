@@ -43,7 +43,7 @@ class Shared:
 
 
 def build_place(scenario: Scenario, root: Path, shared: Shared, undo: ExitStack) -> Place:
-    """The scenario's folder, filled by its fixture; raises NotHereError where that can not be done."""
+    """The scenario's folder, filled by its fixture; raises NotHereError where that cannot be done."""
     folder, scratch = root / "demo", root / "tmp"
     folder.mkdir(mode=0o700)
     scratch.mkdir(mode=0o700)

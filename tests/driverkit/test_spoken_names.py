@@ -15,9 +15,9 @@ def test_the_whole_path_goes(tmp_path: Path, folder: str) -> None:
     """Whatever the folder above is called, nothing of the path stays, and all around it does."""
     (tmp_path / folder).mkdir(parents=True)
     place = f"{tmp_path / folder}/drillbook-scratch-ab_1"
-    text = f"can not write {place}/payload: full (see {place}) and '{place}/x'"
+    text = f"cannot write {place}/payload: full (see {place}) and '{place}/x'"
     assert spoken(text, "space.disk_full", "a.db") == (
-        "can not write the temporary copy of a.db: full (see the temporary copy of a.db) and 'the temporary copy of a.db'"
+        "cannot write the temporary copy of a.db: full (see the temporary copy of a.db) and 'the temporary copy of a.db'"
     )
     assert spoken(f"{place}/payload is damaged", "cipher.damaged", "a.db") == "a.db is damaged"
 
@@ -25,8 +25,8 @@ def test_the_whole_path_goes(tmp_path: Path, folder: str) -> None:
 def test_other_paths_stay() -> None:
     """What is no temporary folder of ours is left as it is."""
     assert (
-        spoken("can not write /srv/my data/x.db", "store.unwritable", "a.db")
-        == "can not write /srv/my data/x.db"
+        spoken("cannot write /srv/my data/x.db", "store.unwritable", "a.db")
+        == "cannot write /srv/my data/x.db"
     )
 
 

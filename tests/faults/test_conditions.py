@@ -300,7 +300,7 @@ def test_checksum_file_names_the_payload(source: SqliteSource, store: LocalStore
 
 
 def test_read_only_store(tmp_path: Path, source: SqliteSource) -> None:
-    """A store that can not be written is named, with what to check."""
+    """A store that cannot be written is named, with what to check."""
     place = tmp_path / "file"
     place.write_text("a file where the store's folder should be")
     with pytest.raises(OpsError) as caught:

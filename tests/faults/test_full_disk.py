@@ -96,7 +96,7 @@ def test_reserve_is_asked_for_before_the_first_byte(
 def test_verify_on_a_full_store(
     bank: SqliteSource, small_disk: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    """When the evidence can not be kept, the verdict stands and a warning says so."""
+    """When the evidence cannot be kept, the verdict stands and a warning says so."""
     disk = small_disk(4 * MIB)
     store = LocalStore("local", LocalOptions(path=disk / "backups"))
     backup = take_backup(bank, Repository(store=store), BackupRequest(min_free=0), Job()).backup

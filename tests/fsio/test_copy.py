@@ -31,7 +31,7 @@ def test_copy_is_equal_and_hashed(
 
 
 def test_file_systems_that_can_not_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel says that it can not copy between two file systems, memory does."""
+    """Where the kernel says that it cannot copy between two file systems, memory does."""
 
     def refuse(*_: object) -> int:
         raise OSError(errno.EXDEV, "cross-device")

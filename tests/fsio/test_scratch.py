@@ -34,7 +34,7 @@ def test_what_dying_children_still_write_is_removed_too(tmp_path: Path) -> None:
 
 
 def test_a_dead_folder_is_locked_while_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who made a folder and has not locked it yet can not get the lock of one that is about to go."""
+    """Who made a folder and has not locked it yet cannot get the lock of one that is about to go."""
     folder, entered, go = tmp_path / f"{SCRATCH_PREFIX}new", threading.Event(), threading.Event()
     folder.mkdir()
 

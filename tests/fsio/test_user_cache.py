@@ -90,7 +90,7 @@ def test_another_users_is_nothing(path: Path) -> None:
 
 
 def test_no_place_is_no_failure(tmp_path: Path) -> None:
-    """Where the folder can not be made, or a folder has the file's name, nothing is kept and nothing fails."""
+    """Where the folder cannot be made, or a folder has the file's name, nothing is kept and nothing fails."""
     (tmp_path / "file").touch()
     write_cached(tmp_path / "file" / "drillbook" / "x", [b"new"])
     assert kept(tmp_path / "file" / "drillbook" / "x") is None

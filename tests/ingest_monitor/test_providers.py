@@ -124,7 +124,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_name_that_is_none() -> None:
-    """A name that can not be resolved is told apart from a server that is down."""
+    """A name that cannot be resolved is told apart from a server that is down."""
     found = asked("http://no-such-host.invalid/", retries=0)
     assert told(found) == ("critical", "provider.unknown_host")
 

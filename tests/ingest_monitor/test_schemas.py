@@ -121,7 +121,7 @@ def test_metrics_of_backups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flags", [("--limit", "some"), ("--offset", "-1"), ("--config", "nowhere.toml")])
 @pytest.mark.parametrize("task", ["metrics", "logs"])
 def test_what_can_not_be_done(tmp_path: Path, task: str, flags: tuple[str, str]) -> None:
-    """A flag or a configuration that can not be used gives a valid document, too, with the error in it."""
+    """A flag or a configuration that cannot be used gives a valid document, too, with the error in it."""
     with history(tmp_path, "table"):
         document = answered(tmp_path, task, *flags)
     assert (document["exit_code"], len(document["errors"])) == (2, 1)

@@ -63,7 +63,7 @@ def test_an_input_that_can_not_be_read(tmp_path: Path) -> None:
         filter_ = filters.Filter(("cat",), {"PATH": os.defpath})
         with (
             (tmp_path / "out").open("wb") as target,
-            pytest.raises(OpsError, match="input of cat can not be read: Is a directory"),
+            pytest.raises(OpsError, match="input of cat cannot be read: Is a directory"),
         ):
             filters.run_filter(filter_, folder, target.fileno(), measured=True)
     finally:

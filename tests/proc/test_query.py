@@ -54,7 +54,7 @@ def test_one_that_does_not_end(tmp_path: Path) -> None:
 
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:
-    """A program that can not be started is an error, and so is a folder that is not there."""
+    """A program that cannot be started is an error, and so is a folder that is not there."""
     with pytest.raises(ToolError) as caught:
         ask("no-such-program", folder=tmp_path)
     assert caught.value.code == "tool.missing"

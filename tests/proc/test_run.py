@@ -173,7 +173,7 @@ class TestRunProgram:
             ([str(broken)], tmp_path),
             (["true", "\0"], tmp_path),
         ):
-            with pytest.raises(ToolError, match="can not start") as caught:
+            with pytest.raises(ToolError, match="cannot start") as caught:
                 run(*argv, folder=folder)
             assert "\n" not in caught.value.message
 
@@ -318,7 +318,7 @@ class TestServer:
 
     def test_not_startable(self, tmp_path: Path) -> None:
         """What keeps it from starting is said."""
-        with pytest.raises(ToolError, match="can not start"):
+        with pytest.raises(ToolError, match="cannot start"):
             start_server(["true"], environment=ENVIRONMENT, folder=tmp_path / "none", log=tmp_path / "log")
 
 
@@ -370,5 +370,5 @@ class TestDialogue:
 
     def test_not_startable(self, tmp_path: Path) -> None:
         """What keeps it from starting is said."""
-        with pytest.raises(ToolError, match="can not start"):
+        with pytest.raises(ToolError, match="cannot start"):
             start_coprocess(["true"], environment=ENVIRONMENT, folder=tmp_path / "none")

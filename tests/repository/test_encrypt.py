@@ -114,7 +114,7 @@ def test_the_escrowed_key_opens_it(sealed: Backup, source: SqliteSource, keys: K
 
 
 def test_without_the_key(sealed: Backup, source: SqliteSource, scratch: Path) -> None:
-    """The machine that seals can not read it: a quick verify says that nobody looked inside, a drill has no verdict."""
+    """The machine that seals cannot read it: a quick verify says that nobody looked inside, a drill has no verdict."""
     quick = verify_backup(sealed, source, VerifyRequest(Level.QUICK, scratch), Job())
     assert quick.verdict is Verdict.PASSED
     assert "backup.sealed" in {item.code for item in quick.findings}
@@ -352,7 +352,7 @@ def test_what_is_taken_is_not_replaced(keys: Keys, scratch: Path) -> None:
 
 
 def test_no_way_to_seal(tmp_path: Path, scratch: Path) -> None:
-    """A cipher that can not seal leaves nothing in the store: the copy is missing, with the reason."""
+    """A cipher that cannot seal leaves nothing in the store: the copy is missing, with the reason."""
     home, away = MemoryStore("home"), MemoryStore("away")
     stored_backup(home, NOW)
     broken = AgeCipher("escrow", AgeOptions(recipients=("age1nonsense",)))

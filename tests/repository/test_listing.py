@@ -104,7 +104,7 @@ def test_the_same_with_and_without(store: LocalStore, cache: Path, at_once: None
 
 
 def test_a_store_without_stamps() -> None:
-    """A store that can not tell what changed is read as before."""
+    """A store that cannot tell what changed is read as before."""
     store = MemoryStore()
     put_all_kinds(store)
     assert told(list_backups(store, None)) == read_anew(store)

@@ -207,7 +207,7 @@ def test_sealing_that_nobody_waits_for_ends(
 def test_where_files_can_have_one_name_only(
     source: SqliteSource, bucket: GrowingStore, keys: Keys, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the copy can not have a second name nothing is sealed ahead, and the backup is the same."""
+    """Where the copy cannot have a second name nothing is sealed ahead, and the backup is the same."""
     link = os.link
 
     def refuse(source: Path, target: Path, **more: Any) -> None:  # noqa: ANN401 - of os.link

@@ -97,7 +97,7 @@ def test_a_configuration_that_can_not_be_meant_is_refused(place: Path, text: str
     ],
 )
 def test_bad_flags_are_refused_with_their_code(place: Path, flags: list[str], code: str) -> None:
-    """Each flag that can not be carried out ends with 2 and leaves no file."""
+    """Each flag that cannot be carried out ends with 2 and leaves no file."""
     done = run_drillbook("snapshot.create", "--ticker", "PETR4", *flags, cwd=place)
     assert done.returncode == 2
     assert code in done.stdout

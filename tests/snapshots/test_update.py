@@ -95,7 +95,7 @@ def test_a_mismatch_shows_what_was_kept(folder: Path) -> None:
 
 
 def test_an_update_over_a_broken_manifest_says_so(folder: Path) -> None:
-    """With --update a manifest that can not be read is replaced, which is a warning."""
+    """With --update a manifest that cannot be read is replaced, which is a warning."""
     manifest_of(folder, "broken")
     assert run_drillbook("snapshot.verify", cwd=folder.parent).returncode == 2
     done = run_drillbook("snapshot.verify", "--update", cwd=folder.parent)

@@ -165,7 +165,7 @@ def test_older_habits(place: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_done(place: Path, arguments: list[str], code: str) -> None:
-    """A request that can not be carried out ends with 2, one JSON document, and the error's stable code."""
+    """A request that cannot be carried out ends with 2, one JSON document, and the error's stable code."""
     config = [] if "--config" in arguments else ["--config", "demo/ops.toml"]
     formatted = [] if "--format" in arguments else ["--format", "json"]
     done = run_drillbook(*arguments, *config, *formatted, cwd=place)
@@ -210,7 +210,7 @@ def test_a_warning_is_one(place: Path) -> None:
 
 
 def test_several_sources_do_all_they_can(place: Path) -> None:
-    """One source that can not be backed up does not stop the others; the worst decides the exit code."""
+    """One source that cannot be backed up does not stop the others; the worst decides the exit code."""
     (place / "demo" / "dados" / "data.db").unlink()
     done = run_drillbook("backup.create", "--config", "demo/ops.toml", "--format", "json", cwd=place)
     document = json.loads(done.stdout)
@@ -350,7 +350,7 @@ def test_bytecode_is_written_as_python_was_told(tmp_path: Path, told: str) -> No
 
 
 def test_log_on_a_full_disk_does_not_stop_a_backup(place: Path) -> None:
-    """When log lines can not be written, the backup is made all the same, and a warning says what was lost."""
+    """When log lines cannot be written, the backup is made all the same, and a warning says what was lost."""
     flags = ["--config", "demo/ops.toml", "--source", "prices"]
     done = run_drillbook("backup.create", *flags, cwd=place, environment={"LOG_FILE": "/dev/full"})
     assert done.returncode == 0, done.stderr
@@ -359,7 +359,7 @@ def test_log_on_a_full_disk_does_not_stop_a_backup(place: Path) -> None:
 
 
 def test_result_on_a_full_disk_is_no_success(place: Path) -> None:
-    """When the answer itself can not be written, that is exit code 2 and one sentence, not a traceback."""
+    """When the answer itself cannot be written, that is exit code 2 and one sentence, not a traceback."""
     console = str(Path(sys.executable).with_name("drillbook"))
     command = [console, "backup.create", "--config", "demo/ops.toml"]
     with Path("/dev/full").open("w") as full:

@@ -121,7 +121,7 @@ def test_with_a_wrong_key(site: Path, store: str) -> None:
     """With the wrong key no verb names a temporary path; they name the manifest or payload that was not opened."""
     (site / "ops.toml").write_text(CONFIG.format(word="other"))
     said = speaks_of_stores(site, store)
-    assert f"{payload_in(site, store).name}.manifest.json can not be opened with the keys" in said
+    assert f"{payload_in(site, store).name}.manifest.json cannot be opened with the keys" in said
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped and said", "another and said"])

@@ -83,7 +83,7 @@ def judge_sealing(ended: Filtered) -> None:
     if ended.exit_code == 0:
         return
     if ended.exit_code == library.BAD_RECIPIENT or (ended.exit_code > 0 and "recipient" in ended.said):
-        message = f"a recipient can not be read: {ended.said}"
+        message = f"a recipient cannot be read: {ended.said}"
         hint = "copy it again from where age-keygen or ssh-keygen printed it"
         raise CipherError(message, code="cipher.bad_recipient", hint=hint)
     raise failed("age", ended)
@@ -99,10 +99,10 @@ def judge_opening(ended: Filtered) -> None:
     if code == library.DAMAGED:
         raise damaged(f"was truncated or altered: {said}")
     if code == library.WRONG_PASSPHRASE:
-        message = "can not be opened: the passphrase does not unlock the identity, or the identity is damaged"
+        message = "cannot be opened: the passphrase does not unlock the identity, or the identity is damaged"
         raise CipherError(message, code="cipher.bad_identity", hint="try it by hand: age --decrypt IDENTITY")
     if code == library.BAD_IDENTITY or any(word in said for word in _NOT_READ):
-        message = "can not be opened: the identity can not be read as one of age, nor as an SSH key without passphrase"
+        message = "cannot be opened: the identity cannot be read as one of age, nor as an SSH key without passphrase"
         raise CipherError(message, code="cipher.bad_identity", hint="compare it with the copy in escrow")
     if code > 0 and any(word in said for word in _DAMAGE):
         raise damaged("was truncated or altered, says age")

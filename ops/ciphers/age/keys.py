@@ -56,7 +56,7 @@ def read_recipients(options: AgeOptions, name: str) -> list[str]:
             lines = options.recipients_file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not UTF-8 text"
-            message = f"cipher {name!r}: the recipients can not be read: {options.recipients_file}: {why}"
+            message = f"cipher {name!r}: the recipients cannot be read: {options.recipients_file}: {why}"
             raise CipherError(message, code="cipher.bad_recipient") from error
         found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not found:
@@ -108,7 +108,7 @@ def _content(options: AgeOptions, name: str) -> bytes:
         try:
             return options.identity_file.read_bytes()
         except OSError as error:
-            message = f"the {secret.name} can not be read: {options.identity_file}: {error.strerror}"
+            message = f"the {secret.name} cannot be read: {options.identity_file}: {error.strerror}"
             raise ConfigError(message, code="config.secret_unavailable", hint="see docs: secrets") from error
     return (secret.read() or "").encode("utf-8", "surrogateescape")
 

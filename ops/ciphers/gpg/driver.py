@@ -122,7 +122,7 @@ class GpgCipher:
         """One pass through `gpg --decrypt`, whose status must say that the content was proven."""
         if not self.can_open:
             message = (
-                f"cipher {self.name!r} can not open {sealed}: there is no secret key and no passphrase here"
+                f"cipher {self.name!r} cannot open {sealed}: there is no secret key and no passphrase here"
             )
             hint = "set homedir to where the secret key is, or give passphrase_file; on a machine for restores only"
             raise CipherError(message, code="cipher.no_identity", hint=hint)
@@ -200,7 +200,7 @@ class GpgCipher:
             stdout=home / _PUBLIC_KEYS,
         )
         if ended.exit_code != 0:
-            message = f"gpg can not read the keyring in {self._home}: {ended.output_tail}"
+            message = f"gpg cannot read the keyring in {self._home}: {ended.output_tail}"
             raise CipherError(message, code="cipher.bad_identity", hint="look with gpg --list-secret-keys")
 
 
@@ -225,7 +225,7 @@ def _room() -> Iterator[Path]:
 
 
 def _gpgconf(home: Path, *arguments: str) -> None:
-    """Tidy up after gpg; what can not be tidied does no harm."""
+    """Tidy up after gpg; what cannot be tidied does no harm."""
     run_program(
         ["gpgconf", "--homedir", str(home), *arguments],
         timeout_s=PATIENCE_S,

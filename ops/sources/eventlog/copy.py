@@ -162,7 +162,7 @@ class LogCopy:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Nothing: raises ConfigError."""
         del sql
-        raise _no_such_question("a log can not be asked in SQL")
+        raise _no_such_question("a log cannot be asked in SQL")
 
 
 def _require_known(asked: str, known: str) -> None:

@@ -35,7 +35,7 @@ def is_there(target: Path) -> bool:
 
 
 def change_mark(target: Path) -> str | None:
-    """A value that differs after any append, rotation or pruning; None when the log can not be looked at."""
+    """A value that differs after any append, rotation or pruning; None when the log cannot be looked at."""
     marks = []
     try:
         for path in (*sorted(segment_files(target).values()), target / SNAPSHOT):
@@ -48,7 +48,7 @@ def change_mark(target: Path) -> str | None:
 
 
 def keep_damaged(target: Path, stamp: str) -> tuple[Path, str]:
-    """A copy of a log that can not be backed up, file by file as it is, and the command that goes back to it."""
+    """A copy of a log that cannot be backed up, file by file as it is, and the command that goes back to it."""
     kept = free_path(target / f"event-log-damaged-{stamp}")
     with translated_write_errors(kept):
         kept.mkdir(0o700)
@@ -120,7 +120,7 @@ def _exchange(new: Path, live: Path, kept: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system can not. Source: renameat2(2)."""
+    """Exchange two names in one step; False where the system cannot. Source: renameat2(2)."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False

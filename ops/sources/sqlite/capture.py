@@ -158,7 +158,7 @@ def _plan_raw_copy(
     path: Path,
     clock: Callable[[], datetime],
 ) -> RawPlan | None:
-    """How to copy the snapshot that `connection` holds from the raw files; None when that can not be done.
+    """How to copy the snapshot that `connection` holds from the raw files; None when that cannot be done.
 
     In WAL mode it begins its transaction anew. Raises UnstableLogError when no snapshot of the log could be named.
     """

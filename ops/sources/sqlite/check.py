@@ -146,5 +146,5 @@ def _unnamable(kind: str, name: str) -> Finding:
 
 
 def _broken_view(name: str, error: str) -> Finding:
-    message = f"view {name} can not be read: {error}"
+    message = f"view {name} cannot be read: {error}"
     return Finding(severity=Severity.WARNING, code="sqlite.view_broken", message=message, where=name)

@@ -1,4 +1,4 @@
-"""Opening SQLite files without changing them, and saying in the operator's words why one can not be opened."""
+"""Opening SQLite files without changing them, and saying in the operator's words why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def require_database_file(path: Path) -> bytes:
         hint = "check the path in the configuration (DATA_DIR?), and that the volume is mounted"
         raise SourceError(f"database {path} is not there", code="source.missing", hint=hint) from error
     except OSError as error:
-        message = f"database {path} can not be read: {error.strerror}"
+        message = f"database {path} cannot be read: {error.strerror}"
         raise SourceError(message, hint="run as a user who may read it, or correct the path") from error
     if not header:
         hint = "an application makes the file when it starts; a database that became empty needs a restore"

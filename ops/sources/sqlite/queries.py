@@ -30,7 +30,7 @@ def answer(path: Path, sql: str, extensions: Extensions = ()) -> list[tuple[obje
     # What is no text in UTF-8 never reaches SQLite.
     except (sqlite3.Error, UnicodeEncodeError) as error:
         hint = f"{_meant(path, str(error))}try the statement with sqlite3 on the live database"
-        raise ConfigError(f"assertion can not be asked: {error} in {sql!r}", hint=hint) from error
+        raise ConfigError(f"assertion cannot be asked: {error} in {sql!r}", hint=hint) from error
 
 
 def _meant(path: Path, said: str) -> str:
@@ -61,6 +61,6 @@ def count_rows(path: Path, table: str, extensions: Extensions = ()) -> int:
 def newest(path: Path, column: str, extensions: Extensions = ()) -> object:
     """The greatest value of `table.column`, None when there is none; raises ConfigError when it is not there."""
     table, _, name = column.rpartition(".")
-    # In double quotes an unknown column would silently become a string: table.column can not.
+    # In double quotes an unknown column would silently become a string: table.column cannot.
     ((value,),) = answer(path, f"SELECT max(t.{quoted(name)}) FROM {quoted(table)} AS t", extensions)
     return value

@@ -96,7 +96,7 @@ def open_to_read(descriptors: contextlib.ExitStack, path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        message = f"{path} can not be read: {error.strerror}"
+        message = f"{path} cannot be read: {error.strerror}"
         raise SourceError(message, hint="run as a user who may read it") from error
     descriptors.callback(os.close, descriptor)
     return descriptor

@@ -9,7 +9,7 @@ The order is what makes it safe:
 3. one rename puts the new file there. Killed before it: the old database, whole. Killed after it: the new one,
    and no `-wal`, `-shm` or `-journal` of the old one is left that could be replayed into it.
 
-A target that SQLite can not open any more is kept with all its files under another name first
+A target that SQLite cannot open any more is kept with all its files under another name first
 (`keep_damaged`), and then replaced without asking SQLite.
 """
 
@@ -59,7 +59,7 @@ def change_mark(path: Path) -> str | None:
 def settle(target: Path) -> None:
     """Let SQLite roll back what a dead writer left in a journal beside `target`; nothing where there is none.
 
-    Any program that opens the database would do the same. What can not be rolled back stays as it is.
+    Any program that opens the database would do the same. What cannot be rolled back stays as it is.
     """
     with contextlib.suppress(OSError, sqlite3.Error):
         if target.with_name(target.name + "-journal").stat().st_size:
@@ -147,7 +147,7 @@ def _alone_with(target: Path, unchanged_since: str | None) -> Iterator[None]:
     except sqlite3.Error as error:
         if primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise _in_use(target, find_occupants(target)) from error
-        raise RefusedError(f"{target} can not be taken over: {error}", code=_NOT_OURS) from error
+        raise RefusedError(f"{target} cannot be taken over: {error}", code=_NOT_OURS) from error
     finally:
         connection.close()
 

@@ -50,7 +50,7 @@ class Overlay:
 
 
 class UnstableLogError(Exception):
-    """The log can not be read this way now; another way must be taken."""
+    """The log cannot be read this way now; another way must be taken."""
 
 
 @dataclass(frozen=True, slots=True)

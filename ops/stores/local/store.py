@@ -216,7 +216,7 @@ class LocalStore:
         return path
 
     def _unreadable(self, what: str, error: OSError) -> StoreError:
-        message = f"{what} in store {self.name!r} ({self.location}) can not be read: {error.strerror}"
+        message = f"{what} in store {self.name!r} ({self.location}) cannot be read: {error.strerror}"
         return StoreError(message, hint="check the folder's owner and mode, and that it is mounted")
 
 

@@ -23,7 +23,7 @@ def remove_objects(connection: Connection, names: Sequence[str]) -> None:
 
     Raises StoreError: `store.object_locked` with the time, `store.refused` when it may not be.
     """
-    # XML can not carry every character; names with such ones are removed alone, where they stand in the address.
+    # XML cannot carry every character; names with such ones are removed alone, where they stand in the address.
     plain = [name for name in names if name.isprintable()]
     odd = [name for name in names if not name.isprintable()]
     for start in range(0, len(plain), _AT_ONCE):
@@ -79,7 +79,7 @@ def _remove_together(connection: Connection, names: list[str]) -> bool:
 
 
 def _refusal(connection: Connection, name: str) -> StoreError:
-    """Return why `name` can not be removed, as far as it can be seen."""
+    """Return why `name` cannot be removed, as far as it can be seen."""
     if held := _held(connection, name):
         return held
     message = (

@@ -17,7 +17,7 @@ _LONGEST: Final = 1024
 def object_name(folder: str, key: str) -> str:
     """The object's name for `key`; `folder` is empty or ends with a slash.
 
-    Raises RefusedError for a key that would lead out, is kept for our own use, or can not be a name in S3.
+    Raises RefusedError for a key that would lead out, is kept for our own use, or cannot be a name in S3.
     """
     if not is_key(key):
         message = f"{key!r} is no name for a file in a store"
@@ -26,10 +26,10 @@ def object_name(folder: str, key: str) -> str:
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        message = f"{key!r} can not be a name in S3: it is no UTF-8 text"
+        message = f"{key!r} cannot be a name in S3: it is no UTF-8 text"
         raise RefusedError(message, code="refused.unsafe_name") from None
     if size > _LONGEST:
-        message = f"{key!r} can not be a name in S3: with its prefix it is longer than {_LONGEST} bytes"
+        message = f"{key!r} cannot be a name in S3: with its prefix it is longer than {_LONGEST} bytes"
         raise RefusedError(message, code="refused.unsafe_name")
     return name
 

@@ -68,7 +68,7 @@ class S3Options:
     staging_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what can not work, before anything is contacted."""
+        """Refuse what cannot work, before anything is contacted."""
         self._check_place()
         self._check_credentials()
         self._check_keeping()
@@ -112,7 +112,7 @@ class S3Options:
             raise _unfit("object_lock", "object_lock and object_lock_for are needed together")
         if self.storage_class in _ARCHIVES:
             hint = "use GLACIER_IR, or let a lifecycle rule move backups that nobody will need in a hurry"
-            raise _unfit("storage_class", f"what lies in {self.storage_class} can not be read at once", hint)
+            raise _unfit("storage_class", f"what lies in {self.storage_class} cannot be read at once", hint)
 
     @property
     def folder(self) -> str:

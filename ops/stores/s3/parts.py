@@ -59,7 +59,7 @@ class Content:
 
 
 def measured(path: Path, part_size: int) -> Content:
-    """The file at `path`, hashed and cut into parts. Raises StoreError when it can not be read."""
+    """The file at `path`, hashed and cut into parts. Raises StoreError when it cannot be read."""
     with _opened(path) as descriptor:
         size = os.fstat(descriptor).st_size
         # S3 takes so many parts and no more: a very large file is cut into larger ones.
@@ -151,5 +151,5 @@ class PartFile:
 
 
 def _unreadable(path: Path, why: str) -> StoreError:
-    message = f"{path} can not be sent: {why}"
+    message = f"{path} cannot be sent: {why}"
     return StoreError(message, hint="nothing else may write there while it is sent; run it again")

@@ -93,7 +93,7 @@ def _of_source(session: Session, configured: ConfiguredSource, name: str, listin
 
 
 def _read_all(session: Session) -> dict[str, Listing]:
-    """What each store says; one that can not be read is an error, and the others may be the only ones left."""
+    """What each store says; one that cannot be read is an error, and the others may be the only ones left."""
     cache, listings = cache_folder(os.environ), {}
     away = session.absent(session.config.stores)
     for name, store in session.config.stores.items():

@@ -73,7 +73,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_log(tmp_path: Path, what: str) -> None:
-    """What is missing, is no regular file, or can not be read is said at once, with what to do; nothing hangs."""
+    """What is missing, is no regular file, or cannot be read is said at once, with what to do; nothing hangs."""
     code, make = BAD[what]
     folder = written_log(tmp_path / "data", [], 10)
     make(folder)

@@ -55,7 +55,7 @@ ASKED = [
 
 @pytest.mark.parametrize(("assertion", "verdict", "code"), ASKED)
 def test_assertions_about_a_log(tmp_path: Path, assertion: Assertion, verdict: Verdict, code: str) -> None:
-    """Events are counted, their time is told, and what a log can not be asked leaves the drill inconclusive."""
+    """Events are counted, their time is told, and what a log cannot be asked leaves the drill inconclusive."""
     assert drilled(tmp_path, assertion) == (verdict, {code})
 
 

@@ -252,7 +252,7 @@ def test_over_the_live_log(log: EventLogSource, store: LocalStore, scratch: Path
 def test_a_damaged_live_log_is_kept_as_it_is(
     log: EventLogSource, store: LocalStore, scratch: Path, data: Path
 ) -> None:
-    """A live log with a segment that is no file can not be backed up, and is not lost either."""
+    """A live log with a segment that is no file cannot be backed up, and is not lost either."""
     backup = taken(log, store).backup
     (data / "event-log/segment-000002.json").unlink()
     (data / "event-log/segment-000002.json").symlink_to("elsewhere")

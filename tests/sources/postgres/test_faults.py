@@ -662,7 +662,7 @@ def test_amcheck_that_can_not_look(
 
 
 def test_a_password_with_a_line_end(locked_server: RunningServer, tmp_path: Path) -> None:
-    """A password that libpq's file can not hold is refused with that reason."""
+    """A password that libpq's file cannot hold is refused with that reason."""
     secret = tmp_path / "secret"
     secret.write_text("one\ntwo\n")
     source = source_of(locked_server, "shop", password_file=secret)

@@ -157,9 +157,9 @@ def test_keys_that_only_read(weed: Weed, database: Path, tmp_path: Path) -> None
         return ended.returncode, ended.stdout + ended.stderr
 
     assert run("full", "backup.create")[0] == 0
-    assert "can not be written" not in run("full", "doctor")[1]
+    assert "cannot be written" not in run("full", "doctor")[1]
     code, said = run("reader", "doctor")
-    assert (code, "store 'offsite' can not be written" in said) == (2, True), said
+    assert (code, "store 'offsite' cannot be written" in said) == (2, True), said
     code, said = run("reader", "backup.verify", "--level", "full")
     assert (code, "passed" in said) == (1, True), said
     code, said = run("reader", "store.check")

@@ -186,7 +186,7 @@ def test_an_object_without_a_tag() -> None:
 
 
 def test_a_server_that_is_gone(new_store: NewStore, tmp_path: Path) -> None:
-    """What was remembered is not shown for a bucket that can not be listed: the error is."""
+    """What was remembered is not shown for a bucket that cannot be listed: the error is."""
     store, cache = new_store(), tmp_path / "cache"
     stored_backup(store, DAY)
     rows(store, cache)

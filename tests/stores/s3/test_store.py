@@ -151,7 +151,7 @@ def test_files_and_folders_share_names(new_store: NewStore, tmp_path: Path) -> N
 
 
 def test_odd_names(new_store: NewStore, tmp_path: Path) -> None:
-    """Spaces, quotes, line ends, percent signs and other scripts come back as they went; what S3 can not name is refused."""
+    """Spaces, quotes, line ends, percent signs and other scripts come back as they went; what S3 cannot name is refused."""
     store, file = new_store(), made_file(tmp_path, 10)
     names = ["a b", "q'\"&<>", "per%20cent+", "zwölf ٣", "-dash"]
     for name in names:

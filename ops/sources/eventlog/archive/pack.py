@@ -94,7 +94,7 @@ def pack_log(  # noqa: PLR0913 - from where, to where, what to say of it, and tw
     `manifest_of` makes the text of the manifest that lies in the archive, out of what was found; it may be asked again
     when the log changed under the work. `held`: files by path that are not packed when they still are the same.
     Raises SourceError (see `settle`; `source.changed` when it changed at each try); ToolError when a worker process
-    was killed; OSError when `into` can not be written (the caller knows what a full disk means).
+    was killed; OSError when `into` cannot be written (the caller knows what a full disk means).
     """
     begun, tries = time.monotonic(), 0
     while tries < _TRIES or time.monotonic() - begun < _PATIENCE_S:

@@ -71,7 +71,7 @@ def check_archive(
 
     `expected`: what may be in it, by path (without the manifest); whether it is, `differences` says. Raises BackupError
     (`backup.archive_invalid`) for an archive that is damaged or holds what does not belong there, StoreError when it
-    can not be read, ToolError when a worker process was killed.
+    cannot be read, ToolError when a worker process was killed.
     """
     progress.step("reading the archive", sum(entry.size for entry in expected.values()) if expected else None)
     others: dict[str, tuple[FileEntry, bytes]] = {}
@@ -206,7 +206,7 @@ def opened_archive(payload: Path) -> Iterator[BinaryIO]:
         hint = "nothing of it was used; take another backup, or a copy of this one from another store"
         raise BackupError(message, code="backup.archive_invalid", hint=hint) from error
     except OSError as error:
-        message = f"{payload} can not be read: {error.strerror}"
+        message = f"{payload} cannot be read: {error.strerror}"
         raise StoreError(message, code="store.unreadable") from error
 
 

@@ -97,7 +97,7 @@ def _compare(former: FormerLog, segments: Mapping[int, SegmentFacts], hash_at: H
     none_left = segments and former.events and not any(item.events for item in kept.values())
     if not findings and none_left and not _begins_behind(former, segments):
         message = (
-            f"nothing is left of what {former.backup} holds: whether it goes on from there can not be told"
+            f"nothing is left of what {former.backup} holds: whether it goes on from there cannot be told"
         )
         findings = [_finding(Severity.WARNING, "eventlog.unconnected", message)]
     if not findings:

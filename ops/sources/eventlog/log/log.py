@@ -47,7 +47,7 @@ class StillLog:
         return newest_timestamp(self.parts_of(number), self.segments[number].size)
 
     def parts_of(self, number: int) -> Iterator[bytes]:
-        """The text of a segment, in parts; raises SourceError when it can not be read."""
+        """The text of a segment, in parts; raises SourceError when it cannot be read."""
         return read_parts(self.path_of(number))
 
     def path_of(self, number: int) -> Path:
@@ -56,7 +56,7 @@ class StillLog:
 
 
 def read_log(folder: Path) -> StillLog:
-    """The log below `folder`; raises SourceError when a file can not be read."""
+    """The log below `folder`; raises SourceError when a file cannot be read."""
     # Paths are made where they are needed: of a hundred thousand segments they would be the larger part of what is held.
     numbers = sorted(segment_files(folder))
     jobs = [f"{folder}/{segment_path(number)}" for number in numbers]
@@ -92,7 +92,7 @@ def segment_files(folder: Path) -> dict[int, Path]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise SourceError(f"{place} can not be read: {error.strerror}") from error
+        raise SourceError(f"{place} cannot be read: {error.strerror}") from error
     numbers = {name: segment_number(name) for name in names}
     return {number: place / name for name, number in numbers.items() if number is not None}
 
@@ -121,7 +121,7 @@ def opened_file(path: Path) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise SourceError(f"{path} can not be read: {error.strerror}") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise SourceError(f"{path} is no file", code="source.not_a_file")

@@ -20,7 +20,7 @@ from ops.errors import SourceError
 from ops.sources.eventlog.log.layout import SNAPSHOT
 
 SEGMENT_LIMIT: Final = LARGEST
-"""The largest segment that is read: a header of an archive can not say more bytes."""
+"""The largest segment that is read: a header of an archive cannot say more bytes."""
 PART: Final = 1024 * 1024
 """Bytes of a file that are held at a time, where it is not held as a whole."""
 _NO_FILE: Final = {errno.ELOOP, errno.ENXIO}
@@ -148,7 +148,7 @@ def _require_unwritten(opened: Opened) -> None:
 def read_marked(path: Path, mark: Mark) -> bytes:
     """The content of the file at `path` that looked like `mark`; raises MovedError when it does not any more.
 
-    Raises SourceError when it can not be read.
+    Raises SourceError when it cannot be read.
     """
     with contextlib.ExitStack() as stack:
         return read_opened(open_marked(path, mark, stack)).content
@@ -189,6 +189,6 @@ def translated_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{path} can not be read: {error.strerror}"
+        message = f"{path} cannot be read: {error.strerror}"
         hint = "run as a user who may read it; if it may, look at the kernel's log for a failing disk"
         raise SourceError(message, code="source.unreadable", hint=hint) from error

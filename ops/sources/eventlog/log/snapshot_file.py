@@ -28,7 +28,7 @@ def judge_snapshot(
         document, why = {}, str(error)
     if why is not None:
         message = (
-            f"the snapshot can not be read ({why}): the program would not open the log; without it, it does"
+            f"the snapshot cannot be read ({why}): the program would not open the log; without it, it does"
         )
         return [_warning("eventlog.snapshot_unreadable", message)]
     if any(facts.cut for facts in segments.values()):

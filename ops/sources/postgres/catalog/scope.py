@@ -17,7 +17,7 @@ WHOLE: Final = frozenset(("full", "data"))
 WITHOUT_ROWS: Final = frozenset(("schema",))
 _WITHOUT_ROWS: Final = ("m", "f")
 PARTIAL: Final = frozenset(("data", "tables", "schemas", "tenant"))
-"""Scopes whose main archive can not be restored alone: the whole schema is dumped beside it."""
+"""Scopes whose main archive cannot be restored alone: the whole schema is dumped beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ ORDER BY a.attrelid, a.attnum
 class Column:
     """A column whose values are stored: its name, its type's schema and name, and the type's modifier (-1: none).
 
-    `generated`: the server computes it, so that it can not be loaded.
+    `generated`: the server computes it, so that it cannot be loaded.
     """
 
     name: str

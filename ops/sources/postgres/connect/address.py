@@ -103,7 +103,7 @@ class Address:
 def parse_address(dsn: str) -> Address:
     """The address that a URI (`postgresql://…`) or a keyword text (`host=… dbname=…`) means.
 
-    Raises ConfigError when it can not be read, and when it holds a password.
+    Raises ConfigError when it cannot be read, and when it holds a password.
     """
     values = _parse_uri(dsn) if dsn.startswith(_SCHEMES) else _parse_pairs(dsn)
     if any(keyword in values for keyword in _SECRET_KEYWORDS):
@@ -143,7 +143,7 @@ def _parse_pairs(dsn: str) -> dict[str, str]:
         match = _PAIR.match(dsn, at)
         if match is None or match.end() == at:
             hint = "write postgresql://USER@HOST/DATABASE, or host=… dbname=…"
-            raise ConfigError("an address (dsn) can not be read", hint=hint)
+            raise ConfigError("an address (dsn) cannot be read", hint=hint)
         values[match[1]] = re.sub(r"\\(.)", r"\1", match[3] if match[2] is None else match[2])
         at = match.end()
     return values

@@ -1,4 +1,4 @@
-"""What container engines say when they can not run a program, as our errors: which container, and the next move."""
+"""What container engines say when they cannot run a program, as our errors: which container, and the next move."""
 
 from __future__ import annotations
 

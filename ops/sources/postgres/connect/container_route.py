@@ -118,7 +118,7 @@ class ContainerRoute:
         """
         if folder is not None:
             message = (
-                f"{program} in container {self.engine.container!r} can not work in a folder of this machine"
+                f"{program} in container {self.engine.container!r} cannot work in a folder of this machine"
             )
             raise ToolError(message, code="tool.missing", hint="leave `container` away and give a dsn")
         mark = self.engine.watch.new_mark()
@@ -144,7 +144,7 @@ class ContainerRoute:
             return DirectRoute(Address(), chosen).run_offline(program, *arguments, stdout=stdout)
         *options, file = arguments
         if not Path(file).is_file():
-            message = f"{file} can not be read in container {self.engine.container!r}: it is no single file"
+            message = f"{file} cannot be read in container {self.engine.container!r}: it is no single file"
             hint = f"install the client programs of PostgreSQL {self.engine.major} on this machine"
             raise ToolError(message, code="tool.missing", hint=hint)
         return self._run(self.engine.watch.new_mark(), [program, *options], Path(file), stdout)

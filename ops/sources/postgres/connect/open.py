@@ -81,7 +81,7 @@ def cluster_programs(options: PostgresOptions, installed: Sequence[Programs]) ->
     try:
         major = int(version.read_text("ascii").strip())
     except (OSError, ValueError) as error:
-        message = f"{options.cluster} is no PostgreSQL data folder: PG_VERSION can not be read"
+        message = f"{options.cluster} is no PostgreSQL data folder: PG_VERSION cannot be read"
         raise ToolError(message, code="tool.failed") from error
     for programs in installed:
         if programs.major == major and programs.has_server:

@@ -197,7 +197,7 @@ def _commands(sql: str) -> list[str]:
     if _HARMLESS.fullmatch(sql):
         return [f"{sql};"]
     if "\0" in sql:
-        raise source_error("22021", "a statement can not hold the character NUL")
+        raise source_error("22021", "a statement cannot hold the character NUL")
     return [
         f"SET drillbook.statement = {literal(sql)};",
         # Else what an earlier SET left behind would be executed.
@@ -222,7 +222,7 @@ def _not_connected(container: str, said: str) -> SourceError:
 def open_psql(engine: Engine, address: Address) -> Iterator[PsqlSession]:
     """A session of its own in the container, with values in their portable text form.
 
-    Raises SourceError (`source.unreachable`, `source.refused`, `source.missing`) when it can not be had.
+    Raises SourceError (`source.unreachable`, `source.refused`, `source.missing`) when it cannot be had.
     """
     mark = engine.watch.new_mark()
     values = dict(address.parameters)

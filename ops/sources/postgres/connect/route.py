@@ -83,7 +83,7 @@ class Route(Protocol):
         """The same, whose programs and sessions have these settings of the server from their start on."""
 
     def session(self) -> AbstractContextManager[Session]:
-        """A session of our own; raises SourceError when it can not be had."""
+        """A session of our own; raises SourceError when it cannot be had."""
 
     def run(
         self,
@@ -185,7 +185,7 @@ def address_argument(program: str, address: Address) -> list[str]:
 def write_password_file(path: Path, password: str) -> None:
     """A libpq password file that gives `password` for whatever is connected to.
 
-    Raises ConfigError for one with a line end, which the format can not hold.
+    Raises ConfigError for one with a line end, which the format cannot hold.
     Source: https://www.postgresql.org/docs/current/libpq-pgpass.html (escapes, mode 0600)
     """
     if "\n" in password or "\r" in password:

@@ -109,7 +109,7 @@ class DriverSession:
             self._connection.execute(sql.encode())
 
     def cancel(self) -> None:
-        """Ask the server to cancel the statement that runs now; a server that can not be reached is left alone."""
+        """Ask the server to cancel the statement that runs now; a server that cannot be reached is left alone."""
         self._connection.cancel_safe(timeout=_CANCEL_S)
 
 
@@ -119,7 +119,7 @@ def open_session(
 ) -> Iterator[DriverSession]:
     """A session that nothing but us ends, with values in their portable text form.
 
-    Raises SourceError (`source.unreachable`, `source.refused`) when it can not be had, ToolError when the
+    Raises SourceError (`source.unreachable`, `source.refused`) when it cannot be had, ToolError when the
     driver is not installed, or the server is another machine and `--no-network` was given.
     """
     try:

@@ -145,7 +145,7 @@ class PostgresCopy:
         try:
             name = qualified(*parse_shown(table))
         except ValueError as error:
-            raise ConfigError(f"assertion can not be asked: {error}") from error
+            raise ConfigError(f"assertion cannot be asked: {error}") from error
         ((count,),) = self.query(f"SELECT count(*) FROM {name}")
         return int(str(count))
 
@@ -166,7 +166,7 @@ class PostgresCopy:
             raise
         except OpsError as error:
             hint = f"{self._meant(error.message)}try the statement with psql on the live database"
-            raise ConfigError(f"assertion can not be asked: {error.message} in {sql!r}", hint=hint) from error
+            raise ConfigError(f"assertion cannot be asked: {error.message} in {sql!r}", hint=hint) from error
         return [tuple(map(_plain, row.values())) for row in rows]
 
     def _meant(self, said: str) -> str:

@@ -57,7 +57,7 @@ def _first(payload: Path, *names: str) -> Path | None:
 
 
 def list_entries(route: Route, archive: Path) -> list[Entry]:
-    """The table of contents; raises BackupError when pg_restore can not read it."""
+    """The table of contents; raises BackupError when pg_restore cannot read it."""
     with scratch_folder(Path(tempfile.gettempdir())) as folder:
         listing = Path(folder) / "toc"
         ran = route.run_offline("pg_restore", "--list", os.fspath(archive), stdout=listing)

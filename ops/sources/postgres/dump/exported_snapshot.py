@@ -41,10 +41,10 @@ class Snapshot:
 
 @contextlib.contextmanager
 def held_snapshot(session: Session, choose: Chosen, *, clock: Callable[[], datetime]) -> Iterator[Snapshot]:
-    """A snapshot in which the tables that `choose` picks can not be changed by DDL while the block runs.
+    """A snapshot in which the tables that `choose` picks cannot be changed by DDL while the block runs.
 
     Raises SourceError: `source.locked` when DDL keeps a table for too long or the tables keep changing,
-    `source.no_privilege` and `source.row_security` when our role can not read everything.
+    `source.no_privilege` and `source.row_security` when our role cannot read everything.
     """
     for _ in range(_ATTEMPTS):
         try:

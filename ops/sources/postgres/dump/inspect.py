@@ -73,7 +73,7 @@ def _check_archives(route: DirectRoute, archives: Sequence[Path], needs: Needs) 
     for archive in archives:
         ran = route.run_offline("pg_restore", "--file=/dev/null", str(archive))
         if ran.exit_code or ran.messages:
-            message = f"pg_restore can not read {archive.name} through: {' / '.join(ran.messages[-4:])}"
+            message = f"pg_restore cannot read {archive.name} through: {' / '.join(ran.messages[-4:])}"
             return [Finding(severity=Severity.CRITICAL, code="backup.archive_unreadable", message=message)]
     message = f"pg_restore read the archive through: {entries} entries, as recorded"
     return [Finding(severity=Severity.OK, code="postgres.toc", message=message)]

@@ -43,7 +43,7 @@ def write_objects(payload: Path, described: Described) -> None:
 
 
 def read_objects(payload: Path) -> Described:
-    """The objects that were in the source; raises BackupError when their list can not be read."""
+    """The objects that were in the source; raises BackupError when their list cannot be read."""
     try:
         document = json.loads((payload / OBJECTS_FILE).read_bytes())
         objects = [
@@ -52,7 +52,7 @@ def read_objects(payload: Path) -> Described:
         definitions = document.get("definitions")
         return Described(objects, None if definitions is None else Definitions.of_document(definitions))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{OBJECTS_FILE} of the payload can not be read: {error}"
+        message = f"{OBJECTS_FILE} of the payload cannot be read: {error}"
         raise BackupError(message, code="backup.archive_unreadable", hint="use another backup") from error
 
 

@@ -61,7 +61,7 @@ class Dumping:
         return findings_of("pg_dump", said)
 
     def keep_globals(self) -> list[Finding]:
-        """Roles and tablespaces beside the archive; a warning when they can not be had."""
+        """Roles and tablespaces beside the archive; a warning when they cannot be had."""
         if not self.options.globals:
             return []
         passwords = [] if self.options.role_passwords else ["--no-role-passwords"]

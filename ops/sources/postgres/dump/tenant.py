@@ -31,7 +31,7 @@ def dump_rows(
 ) -> None:
     """Write the tenant's rows of each table into `rows/`, and `load.sql`, which psql loads them with in order.
 
-    Raises ToolError when psql fails, or where it can not write files (in a container).
+    Raises ToolError when psql fails, or where it cannot write files (in a container).
     """
     if not route.writes_folders:
         message = "scope 'tenant' needs client programs on this machine"

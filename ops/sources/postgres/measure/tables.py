@@ -161,4 +161,4 @@ def split_column(column: str) -> tuple[str, str]:
     try:
         return parse_column(column)
     except ValueError as error:
-        raise ConfigError(f"assertion can not be asked: {error}") from error
+        raise ConfigError(f"assertion cannot be asked: {error}") from error

@@ -40,7 +40,7 @@ def discover(configured: Path | None, environ: Mapping[str, str]) -> tuple[Progr
     """Every usable PostgreSQL here, each once, in this order: `configured` (pg_bindir), the variables
     PG_BINDIR_<major> and PG_BINDIR, the folders of distributions, `pg_config` and PATH, then the wheels.
 
-    Raises ConfigError when a folder that the operator named can not be used; others are left out then.
+    Raises ConfigError when a folder that the operator named cannot be used; others are left out then.
     """  # noqa: D205 - the order is the answer
     found: dict[Path, Programs] = {}
     for origin, place in _named(configured, environ):

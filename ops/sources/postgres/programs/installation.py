@@ -60,7 +60,7 @@ class Programs:
         return _mentions(Path(self.path(name)), word.encode())
 
     def available_extensions(self) -> frozenset[str]:
-        """The names of the extensions that CREATE EXTENSION would find here; empty when that can not be told."""
+        """The names of the extensions that CREATE EXTENSION would find here; empty when that cannot be told."""
         share = _share_folder(self.bindir)
         if share is None:
             return frozenset()
@@ -124,7 +124,7 @@ def _has_server(bindir: Path, major: int, environment: Mapping[str, str]) -> boo
 def _further_codecs(pg_dump: Path, major: int, environment: Mapping[str, str]) -> list[str]:
     """The codecs beside gzip that this build was made with.
 
-    pg_dump refuses what it was built without before it connects, so a server that can not be reached is
+    pg_dump refuses what it was built without before it connects, so a server that cannot be reached is
     enough. Before 16 the archive format had gzip only, whatever the server was built with.
     """
     if major < _FIRST_WITH_CODECS:

@@ -207,11 +207,11 @@ def _occupants(session: Session, name: str) -> list[str]:
 
 
 def _room(session: Session, needs: Needs, *, here: bool) -> tuple[list[str], list[Finding]]:
-    """Twice the database must fit beside it; a server whose disk can not be seen from here is only pointed out."""
+    """Twice the database must fit beside it; a server whose disk cannot be seen from here is only pointed out."""
     wanted = _ROOM_FACTOR * int(needs.database["size"])
     folder = _data_folder(session) if here else None
     if folder is None:
-        message = f"the server's free space can not be seen from here; it needs {format_size(wanted)}"
+        message = f"the server's free space cannot be seen from here; it needs {format_size(wanted)}"
         return [], [Finding(severity=Severity.OK, code="restore.space_unseen", message=message)]
     free = free_bytes(folder)
     if free >= wanted:

@@ -64,7 +64,7 @@ class BuiltCopy(PostgresCopy):
 def swap_database(built: BuiltCopy, target: Route, kept: KeptTarget, *, exists: bool) -> list[Finding]:
     """Give the built database the target's name, its owner, settings and rights; see the module's text.
 
-    Raises RefusedError when the old one's sessions can not be ended; then nothing has changed.
+    Raises RefusedError when the old one's sessions cannot be ended; then nothing has changed.
     """
     name, beside = target.address.database, built.route.address.database
     recorded = _properties_of(target) if exists else dict(built.recorded.needs.database)
@@ -89,7 +89,7 @@ def _properties_of(target: Route) -> dict[str, Any]:
 def _give_properties(
     session: Session, name: str, recorded: Mapping[str, Any], built: BuiltCopy
 ) -> list[Finding]:
-    """Owner, settings, limit, comment and rights; what can not be given is a warning."""
+    """Owner, settings, limit, comment and rights; what cannot be given is a warning."""
     database, findings = quoted(name), []
     # First the owner: the rights that belong to it follow it.
     statements = (

@@ -43,7 +43,7 @@ class _Chosen:
 def replace_tables(built: PostgresCopy, target: Route, options: RestoreOptions) -> list[Finding]:
     """Put the tables of `options` from the built copy into the target's database.
 
-    Raises RefusedError (`refused.table_not_replaced`) when a table is not in the backup, when it can not be
+    Raises RefusedError (`refused.table_not_replaced`) when a table is not in the backup, when it cannot be
     loaded, or when rows elsewhere refer to rows that it would no longer have; then the target is as it was.
     """
     with built.route.session() as source, target.session() as session:

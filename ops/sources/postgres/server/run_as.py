@@ -110,7 +110,7 @@ def _dropped(server: str, user: int, group: int) -> RunAs:
     prefix = (program, f"--reuid={user}", f"--regid={group}", "--clear-groups", "--pdeathsig=QUIT", "--")
     ended = _try(prefix, server)
     if ended.exit_code != 0:
-        message = f"PostgreSQL refuses to run as root, and user {user} can not run it: {ended.output_tail}"
+        message = f"PostgreSQL refuses to run as root, and user {user} cannot run it: {ended.output_tail}"
         hint += ", or install PostgreSQL where everybody can read it"
         raise ToolError(message, code="tool.unreachable", hint=hint)
     return RunAs(prefix, (user, group))

@@ -299,6 +299,6 @@ def test_truncation(payload: Path) -> None:
 
 
 def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
-    """What can not be opened is an error of the store, not a verdict about the backup."""
-    with pytest.raises(StoreError, match="can not be read"):
+    """What cannot be opened is an error of the store, not a verdict about the backup."""
+    with pytest.raises(StoreError, match="cannot be read"):
         check_archive(tmp_path / "gone")

@@ -290,7 +290,7 @@ def test_what_is_used_is_what_was_recorded(place: Place) -> None:
     ],
 )
 def test_a_manifest_that_lies_about_its_needs(place: Place, needs: object) -> None:
-    """What can not be read, or says what can not be, fails the look and stops no other work."""
+    """What cannot be read, or says what cannot be, fails the look and stops no other work."""
     place.take(25)
     second = place.take(48)
     manifest = replace(second.manifest, extra={**second.manifest.extra, KEY: needs})

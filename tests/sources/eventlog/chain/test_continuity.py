@@ -1,4 +1,4 @@
-"""A log against its former backup: what a chain that is right in itself can not show."""
+"""A log against its former backup: what a chain that is right in itself cannot show."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_scopes(featured: ContainerDatabase, tmp_path: Path, options: dict[str, 
 
 
 def test_the_scope_that_needs_files(database: ContainerDatabase, tmp_path: Path) -> None:
-    """A tenant's rows can not be taken through a container, and that is said."""
+    """A tenant's rows cannot be taken through a container, and that is said."""
     database.run("CREATE TABLE t (tenant_id int)")
     with pytest.raises(ToolError, match="tenant"):
         back_up(database.source(scope="tenant", tenant=1), store_in(tmp_path))
@@ -111,7 +111,7 @@ def test_without_programs_here(featured: ContainerDatabase, tmp_path: Path, no_p
 
 
 def test_the_same_table_of_contents(featured: ContainerDatabase, tmp_path: Path) -> None:
-    """The container's pg_restore lists what the host's does; a folder it can not read."""
+    """The container's pg_restore lists what the host's does; a folder it cannot read."""
     with featured.route() as route:
         archive = tmp_path / DUMP_FILE
         assert route.run("pg_dump", "--format=custom", stdout=archive).exit_code == 0

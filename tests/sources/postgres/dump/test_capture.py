@@ -102,7 +102,7 @@ def test_row_security_never_hides_rows(shop: FreshDatabase, role: str, tmp_path:
 def test_nonsense_is_refused(
     shop: FreshDatabase, tmp_path: Path, options: dict[str, object], code: str, text: str
 ) -> None:
-    """What can not be backed up as configured is an error that names it."""
+    """What cannot be backed up as configured is an error that names it."""
     error = refused(shop, tmp_path, **options)
     assert error.code == code
     assert text in error.message

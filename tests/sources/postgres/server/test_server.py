@@ -97,7 +97,7 @@ def programs() -> Programs:
 
 @pytest.fixture
 def as_somebody_else(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Root can not use a user namespace."""
+    """Root cannot use a user namespace."""
     privileges._as_somebody_else.cache_clear()
     monkeypatch.setattr(privileges, "_in_namespace", lambda server: None)
     yield
@@ -218,7 +218,7 @@ class TestScratchServer:
         assert list(place.iterdir()) == []
 
     def test_a_bad_locale_is_told(self, programs: Programs, place: Path) -> None:
-        """A cluster that can not be made fails with what initdb said."""
+        """A cluster that cannot be made fails with what initdb said."""
         with (
             pytest.raises(ToolError, match="invalid locale"),
             scratch_folder(place) as folder,
@@ -291,7 +291,7 @@ class TestKilledRuns:
         """A server that outlived its run is stopped by the next clean-up, by name or in passing."""
         process, pid = self.start(place)
         with process:
-            # Standing still, it can not act on the kernel's word.
+            # Standing still, it cannot act on the kernel's word.
             os.kill(pid, signal.SIGSTOP)
             process.kill()
         [folder] = place.iterdir()
@@ -350,17 +350,17 @@ class TestRoot:
         assert not sockets.parent.exists()
 
     def test_binaries_out_of_reach(self, programs: Programs, place: Path, as_somebody_else: None) -> None:
-        """Binaries that the unprivileged user can not run are named, with what to do."""
+        """Binaries that the unprivileged user cannot run are named, with what to do."""
         place.chmod(0o700)
         (place / "bin").symlink_to(programs.bindir)
         hidden = replace(programs, bindir=place / "bin")
-        with pytest.raises(ToolError, match="can not run it") as caught, scratch_folder(place) as folder:
+        with pytest.raises(ToolError, match="cannot run it") as caught, scratch_folder(place) as folder:
             scratch_server(hidden, folder).__enter__()
         assert caught.value.code == "tool.unreachable"
         assert "ordinary user" in caught.value.hint
 
     def test_data_out_of_reach(self, programs: Programs, place: Path, as_somebody_else: None) -> None:
-        """A scratch place that the unprivileged user can not reach is an error that says so."""
+        """A scratch place that the unprivileged user cannot reach is an error that says so."""
         place.chmod(0o700)
         with (
             pytest.raises(ToolError, match="Permission denied") as caught,
