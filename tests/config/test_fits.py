@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.config import assertions, ingest, known, reading, retention, snapshots, tables
+from ops.config import assertions, ingest, known, reading, retention, snapshots, source_tables, tables
 from ops.config.fits import fits
 from ops.config.tables import Place, build
 from ops.errors import ConfigError
@@ -22,7 +22,7 @@ from ops.repository.retention import Policy
 PLACE: Final = Place("ops.toml", "table", Path("/srv"))
 CLASSES: Final[tuple[type[Any], ...]] = (
     *(options for kinds in (SOURCES, STORES, CIPHERS) for options, _ in kinds.values()),
-    *(reading._SourceTable, reading._MachineTable, ingest._IngestTable, ingest._ProviderTable),
+    *(source_tables.SourceTable, reading._MachineTable, ingest._IngestTable, ingest._ProviderTable),
     *(assertions.AssertTable, known.KnownTable, snapshots.SnapshotTable, retention._StoreTable, Policy),
 )
 """Everything that is made of a table."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ops.codes import CODES
-from ops.config import assertions, reading
+from ops.config import assertions, reading, source_tables
 from ops.registry import CIPHERS, SOURCES, STORES
 from ops.report import exit_codes
 from ops.report.next_moves import codes
@@ -202,7 +202,7 @@ def test_every_cipher_has_its_keys_documented() -> None:
 def test_every_common_key_of_a_source_is_documented() -> None:
     """Each key that all sources share, and each key of an assertion, is in config.md."""
     config = text_of("config.md")
-    common = {field.name.rstrip("_") for field in fields(reading._SourceTable)}
+    common = {field.name.rstrip("_") for field in fields(source_tables.SourceTable)}
     asserting = {field.name for field in fields(assertions.AssertTable)}
     missing = [key for key in common | asserting if f"`{key}" not in config]
     assert not missing
