@@ -101,9 +101,10 @@ def begin_backup(source: Source, to: Repository, request: BackupRequest, job: Jo
     restored = aside or (last is not None and last.is_safety)
     findings += examine_member(settled.origin, former, to, restored=restored, accepted=request.accept)
     findings += [*settled.findings, *_closed(former, source)]
-    base = None
-    if former is not None and not request.whole and not aside:
-        base = _base(source, to, former, started)
+    base, full_every = None, source.supports.full_every
+    if former is not None and full_every is not None and not request.whole and not aside:
+        base, said = base_in(to, former, full_every, started)
+        findings += said
     return Begun(
         home=to,
         origin=settled.origin,
@@ -139,13 +140,6 @@ def _closed(former: Manifest | None, source: Source) -> list[Finding]:
     return [
         Finding(severity=Severity.WARNING, code="backup.former_closed", message=message, where=former.payload)
     ]
-
-
-def _base(source: Source, to: Repository, former: Manifest, now: datetime) -> Manifest | None:
-    """What the new backup may build on, where the source has that; what was encrypted only where it is known here."""
-    if source.supports.full_every is None:
-        return None
-    return base_in(to.store, former, source.supports.full_every, now)
 
 
 def _next_in_order(newest: Named | None, now: datetime) -> tuple[int, list[Finding]]:

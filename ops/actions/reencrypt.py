@@ -15,7 +15,7 @@ from pathlib import Path
 from ops.actions.create_backup import passed
 from ops.actions.verify import VerifyRequest, verify_opened
 from ops.errors import BackupError, ConfigError, OpsError, StoreError
-from ops.formats.encrypted_manifest import cipher_kind, is_sealed, sealed_for
+from ops.formats.encrypted_manifest import is_sealed, sealed_for
 from ops.fsio.scratch import scratch_folder
 from ops.fsio.space import require_room
 from ops.model.evidence import Evidence, Level
@@ -27,7 +27,7 @@ from ops.repository.backup import OPENED, Backup
 from ops.repository.capacity import require_below_limit
 from ops.repository.catalog import read_catalogue, sizes_in
 from ops.repository.delete import Deletion, beside, delete_backup, finish_deletions
-from ops.repository.encrypt import Sealing, opened, openers_of
+from ops.repository.encrypt import Sealing, is_of_kind, is_said_for, opened, openers_of
 from ops.repository.fetch import fetch_payload, payload_here
 from ops.repository.integrity import critical
 from ops.repository.locks import being_read, deleting, held_lock
@@ -129,7 +129,7 @@ class _Run:
 
     def _done(self, backups: Iterable[Backup]) -> dict[str, Backup]:
         """By job those that are sealed for the keys of today."""
-        return {item.manifest.job_id: item for item in backups if self._is_said_current(item)}
+        return {item.manifest.job_id: item for item in backups if is_said_for(item.manifest, self.cipher)}
 
     def _copied(self, other: Backup) -> Backup:
         """The same, sealed for the keys of today, as it is in another store."""
@@ -138,18 +138,10 @@ class _Run:
         copy_backup(other, to, self.job)
         return replace(other, store=to.store)
 
-    def _is_said_current(self, backup: Backup) -> bool:
-        """Whether its manifest says that it is sealed for exactly the keys of today."""
-        today = self.cipher.sealed_for
-        return today is not None and self._is_of_kind(backup) and sealed_for(backup.manifest) == today
-
-    def _is_of_kind(self, backup: Backup) -> bool:
-        return is_sealed(backup.manifest) and cipher_kind(backup.manifest) == self.cipher.kind
-
     def _fits(self, backup: Backup) -> bool:
         """For a passphrase, of which nothing may be written down: whether today's opens it."""
         cipher = self.cipher
-        if cipher.sealed_for or not self._is_of_kind(backup) or sealed_for(backup.manifest):
+        if cipher.sealed_for or not is_of_kind(backup.manifest, cipher) or sealed_for(backup.manifest):
             return False
         try:
             with self._opened(replace(backup, openers=(cipher,))):

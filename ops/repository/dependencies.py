@@ -13,12 +13,15 @@ from ops.errors import BackupError, OpsError
 from ops.formats.dependencies import Need, needs_of
 from ops.formats.encrypted_manifest import is_closed, plain_manifest
 from ops.formats.names import MANIFEST_SUFFIX
+from ops.model.findings import Finding, Severity
 from ops.model.manifest import Manifest
 from ops.ports.store import Store
 from ops.repository.backup import Backup
 from ops.repository.catalog import read_manifest
+from ops.repository.encrypt import is_for_current_keys
 from ops.repository.find import find_backup
 from ops.repository.integrity import check_sizes
+from ops.repository.repository import Repository
 
 MOST_NEEDED: Final = 50
 """Backups that one may need: as many must be fetched, and be right, to restore it."""
@@ -65,21 +68,31 @@ def copy_of(need: Need, store: Store, keys: Iterable[str]) -> Manifest | None:
     return None
 
 
-def base_in(store: Store, former: Manifest, full_every: timedelta, now: datetime) -> Manifest | None:
-    """`former` as it was before it was encrypted, when a new backup may build on it; None when a whole one must be taken.
+def base_in(
+    to: Repository, former: Manifest, full_every: timedelta, now: datetime
+) -> tuple[Manifest | None, list[Finding]]:
+    """`former` as it was before it was encrypted, when a new backup may build on it (else a full one is due), and what to say.
 
-    It and all that it needs must be there in full and not known to be bad, none older than `full_every`; what it holds must
-    be known here.
+    It and all that it needs must be there in full, not known to be bad, none older than `full_every`, and readable with the
+    keys of today: else the new backup would need those of yesterday. What it holds must be known here.
     """
     if is_closed(former):
-        return None
+        return None, []
     try:
-        base = find_backup(store, former.payload)
-        all_of_them = [base, *(find_backup(store, item.name) for item in needed_backups(base))]
+        base = find_backup(to.store, former.payload)
+        all_of_them = [base, *(find_backup(to.store, item.name) for item in needed_backups(base))]
     except OpsError:
-        return None
+        return None, []
     oldest = min(item.manifest.created_at for item in all_of_them)
     sound = all(item.good is not False and not check_sizes(item) for item in all_of_them)
     if not sound or len(all_of_them) > MOST_NEEDED or now - oldest > full_every:
-        return None
-    return plain_manifest(former)
+        return None, []
+    for item in all_of_them:
+        if not is_for_current_keys(item, to.encryption, to.scratch):
+            return None, [_of_other_keys(item)]
+    return plain_manifest(former), []
+
+
+def _of_other_keys(backup: Backup) -> Finding:
+    message = f"this is a full backup: it is not certain that the keys of today open {backup.name}, on which it would have been built"
+    return Finding(severity=Severity.OK, code="backup.base_other_keys", message=message, where=backup.name)

@@ -17,9 +17,11 @@ from ops.formats.encrypted_manifest import (
     Private,
     cipher_kind,
     is_closed,
+    is_sealed,
     opened_manifest,
     private_content,
     private_part,
+    sealed_for,
 )
 from ops.formats.names import evidence_key, manifest_key, pin_key
 from ops.fsio.atomic import make_private_folder
@@ -125,6 +127,34 @@ def opened(backup: Backup, scratch: Path) -> Backup:
         with spoken_names(manifest_key(backup.name)):
             _unseal(openers_of(backup), folder / "sealed", folder / "plain", part.sealed, silent)
         return replace(backup, manifest=opened_manifest(backup.manifest, (folder / "plain").read_bytes()))
+
+
+def is_of_kind(manifest: Manifest, cipher: Cipher) -> bool:
+    """Return whether the backup is encrypted, with a cipher of the same kind."""
+    return is_sealed(manifest) and cipher_kind(manifest) == cipher.kind
+
+
+def is_said_for(manifest: Manifest, cipher: Cipher) -> bool:
+    """Return whether the manifest says that the backup is encrypted for exactly the public keys of `cipher`."""
+    keys = cipher.sealed_for
+    return keys is not None and is_of_kind(manifest, cipher) and sealed_for(manifest) == keys
+
+
+def is_for_current_keys(backup: Backup, cipher: Cipher | None, scratch: Path) -> bool:
+    """Return whether who can open what `cipher` encrypts can open this backup too; False where that cannot be told.
+
+    `backup`: as it is stored. With a passphrase, of which nothing may be written down, its encrypted part is opened.
+    """
+    manifest = backup.manifest
+    if not is_sealed(manifest):
+        return True
+    if cipher is None or not is_of_kind(manifest, cipher):
+        return False
+    if not cipher.by_passphrase:
+        return is_said_for(manifest, cipher)
+    if sealed_for(manifest) is not None or not is_closed(manifest):
+        return False
+    return not is_closed(opened_where_possible(replace(backup, openers=(cipher,)), scratch).manifest)
 
 
 def opened_where_possible(backup: Backup, scratch: Path) -> Backup:

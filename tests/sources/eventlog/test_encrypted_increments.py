@@ -15,6 +15,9 @@ from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import plan_restore, restore_backup
 from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
+from ops.ciphers.age.driver import AgeCipher
+from ops.ciphers.age.keys import AgeOptions
+from ops.ciphers.openssl import OpensslCipher, OpensslOptions
 from ops.config.reading import store_at
 from ops.errors import ToolError
 from ops.formats.dependencies import needs_of
@@ -31,6 +34,7 @@ from ops.run.job import Job
 from ops.sources.eventlog.options import EventLogOptions
 from ops.sources.eventlog.source import EventLogSource
 from ops.stores.local.store import LocalOptions, LocalStore
+from tests.ciphers.keyrings import QUICK, secret_file
 from tests.histories import whose
 from tests.keys import Keys
 from tests.sources.eventlog.writing import made_events, written_log
@@ -48,13 +52,16 @@ class Site:
         self.store = LocalStore("vault", LocalOptions(path=folder / "vault"))
         self.log = EventLogSource("log", EventLogOptions(path=self.data, incremental=True))
         self.state = StateDir(folder / "state")
+        self.cipher: Cipher | None = keys.sealing
+        self.plain_measures = False
         self.day = 0
 
     def at(self, *decryptors: Cipher) -> Repository:
         """The store as a machine with these keys uses it."""
         return Repository(
             store=self.store,
-            encryption=self.keys.sealing,
+            encryption=self.cipher,
+            plain_measures=self.plain_measures,
             decryptors=decryptors,
             scratch=self.scratch,
             state=self.state,
@@ -213,3 +220,34 @@ def test_a_restore_without_the_key_says_that(site: Site, tmp_path: Path) -> None
     assert (rehearsed.verdict, rehearsed.rows) == (Verdict.INCONCLUSIVE, None)
     said = restored_text(closed, rehearsed, "job", 1)
     assert "nothing: the rehearsal is INCONCLUSIVE" in said
+
+
+def changed_keys(site: Site, tmp_path: Path, how: str) -> Cipher | None:
+    """What the configuration says since somebody changed it."""
+    other = Keys(tmp_path, "other")
+    recipients = {"other": (other.recipient,), "one more": (site.keys.recipient, other.recipient)}
+    return None if how == "none" else AgeCipher("escrow", AgeOptions(recipients=recipients[how]))
+
+
+@pytest.mark.parametrize("how", ["other", "one more", "none"])
+def test_no_new_backup_needs_an_old_key(site: Site, tmp_path: Path, how: str) -> None:
+    """A base that is encrypted for other keys than those of today is not built on, which is said, once."""
+    site.take(35)
+    site.cipher = changed_keys(site, tmp_path, how)
+    second, said = site.take(55)
+    assert (needed(second), "backup.base_other_keys" in said) == ([], True)
+    third, said = site.take(65)
+    assert needed(third) == [second.plain.payload]
+    assert "backup.base_other_keys" not in said
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_with_another_passphrase(site: Site, tmp_path: Path, plain: bool) -> None:
+    """The same passphrase is found by opening what the manifest hides; where it hides nothing, each is a full one."""
+    old, new = secret_file(tmp_path / "old", "one"), secret_file(tmp_path / "new", "another")
+    site.plain_measures = plain
+    for file, is_full in [(old, True), (old, plain), (new, True), (new, plain)]:
+        site.cipher = OpensslCipher("o", OpensslOptions(passphrase_file=file, iterations=QUICK))
+        backup, said = site.take(35 + site.day * 10)
+        assert (needed(backup) == []) == is_full
+        assert ("backup.base_other_keys" in said) == (is_full and site.day > 1)
