@@ -87,9 +87,15 @@ class Session:
     def find_member(self, reference: str, source: str = "") -> tuple[Backup, str]:
         """The backup that is meant, and with BACKUP/MEMBER the member of it; raises BackupError as `find`."""
         name, _, member = reference.rpartition("/")
-        if not name or Path(name).is_dir() or Path(manifest_key(reference)).exists():
+        in_folder = Path(name).is_dir() and not Path(manifest_key(name)).exists()
+        if not name or in_folder or Path(manifest_key(reference)).exists():
             return self.find(reference, source), ""
-        backup = opened_where_possible(self.find(name, source), self.config.scratch)
+        try:
+            around = self.find(name, source)
+        except NotFoundError as error:
+            message = f"there is no backup {reference!r}, and none {name!r} with a member {member!r}"
+            raise NotFoundError(message, code=error.code, hint=error.hint, command=error.command) from error
+        backup = opened_where_possible(around, self.config.scratch)
         names = [item.name for item in backup.manifest.members]
         if member not in names:
             hint = f"its members: {', '.join(names)}" if names else "it is a backup of one source"

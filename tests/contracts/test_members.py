@@ -277,6 +277,19 @@ class TestCommands:
         assert code == 0, answer
         assert (tmp_path / "store" / manifest_key(name)).exists()
 
+    def test_a_member_by_path(self, config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """A backup in a folder is a folder itself, and its member is meant all the same; what is not there is told whole."""
+        assert self.run(config, capfd, "backup.create", "--source", "both")[0] == 0
+        (path,) = (tmp_path / "store").glob("*.pair")
+        to = ("--to", f"{tmp_path}/new.db")
+        code, answer = self.run(config, capfd, "backup.restore", "--from", f"{path}/numbers", *to)
+        assert code == 0, answer
+        assert ask(tmp_path / "new.db", "SELECT count(*) FROM t") == 2
+        for reference in (f"{tmp_path}/no folder/backup.db", "local:backup-1.pair/numbers"):
+            code, answer = self.run(config, capfd, "backup.restore", "--from", reference)
+            assert code == 2
+            assert f"no backup {reference!r}, and none " in str(answer)
+
     @pytest.mark.parametrize(
         ("members", "said"),
         [
