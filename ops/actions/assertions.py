@@ -117,9 +117,18 @@ def _check_rows(assertion: Assertion, where: str, copy: Queryable, manifest: Man
 
 def _measured(table: str, manifest: Manifest) -> TableMeasure | None:
     """What was measured of a table, by its name or, where that is unambiguous, by its name without schema."""
-    tables = manifest.measures.tables
+    table, about = _asked_of(table, manifest)
+    tables = about.measures.tables
     named = [measure for name, measure in tables.items() if name.endswith(f".{table}")]
     return tables.get(table) or (named[0] if len(named) == 1 else None)
+
+
+def _asked_of(text: str, manifest: Manifest) -> tuple[str, Manifest]:
+    """What is asked, and the manifest of whom: of a member where `MEMBER/` stands in front."""
+    name, slash, rest = text.partition("/")
+    if slash and any(member.name == name for member in manifest.members):
+        return rest, manifest.member(name)
+    return text, manifest
 
 
 def _check_fresh(assertion: Assertion, where: str, copy: Queryable, manifest: Manifest) -> Finding:
@@ -132,7 +141,7 @@ def _check_fresh(assertion: Assertion, where: str, copy: Queryable, manifest: Ma
     moment = parse_moment(value)
     if moment is None:
         return _undecided(where, f"newest value {value!r} is not understood as a time")
-    age = manifest.data_as_of - moment
+    age = _asked_of(assertion.fresh or "", manifest)[1].data_as_of - moment
     found = f"{format_time(moment)}, {format_duration(max(0.0, age.total_seconds()))} old"
     return _outcome(where, passed=age <= limit, expected=expected, found=found)
 

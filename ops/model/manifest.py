@@ -145,6 +145,14 @@ class Manifest:
         """All rows of all tables, those of members included."""
         return self.measures.rows + sum(member.measures.rows for member in self.members)
 
+    @property
+    def tables(self) -> dict[str, TableMeasure]:
+        """All tables by name, those of members as `MEMBER/TABLE`."""
+        found = dict(self.measures.tables)
+        for member in self.members:
+            found |= {f"{member.name}/{name}": table for name, table in member.measures.tables.items()}
+        return found
+
     def member(self, name: str) -> Manifest:
         """Return the manifest of one member alone, as if it had been backed up by itself; raises KeyError for no such name."""
         member = {item.name: item for item in self.members}[name]

@@ -12,7 +12,7 @@ from ops.formats.encrypted_manifest import is_closed
 from ops.formats.manifest import payload_sha256
 from ops.model.evidence import Evidence
 from ops.model.findings import Finding, Severity, Verdict
-from ops.model.manifest import Manifest, Measures
+from ops.model.manifest import Manifest, TableMeasure
 from ops.report.lines import evidence_line, restored_line, taken_line, verdict_text
 from ops.report.next_moves import move_of, usual_move
 from ops.report.printable import printable
@@ -89,10 +89,10 @@ def error_text(error: OpsError, source: str, typed: Callable[[str], str], word: 
     return "\n".join(lines)
 
 
-def _tables(measures: Measures) -> str:
+def _tables(tables: Mapping[str, TableMeasure]) -> str:
     """Rows of each table, and its digest where the backup has digests."""
-    names = measures.tables.items()
-    if not any(item.digest for item in measures.tables.values()):
+    names = tables.items()
+    if not any(item.digest for item in tables.values()):
         return table(["Table", "Rows"], [[name, str(item.rows)] for name, item in names])
     rows = [[name, str(item.rows), (item.digest or "-")[:_SHORT_DIGEST]] for name, item in names]
     return table(["Table", "Rows", "Content"], rows)
@@ -101,7 +101,7 @@ def _tables(measures: Measures) -> str:
 def _counted(manifest: Manifest) -> str:
     if is_closed(manifest):
         return "what it holds is encrypted, and no key opens it here"
-    return f"{manifest.rows} in {len(manifest.measures.tables)} tables"
+    return f"{manifest.rows} in {len(manifest.tables)} tables"
 
 
 def count_text(rows: int | None) -> str:
@@ -223,7 +223,7 @@ def shown_text(backup: Backup, restore: str) -> str:
         ]
         for item in backup.evidence
     ]
-    counted = _counted(manifest) if is_closed(manifest) else _tables(manifest.measures)
+    counted = _counted(manifest) if is_closed(manifest) else _tables(manifest.tables)
     parts = [printable(backup.name), facts(pairs), "", counted, ""]
     looks = (
         table(["Look", "When", "Verdict", "Took"], history) if history else "  never verified, never drilled"

@@ -83,7 +83,7 @@ def _candidate(
         needs=tuple(needed),
         tables=None
         if is_closed(backup.manifest)
-        else {name: table.rows for name, table in backup.manifest.measures.tables.items()},
+        else {name: table.rows for name, table in backup.manifest.tables.items()},
     )
 
 

@@ -59,7 +59,7 @@ def rows_dropped(
 
 
 def _rows(manifest: Manifest) -> dict[str, int]:
-    return {name: table.rows for name, table in manifest.measures.tables.items()}
+    return {name: table.rows for name, table in manifest.tables.items()}
 
 
 def _habitual(read: Callable[[str], Manifest], earlier: Iterable[str], former: Manifest) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ops.actions.backup import take_backup
 from ops.actions.begin_backup import BackupRequest
 from ops.actions.create_backup import make
 from ops.actions.drill import DrillRequest, run_drill
+from ops.actions.prune import PruneRequest, prune
 from ops.actions.restore import restore_backup
 from ops.actions.restore_request import RestoreRequest
 from ops.actions.verify import VerifyRequest, verify_backup
@@ -32,8 +34,10 @@ from ops.repository.find import find_backup
 from ops.repository.locks import held_lock
 from ops.repository.own import own_backups
 from ops.repository.repository import Repository
+from ops.repository.retention import Policy
 from ops.run.job import Job
 from ops.sources.sqlite import swap
+from ops.sources.sqlite.source import SqliteSource
 from ops.stores.local.store import LocalStore
 from ops.tasks.program import main
 from tests.conftest import ask, execute
@@ -107,6 +111,52 @@ def test_a_drill_judges_each_member(pair: Subject, store: LocalStore, scratch: P
     assert again.members == evidence.members
     wrong = drilled(backup, pair.source, scratch, Assertion(row_count="numbers/t", min=3))
     assert wrong.verdict is Verdict.FAILED
+
+
+def test_an_assertion_is_compared_with_what_its_member_recorded(
+    pair: Subject, store: LocalStore, scratch: Path
+) -> None:
+    """The count of its table, and the moment of its own snapshot."""
+    numbers = source_of(pair).members["numbers"]
+    assert isinstance(numbers, SqliteSource)
+    execute(numbers.options.path, "CREATE TABLE seen (at); INSERT INTO seen VALUES ('2026-03-01T12:00:00Z')")
+    backup = taken(pair, store)
+    first, second = backup.manifest.members
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    first, second = replace(first, data_as_of=noon + timedelta(hours=1)), replace(second, data_as_of=noon)
+    manifest = replace(backup.manifest, members=(first, second), data_as_of=noon)
+    backup = replace(backup, manifest=manifest)
+    for asked, verdict in [
+        (Assertion(row_count="numbers/t", tolerance=0.1), Verdict.PASSED),
+        (Assertion(fresh="numbers/seen.at", max_age=timedelta(hours=1)), Verdict.PASSED),
+        (Assertion(fresh="numbers/seen.at", max_age=timedelta(minutes=59)), Verdict.FAILED),
+    ]:
+        assert drilled(backup, pair.source, scratch, asked).verdict is verdict, asked
+
+
+def test_rows_that_a_member_lost(pair: Subject, store: LocalStore, scratch: Path) -> None:
+    """They are told as those of any source, and the last backup that has them is kept."""
+    numbers = source_of(pair).members["numbers"]
+    assert isinstance(numbers, SqliteSource)
+    path = numbers.options.path
+    execute(
+        path,
+        "INSERT INTO t SELECT value FROM json_each('[' || rtrim(replace(hex(zeroblob(999)), '00', '1,'), ',') || ']')",
+    )
+    full = taken(pair, store)
+    assert full.manifest.tables["numbers/t"].rows > 1000
+    execute(path, "DELETE FROM t")
+    said = take_backup(pair.source, Repository(store=store), BackupRequest(), Job()).findings
+    assert [item.where for item in said if item.code == "backup.rows_dropped"] == ["numbers/t"]
+    for _ in range(2):
+        backup = taken(pair, store)
+        verify_backup(backup, pair.source, VerifyRequest(Level.QUICK, scratch), Job())
+    plan = prune(
+        Repository(store=store),
+        PruneRequest(whose=Whose.of(pair.source, Machine()), policy=Policy(keep_last=1)),
+        Job(),
+    )
+    assert store.path_of(full.name).exists(), plan
 
 
 def test_one_member_that_is_not_as_recorded(pair: Subject, store: LocalStore, scratch: Path) -> None:
